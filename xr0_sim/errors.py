@@ -1,0 +1,40 @@
+"""One exception root; every message says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Xr0SimError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class ConfigError(Xr0SimError, ValueError):
+    """A value a user gave does not fit; the message names the alternatives."""
+
+
+class CheckpointError(Xr0SimError):
+    """A weight or tokenizer file is missing, truncated or of the wrong layout."""
+
+
+class DatasetError(Xr0SimError):
+    """A demonstration or feature file is missing, truncated or of the wrong layout."""
+
+
+class RenderError(Xr0SimError):
+    """No usable OpenGL backend, or rendering failed."""
+
+
+def unknown_name(kind: str, got: str, available: Iterable[str]) -> ConfigError:
+    """Builds the error for a name that is not in a table, with the nearest match.
+
+    Args:
+        kind: What the name stands for, e.g. "latency preset".
+        got: The name that was asked for.
+        available: The names that exist.
+    """
+    names = sorted(available)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return ConfigError(f"unknown {kind} {got!r}: {hint}available: {', '.join(names)}")
