@@ -1,0 +1,36 @@
+"""Scene events and signal faults: values that change an episode at a trigger."""
+
+from xr0_sim.perturb.events import Event, EventRecord
+from xr0_sim.perturb.registry import (
+    event_from_dict,
+    event_kind,
+    event_kinds,
+    event_presets,
+    event_to_dict,
+    parse_events,
+    register_preset,
+)
+from xr0_sim.perturb.schedule import EventSchedule, ScheduleState
+from xr0_sim.perturb.signals import FreezeCamera, FrozenCameras
+from xr0_sim.perturb.triggers import AtPhase, AtTick, AtTime, Trigger, parse_trigger
+
+__all__ = [
+    "AtPhase",
+    "AtTick",
+    "AtTime",
+    "Event",
+    "EventRecord",
+    "EventSchedule",
+    "FreezeCamera",
+    "FrozenCameras",
+    "ScheduleState",
+    "Trigger",
+    "event_from_dict",
+    "event_kind",
+    "event_kinds",
+    "event_presets",
+    "event_to_dict",
+    "parse_events",
+    "parse_trigger",
+    "register_preset",
+]

@@ -1,0 +1,40 @@
+"""Executing chunk policies under inference latency in deterministic virtual time."""
+
+from xr0_sim.runtime.estimator import (
+    Conservative,
+    DelayEstimator,
+    FixedDelay,
+    LastDelay,
+    MaxOfWindow,
+    TrueDelay,
+)
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency import Constant, LatencyModel, LogNormal, parse_latency
+from xr0_sim.runtime.rollout import EpisodeResult, Plant, Subscriber, run_episode
+from xr0_sim.runtime.strategies import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.strategy import Strategy
+from xr0_sim.runtime.tick_record import TickRecord
+
+__all__ = [
+    "Conservative",
+    "Constant",
+    "DelayEstimator",
+    "EpisodeResult",
+    "EstimatedPrefix",
+    "Executor",
+    "FixedDelay",
+    "LastDelay",
+    "LatencyModel",
+    "LogNormal",
+    "MaxOfWindow",
+    "NaiveAsync",
+    "Plant",
+    "PrefixAsync",
+    "Strategy",
+    "Subscriber",
+    "Sync",
+    "TickRecord",
+    "TrueDelay",
+    "parse_latency",
+    "run_episode",
+]

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from xr0_sim.errors import ConfigError
+from xr0_sim.runtime.latency import (
+    LATENCY_PRESETS,
+    Constant,
+    LatencyContext,
+    LogNormal,
+    Schedule,
+    WarmupSpike,
+    parse_latency,
+)
+from xr0_sim.runtime.streams import Stream, stream_rng
+
+
+def draw(model, number=0, time_ns=0, seed=0):
+    return model.sample(stream_rng(seed, Stream.LATENCY, number), LatencyContext(number, time_ns))
+
+
+@pytest.mark.parametrize("name", LATENCY_PRESETS)
+def test_every_preset_draws_and_names_its_source(name):
+    preset = LATENCY_PRESETS[name]
+    assert preset.source and preset.model.label
+    assert all(draw(preset.model, n) >= 0 for n in range(20))
+    assert parse_latency(name) == preset.model
+
+
+def test_lognormal_matches_mean_and_deviation_in_seconds():
+    model = LogNormal(0.139, 0.0067)
+    draws = np.array([draw(model, n) for n in range(4000)])
+    assert draws.mean() == pytest.approx(0.139, rel=0.005)
+    assert draws.std() == pytest.approx(0.0067, rel=0.05)
+
+
+def test_draws_are_keyed_by_inference_not_by_history():
+    model = LogNormal(0.1, 0.03)
+    late_switch = Schedule(((0.0, Constant(0.05)), (1.0, model)))
+    assert draw(late_switch, 7, 2_000_000_000) == draw(model, 7)
+    assert draw(model, 7) != draw(model, 8) != draw(model, 8, seed=1)
+
+
+def test_warmup_and_schedule():
+    spike = WarmupSpike(0.7, Constant(0.08))
+    assert [draw(spike, n) for n in range(3)] == [0.7, 0.08, 0.08]
+    schedule = Schedule(((0.0, Constant(0.1)), (2.0, Constant(0.3))))
+    assert [draw(schedule, 0, t) for t in (0, 1_999_999_999, 2_000_000_000)] == [0.1, 0.1, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("133ms", Constant(0.133)),
+        ("0.2s", Constant(0.2)),
+        ("109 +- 2.5 ms", LogNormal(0.109, 0.0025)),
+        ("109±2.5ms", LogNormal(0.109, 0.0025)),
+    ],
+)
+def test_amounts_are_parsed(text, model):
+    parsed = parse_latency(text)
+    assert type(parsed) is type(model)
+    assert draw(parsed) == pytest.approx(draw(model))
+
+
+def test_unknown_latency_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"did you mean 'xr0_4090'\?.*133ms"):
+        parse_latency("xr0_409")
+    with pytest.raises(ConfigError, match="unknown latency"):
+        parse_latency("80")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Constant(-1),
+        lambda: Constant(float("nan")),
+        lambda: LogNormal(0, 1),
+        lambda: Schedule(()),
+        lambda: Schedule(((1.0, Constant(0)),)),
+    ],
+)
+def test_bad_models_are_refused(build):
+    with pytest.raises(ConfigError, match="expected"):
+        build()

@@ -1,0 +1,71 @@
+"""What an event is: a value that changes a scene once, at its trigger.
+
+An event of a task is a frozen dataclass beside that task::
+
+    @event_kind("block_shift")
+    @dataclass(frozen=True)
+    class BlockShift(Event):
+        distance_m: float = 0.05
+
+        def apply(self, scene, rng):
+            angle = rng.uniform(0, 2 * np.pi)
+            scene.shift_block(self.distance_m, angle)
+            return {"angle_rad": angle}
+
+It holds parameters only. Whatever it changes lives in the scene, so that snapshots of the scene
+cover it and a second run with the same seed repeats it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xr0_sim.perturb.triggers import AtTime, Trigger
+
+
+@dataclass(frozen=True)
+class Event(ABC):
+    """Base of every event.
+
+    Attributes:
+        trigger: When it fires.
+        kind: Name of the class in the registry, set by `xr0_sim.perturb.registry.event_kind`.
+    """
+
+    trigger: Trigger = field(default=AtTime(0.0), kw_only=True)
+
+    kind: ClassVar[str] = ""
+
+    @abstractmethod
+    def apply(self, scene: Any, rng: np.random.Generator) -> Mapping[str, Any] | None:
+        """Changes the scene; called once, at the start of the tick in which the event is due.
+
+        Args:
+            scene: The task's scene; which methods it needs is the event's business.
+            rng: Generator of this event alone, derived from the episode seed.
+
+        Returns:
+            What was drawn or done, as JSON values, for the log; None if the fields say it all.
+        """
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """An event that fired.
+
+    Attributes:
+        kind: Registered name of the event.
+        tick: Tick at whose start it fired; captures see it from the next tick on.
+        time_ns: Start of that tick [ns].
+        parameters: The event's fields and whatever `Event.apply` returned, JSON values.
+    """
+
+    kind: str
+    tick: int
+    time_ns: int
+    parameters: Mapping[str, Any]

@@ -1,0 +1,89 @@
+"""Fires the events of an episode, each once, when its trigger is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from xr0_sim.perturb.events import Event, EventRecord
+from xr0_sim.perturb.registry import event_to_dict, json_value
+from xr0_sim.perturb.triggers import Moment
+from xr0_sim.runtime.streams import Stream, check_seed, stream_rng
+
+
+@dataclass(frozen=True)
+class ScheduleState:
+    """Snapshot of an `EventSchedule`; part of a scene snapshot.
+
+    Attributes:
+        fired: Indices of the events that have fired.
+        phase: Phase at the last call.
+        phase_entries_ns: (phase, entry times [ns]) pairs.
+    """
+
+    fired: tuple[int, ...]
+    phase: str | None
+    phase_entries_ns: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class EventSchedule:
+    """Events of one episode.
+
+    The random numbers of event i depend on the episode seed and i alone: not on when it fires, nor
+    on what else is scheduled after it.
+
+    Args:
+        events: Events in the order in which they fire if due together.
+        seed: Episode seed.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), seed: int = 0) -> None:
+        self._events = tuple(events)
+        self._seed = check_seed(seed)
+        self.restore(ScheduleState((), None, ()))
+
+    @property
+    def pending(self) -> tuple[Event, ...]:
+        """Events that have not fired yet."""
+        return tuple(e for i, e in enumerate(self._events) if i not in self._fired)
+
+    def fire(
+        self, scene: Any, tick: int, time_ns: int, phase: str | None = None
+    ) -> list[EventRecord]:
+        """Applies every event that is due; call once per control tick, before its physics.
+
+        Args:
+            scene: Handed to `Event.apply`.
+            tick: Current control tick.
+            time_ns: Start of the tick [ns].
+            phase: Phase of the task at the start of the tick, for `AtPhase`.
+        """
+        if phase is not None and phase != self._phase:
+            self._entries.setdefault(phase, []).append(time_ns)
+        self._phase = phase
+        if len(self._fired) == len(self._events):
+            return []
+        now = Moment(tick, time_ns, self._entries)
+        records = []
+        for index, event in enumerate(self._events):
+            if index in self._fired or not event.trigger.due(now):
+                continue
+            self._fired.add(index)
+            drawn = event.apply(scene, stream_rng(self._seed, Stream.EVENT, index))
+            parameters = event_to_dict(event)
+            kind = parameters.pop("kind")
+            parameters.update(json_value(drawn or {}))
+            records.append(EventRecord(kind, tick, time_ns, parameters))
+        return records
+
+    def snapshot(self) -> ScheduleState:
+        """State to continue from later."""
+        entries = tuple((phase, tuple(times)) for phase, times in self._entries.items())
+        return ScheduleState(tuple(sorted(self._fired)), self._phase, entries)
+
+    def restore(self, state: ScheduleState) -> None:
+        """Continues from a snapshot of a schedule with the same events and seed."""
+        self._fired = set(state.fired)
+        self._phase = state.phase
+        self._entries = {phase: list(times) for phase, times in state.phase_entries_ns}

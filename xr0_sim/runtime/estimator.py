@@ -1,0 +1,96 @@
+"""What the controller believes about the next delay, kept apart from what the delay will be.
+
+All figures are whole control ticks of the delay the controller lives with, ``d_ceil``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from xr0_sim.errors import ConfigError
+
+XR0_DELAY_TICKS = 3
+"""80 ms at 30 Hz, rounded up: the belief before the first measurement."""
+
+
+class DelayEstimator(Protocol):
+    """Belief about the delay of the inference that is about to start; asked once per inference."""
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """Estimated delay [ticks], >= 0.
+
+        Args:
+            history: Delays of the inferences delivered so far in this episode [ticks].
+            true_ticks: Delay this inference will have [ticks]; only `TrueDelay` may look.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TrueDelay:
+    """Knows the delay up to a fixed error: the switch of the estimator-error ablation."""
+
+    error_ticks: int = 0
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """True delay plus the error, not below 0."""
+        return max(0, true_ticks + self.error_ticks)
+
+
+@dataclass(frozen=True)
+class FixedDelay:
+    """Always the same figure: a delay configured once, wrong by ``error_ticks``."""
+
+    ticks: int = XR0_DELAY_TICKS
+    error_ticks: int = 0
+
+    def __post_init__(self) -> None:
+        """Rejects a negative delay."""
+        if self.ticks < 0:
+            raise ConfigError(f"FixedDelay.ticks: expected >= 0, got {self.ticks}")
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """The configured figure plus its error, not below 0."""
+        return max(0, self.ticks + self.error_ticks)
+
+
+@dataclass(frozen=True)
+class LastDelay:
+    """The delay of the previous inference."""
+
+    initial_ticks: int = XR0_DELAY_TICKS
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """Last measured delay, or ``initial_ticks`` before the first."""
+        return history[-1] if history else self.initial_ticks
+
+
+@dataclass(frozen=True)
+class MaxOfWindow:
+    """The largest of the last ``window`` delays."""
+
+    window: int = 10
+    initial_ticks: int = XR0_DELAY_TICKS
+
+    def __post_init__(self) -> None:
+        """Rejects an empty window."""
+        if self.window < 1:
+            raise ConfigError(f"MaxOfWindow.window: expected >= 1, got {self.window}")
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """Largest recent delay, or ``initial_ticks`` before the first."""
+        return max(history[-self.window :]) if history else self.initial_ticks
+
+
+@dataclass(frozen=True)
+class Conservative:
+    """The largest delay of the episode plus a margin; never goes down."""
+
+    margin_ticks: int = 1
+    initial_ticks: int = XR0_DELAY_TICKS
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """Largest delay seen, at least ``initial_ticks``, plus the margin."""
+        return max([self.initial_ticks, *history]) + self.margin_ticks
