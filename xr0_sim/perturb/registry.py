@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,8 +23,12 @@ def event_kind(name: str) -> Callable[[_EventT], _EventT]:
     """Class decorator that registers a frozen `Event` dataclass under ``name``."""
 
     def register(cls: _EventT) -> _EventT:
-        if not (is_dataclass(cls) and cls.__dataclass_params__.frozen):
-            raise ConfigError(f"event kind {name!r}: expected a frozen dataclass, got {cls}")
+        # Looked up in the class itself: an undecorated subclass inherits the base's marks.
+        if "__dataclass_params__" not in vars(cls):
+            raise ConfigError(
+                f"event kind {name!r}: expected a frozen dataclass, got {cls.__name__}; "
+                "put @event_kind above @dataclass(frozen=True)"
+            )
         known = _kinds.setdefault(name, cls)
         if known.__qualname__ != cls.__qualname__ or known.__module__ != cls.__module__:
             raise ConfigError(f"event kind {name!r}: already taken by {known.__qualname__}")
