@@ -1,0 +1,40 @@
+"""Figures of merit and the statistics to compare them; definitions in the module docstrings."""
+
+from xr0_sim.metrics.episode import episode_metrics
+from xr0_sim.metrics.reaction import (
+    Reaction,
+    earliest_reaction_ticks,
+    reaction,
+    summarise_reactions,
+)
+from xr0_sim.metrics.statistics import (
+    Interval,
+    bootstrap_interval,
+    ks_two_sample,
+    mean_interval,
+    n_to_separate,
+    paired_difference,
+    paired_rate_difference,
+    wilson,
+)
+from xr0_sim.metrics.summary import Summary, markdown_table, separation_notes, summarise
+
+__all__ = [
+    "Interval",
+    "Reaction",
+    "Summary",
+    "bootstrap_interval",
+    "earliest_reaction_ticks",
+    "episode_metrics",
+    "ks_two_sample",
+    "markdown_table",
+    "mean_interval",
+    "n_to_separate",
+    "paired_difference",
+    "paired_rate_difference",
+    "reaction",
+    "separation_notes",
+    "summarise",
+    "summarise_reactions",
+    "wilson",
+]

@@ -30,6 +30,11 @@ class Handover:
     outgoing: NDArray[np.float64]
     incoming: NDArray[np.float64]
 
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """(3, 14) incoming minus outgoing; zero if the new chunk continues the old one."""
+        return self.incoming - self.outgoing
+
 
 @dataclass(frozen=True, slots=True)
 class TickRecord:

@@ -1,0 +1,79 @@
+import math
+
+import numpy as np
+import pytest
+
+from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction, summarise_reactions
+from xr0_sim.metrics.time_to_success import compare_times, restricted_mean, success_curve
+
+HZ = 30
+
+
+def runs(length=60, differ_at=None, size=0.1, column=0):
+    twin = np.random.default_rng(0).normal(size=(length, 14))
+    run = twin.copy()
+    if differ_at is not None:
+        run[differ_at:, column] += size
+    return run, twin
+
+
+def test_the_first_differing_command_ends_the_reaction():
+    found = reaction(*runs(differ_at=27), event_tick=20, control_hz=HZ, earliest_ticks=6)
+    assert found.seconds == pytest.approx(7 / HZ)
+    assert found.lower_bound_s == pytest.approx(6 / HZ)
+    assert found.observed_s == pytest.approx(40 / HZ)
+
+
+@pytest.mark.parametrize(
+    ("column", "size", "seen"), [(0, 0.009, False), (0, 0.011, True), (6, 0.04, False)]
+)
+def test_joints_and_jaws_have_their_own_tolerance(column, size, seen):
+    found = reaction(*runs(differ_at=25, size=size, column=column), event_tick=20, control_hz=HZ)
+    assert (found.seconds is not None) == seen
+
+
+def test_a_run_that_ends_first_is_censored():
+    run, twin = runs(differ_at=50)
+    found = reaction(run, twin[:45], event_tick=20, control_hz=HZ)
+    assert found.seconds is None and found.observed_s == pytest.approx(25 / HZ)
+
+
+def test_runs_that_differ_before_the_event_are_no_twins():
+    run, twin = runs(differ_at=10, size=1e-12)
+    with pytest.raises(ConfigError, match="expected a twin with the same commands"):
+        reaction(run, twin, event_tick=20, control_hz=HZ)
+    with pytest.raises(ConfigError, match=r"expected an event tick in 0\.\.59, got 60"):
+        reaction(run, twin, event_tick=60, control_hz=HZ)
+
+
+def test_the_lower_bound_counts_capture_inference_and_frozen_prefix():
+    started = np.full(40, -1)
+    started[[0, 10, 20]] = [0, 1, 2]
+    d_ceil, prefix = np.full(40, 3), np.full(40, 6)
+    # An event in tick 10 is missed by the capture of tick 10.
+    assert earliest_reaction_ticks(10, started, d_ceil, prefix) == 10 + 6
+    assert earliest_reaction_ticks(9, started, d_ceil, prefix) == 1 + 6
+    assert earliest_reaction_ticks(9, started, d_ceil, 0 * prefix) == 1 + 3
+    assert earliest_reaction_ticks(20, started, d_ceil, prefix) is None
+
+
+def test_quantiles_count_censored_episodes_as_slowest():
+    quick = [reaction(*runs(differ_at=20 + k), event_tick=20, control_hz=HZ) for k in (3, 6, 9)]
+    never = reaction(*runs(), event_tick=20, control_hz=HZ)
+    found = summarise_reactions([*quick, never])
+    assert found.median_s == pytest.approx(6 / HZ)
+    assert found.p95_s == math.inf
+    assert (found.censored.value, found.censored.n) == (0.25, 4)
+    assert math.isnan(summarise_reactions([]).median_s)
+
+
+def test_time_to_success_counts_failures_as_the_limit():
+    times = [2.0, 4.0, None, 4.0]
+    assert restricted_mean(times, 10.0).value == 5.0
+    curve = success_curve(times)
+    assert curve.times_s.tolist() == [2.0, 4.0] and curve.share.tolist() == [0.25, 0.75]
+    assert compare_times(times, times).statistic == 0
+    assert compare_times([1.0] * 20, [None] * 20).statistic == 1
+    with pytest.raises(ConfigError, match="or None for a failure"):
+        restricted_mean([math.nan], 1.0)

@@ -1,0 +1,146 @@
+"""Reaction time: how long until the commands show that the robot has noticed an event.
+
+Every perturbed run has a twin with the same seed and noise and no event. Both command the same up
+to the event; the first control tick whose command differs from the twin's by more than a tolerance
+ends the reaction. An episode that ends before is censored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from xr0_sim.conventions import ENV_ACTION_DIM
+from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.columns import IS_JAW
+from xr0_sim.metrics.statistics import Interval, wilson
+
+JOINT_TOLERANCE_RAD = 0.01
+JAW_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """Reaction to one event.
+
+    Attributes:
+        seconds: Reaction time [s]; None if censored.
+        observed_s: How long both runs could be compared after the event [s].
+        lower_bound_s: Earliest reaction the executor's timing allowed [s]; None if no inference
+            was captured after the event.
+    """
+
+    seconds: float | None
+    observed_s: float
+    lower_bound_s: float | None
+
+
+@dataclass(frozen=True)
+class ReactionSummary:
+    """Reactions of several episodes.
+
+    Attributes:
+        median_s: Median [s], censored episodes counted as slower than all others; infinite if
+            half or more are censored.
+        p95_s: 95th percentile [s], likewise.
+        censored: Share of censored episodes with its interval.
+        median_lower_bound_s: Median of the lower bounds [s].
+    """
+
+    median_s: float
+    p95_s: float
+    censored: Interval
+    median_lower_bound_s: float
+
+
+def earliest_reaction_ticks(
+    event_tick: int, started: ArrayLike, d_ceil: ArrayLike, prefix_steps: ArrayLike
+) -> int | None:
+    """Ticks from the event to the first command it can have changed.
+
+    Time to the next capture, plus the inference, plus what is left of the frozen prefix when the
+    chunk takes over. An event in tick t is seen by captures after t.
+
+    Args:
+        event_tick: Tick of the event.
+        started: (K,) tick-log column, -1 where no inference was captured.
+        d_ceil: (K,) delay of that inference [ticks].
+        prefix_steps: (K,) length of its prefix [ticks].
+
+    Returns:
+        None if no inference was captured after the event.
+    """
+    captures = np.flatnonzero(np.asarray(started) >= 0)
+    captures = captures[captures > event_tick]
+    if len(captures) == 0:
+        return None
+    capture = int(captures[0])
+    frozen = max(int(np.asarray(d_ceil)[capture]), int(np.asarray(prefix_steps)[capture]))
+    return capture - event_tick + frozen
+
+
+def reaction(
+    actions: ArrayLike,
+    twin_actions: ArrayLike,
+    event_tick: int,
+    control_hz: float,
+    *,
+    earliest_ticks: int | None = None,
+    joint_tolerance_rad: float = JOINT_TOLERANCE_RAD,
+    jaw_tolerance: float = JAW_TOLERANCE,
+) -> Reaction:
+    """Reaction time of one perturbed run against its twin.
+
+    Args:
+        actions: (K, 14) commands of the perturbed run, row k = tick k.
+        twin_actions: (K', 14) commands of the twin.
+        event_tick: Tick in which the event fired.
+        control_hz: Control rate [Hz].
+        earliest_ticks: `earliest_reaction_ticks` of the perturbed run.
+        joint_tolerance_rad: Joint commands differ beyond this [rad].
+        jaw_tolerance: Jaw commands differ beyond this [opening fraction].
+    """
+    a, b = (np.asarray(x, dtype=np.float64) for x in (actions, twin_actions))
+    if any(x.ndim != 2 or x.shape[1] != ENV_ACTION_DIM for x in (a, b)):
+        raise ConfigError(
+            f"reaction: expected two arrays (K, {ENV_ACTION_DIM}), got {a.shape} and {b.shape}"
+        )
+    if not 0 <= event_tick < len(a):
+        raise ConfigError(f"reaction: expected an event tick in 0..{len(a) - 1}, got {event_tick}")
+    shared = min(len(a), len(b))
+    if shared < event_tick or not np.array_equal(a[:event_tick], b[:event_tick]):
+        raise ConfigError(
+            "reaction: expected a twin with the same commands before the event; "
+            "run both with the same seed, executor and model"
+        )
+    tolerance = np.where(IS_JAW, jaw_tolerance, joint_tolerance_rad)
+    differs = (np.abs(a[event_tick:shared] - b[event_tick:shared]) > tolerance).any(axis=1)
+    hits = np.flatnonzero(differs)
+    return Reaction(
+        seconds=float(hits[0]) / control_hz if len(hits) else None,
+        observed_s=(shared - event_tick) / control_hz,
+        lower_bound_s=None if earliest_ticks is None else earliest_ticks / control_hz,
+    )
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Smallest value that at least ``share`` of the sample does not exceed; allows infinity."""
+    if len(values) == 0:
+        return math.nan
+    return float(np.sort(values)[max(0, math.ceil(share * len(values)) - 1)])
+
+
+def summarise_reactions(reactions: Sequence[Reaction]) -> ReactionSummary:
+    """Median, 95th percentile and censored share."""
+    seconds = np.array([math.inf if r.seconds is None else r.seconds for r in reactions])
+    bounds = np.array([r.lower_bound_s for r in reactions if r.lower_bound_s is not None])
+    return ReactionSummary(
+        median_s=_quantile(seconds, 0.5),
+        p95_s=_quantile(seconds, 0.95),
+        censored=wilson(int(np.isinf(seconds).sum()), len(seconds)),
+        median_lower_bound_s=_quantile(bounds, 0.5),
+    )
