@@ -1,0 +1,21 @@
+"""Gymnasium environments. Importing this package registers their ids, by string, and loads nothing.
+
+``xr0_sim/BlockDismantling-v0`` – two arms take a brick assembly apart and sort the bricks.
+"""
+
+from gymnasium.envs.registration import register
+
+from envs.gl import select_backend
+
+ENV_IDS = {"block_dismantling": "xr0_sim/BlockDismantling-v0"}
+"""Short task name -> registered id."""
+
+# MuJoCo reads MUJOCO_GL when it is imported, so the backend is chosen here, before any env is.
+select_backend()
+register(
+    id=ENV_IDS["block_dismantling"],
+    entry_point="envs.block_dismantling.env:BlockDismantlingEnv",
+    max_episode_steps=1200,
+)
+
+__all__ = ["ENV_IDS"]

@@ -1,0 +1,164 @@
+"""The clutch between stacked bricks: a weld that breaks at a limit over force and moment.
+
+One weld per pair of bricks that share studs. Its six constraint forces are the wrench through the
+interface, read at the interface centre in the lower brick's frame. With n shared studs and
+``A = n · STUD_FORCE`` the weld opens when ::
+
+    tension / A  +  |peel moment| / (A · lever)  +  |shear| / (3 A)  +  |twist| / (3 A · lever) >= 1
+
+so that tilting a brick off takes less force than pulling it straight, as with real bricks;
+compression never opens it. ``lever`` is half the interface's shorter side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
+
+STUD_FORCE = 1.2
+"""Straight pull one stud holds [N]; 4.8 N for a full 2x2 face."""
+SHEAR_FACTOR = 3.0
+PREFIX = "clutch"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Two bricks that share studs: indices, interface centre in the assembly frame [m], limits."""
+
+    lower: int
+    upper: int
+    centre: np.ndarray
+    studs: int
+    lever: float
+
+    @property
+    def tension_limit(self) -> float:
+        """Straight pull that opens it [N]."""
+        return self.studs * STUD_FORCE
+
+    @property
+    def peel_limit(self) -> float:
+        """Pure bending moment that opens it [N·m]."""
+        return self.tension_limit * self.lever
+
+
+def find_interfaces(bricks: tuple[Brick, ...]) -> tuple[Interface, ...]:
+    """All pairs in adjacent layers whose footprints overlap."""
+    found = []
+    for i, lower in enumerate(bricks):
+        for j, upper in enumerate(bricks):
+            cells = lower.shared_studs(upper) if upper.layer == lower.layer + 1 else []
+            if not cells:
+                continue
+            grid = np.array(cells)
+            extent = (grid.max(axis=0) - grid.min(axis=0) + 1) * PITCH
+            middle = (grid.mean(axis=0) + 0.5) * PITCH
+            centre = np.array([*middle, upper.layer * HEIGHT])
+            found.append(Interface(i, j, centre, len(cells), float(extent.min() / 2)))
+    return tuple(found)
+
+
+def add_clutches(
+    spec: mujoco.MjSpec, bricks: tuple[Brick, ...], interfaces: tuple[Interface, ...]
+) -> None:
+    """Adds one weld per interface, ``clutch{k}``; relative poses come from the spec's bodies."""
+    for k, face in enumerate(interfaces):
+        weld = spec.add_equality(
+            name=f"{PREFIX}{k}",
+            type=mujoco.mjtEq.mjEQ_WELD,
+            objtype=mujoco.mjtObj.mjOBJ_BODY,
+            name1=f"brick{face.lower}",
+            name2=f"brick{face.upper}",
+            active=True,
+            solref=[0.0035, 1],
+            solimp=[0.98, 0.99, 0.0005, 0.5, 2],
+        )
+        relative = bricks[face.upper].centre - bricks[face.lower].centre
+        anchor = face.centre - bricks[face.upper].centre
+        weld.data[0:3] = anchor
+        # MuJoCo wants the anchor seen from both bodies: [0:3] in the upper's frame, [3:6] in the lower's.
+        weld.data[3:6] = relative + anchor
+        weld.data[6:10] = [1, 0, 0, 0]
+        weld.data[10] = 1.0
+
+
+class Clutches:
+    """Reads and breaks the welds of one compiled model."""
+
+    def __init__(self, model: mujoco.MjModel, interfaces: tuple[Interface, ...]):
+        self.interfaces = interfaces
+        self._eq = np.array(
+            [model.equality(f"{PREFIX}{k}").id for k in range(len(interfaces))], dtype=np.int64
+        )
+        self._lower = np.array([model.body(f"brick{f.lower}").id for f in interfaces], dtype=int)
+        self._upper = np.array([model.body(f"brick{f.upper}").id for f in interfaces], dtype=int)
+        tension = np.array([f.tension_limit for f in interfaces])
+        lever = np.array([f.lever for f in interfaces])
+        self._force_scale = 1.0 / tension
+        self._moment_scale = 1.0 / (tension * lever)
+        self._is_clutch = np.zeros(model.neq, dtype=bool)
+        self._is_clutch[self._eq] = True
+        self._slot = np.full(model.neq, -1)
+        self._slot[self._eq] = np.arange(len(interfaces))
+        self.broken_total = 0
+
+    def active(self, data: mujoco.MjData) -> np.ndarray:
+        """Which interfaces still hold, (n,) bool."""
+        return data.eq_active[self._eq].astype(bool)
+
+    def wrench(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Interface wrenches of the last step.
+
+        Returns:
+            Interface numbers (m,) of the active welds, force on the upper brick (m, 3) [N] and
+            moment on it about the interface centre (m, 3) [N·m], in the lower brick's frame.
+        """
+        ids = data.efc_id[: data.ne]
+        mask = self._is_clutch[ids]
+        rows = np.flatnonzero(mask)[::6]
+        slots = self._slot[ids[rows]]
+        efc = data.efc_force[: data.ne][mask].reshape(-1, 6)
+        rotation = data.xmat[self._lower[slots]].reshape(-1, 3, 3)
+        # The residual is body 1 (lower) minus body 2 (upper): what pulls the lower brick up pulls
+        # the upper one down. Rotational rows act through half the quaternion error.
+        force = -np.einsum("kji,kj->ki", rotation, efc[:, :3])
+        return slots, force, -0.5 * efc[:, 3:]
+
+    def load(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
+        """Interface numbers of the active welds and how close each is to opening (1 = opens)."""
+        slots, force, moment = self.wrench(data)
+        tension = np.maximum(-force[:, 2], 0.0)
+        shear = np.hypot(force[:, 0], force[:, 1])
+        peel = np.hypot(moment[:, 0], moment[:, 1])
+        twist = np.abs(moment[:, 2])
+        load = (tension + shear / SHEAR_FACTOR) * self._force_scale[slots]
+        load += (peel + twist / SHEAR_FACTOR) * self._moment_scale[slots]
+        return slots, load
+
+    def break_overloaded(self, data: mujoco.MjData) -> np.ndarray:
+        """Opens every weld whose load reached 1; returns their interface numbers."""
+        if not data.eq_active[self._eq].any():
+            return np.empty(0, dtype=int)
+        slots, load = self.load(data)
+        broken = slots[load >= 1.0]
+        if broken.size:
+            data.eq_active[self._eq[broken]] = 0
+        return broken
+
+    def attach(self, model: mujoco.MjModel, data: mujoco.MjData, interface: int) -> None:
+        """Closes an interface in the bricks' present relative pose (position and yaw)."""
+        lower, upper = self._lower[interface], self._upper[interface]
+        conjugate = np.empty(4)
+        mujoco.mju_negQuat(conjugate, data.xquat[lower])
+        relative = np.empty(4)
+        mujoco.mju_mulQuat(relative, conjugate, data.xquat[upper])
+        eq = self._eq[interface]
+        anchor = data.xpos[upper] + data.xmat[upper].reshape(3, 3) @ model.eq_data[eq, 0:3]
+        offset = data.xmat[lower].reshape(3, 3).T @ (anchor - data.xpos[lower])
+        model.eq_data[eq, 3:6] = offset
+        model.eq_data[eq, 6:10] = relative
+        data.eq_active[eq] = 1

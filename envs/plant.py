@@ -1,0 +1,40 @@
+"""A dual-arm environment as the runtime's plant: same physics, no observation unless one is captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.dual_arm import DualArmEnv
+from xr0_sim.types import Observation, RobotState
+
+
+class EnvPlant:
+    """Implements `xr0_sim.runtime.rollout.Plant` on the unwrapped environment."""
+
+    def __init__(self, env: DualArmEnv):
+        self.env = env
+
+    @property
+    def control_hz(self) -> int:
+        """Control rate [Hz]."""
+        return self.env.control_hz
+
+    def reset(self, seed: int, options: Mapping[str, Any] | None = None) -> None:
+        """Draws a new scene."""
+        self.env.reset_scene(seed, options)
+
+    def observe(self, images: bool = True) -> Observation:
+        """Captures an observation; renders only if `images`."""
+        return self.env.observe(images)
+
+    def robot_state(self) -> RobotState:
+        """Proprioception at the start of the current tick."""
+        return self.env.robot_state()
+
+    def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:
+        """Executes one tick: reward, terminated, truncated, info."""
+        return self.env.advance(action)
