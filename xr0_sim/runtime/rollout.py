@@ -205,11 +205,12 @@ def run_episode(
             subscriber.on_reset(EpisodeStart(seed, dict(options or {}), plant.control_hz))
         while episode.ticks < max_ticks and not (episode.terminated or episode.truncated):
             _run_tick(plant, executor, subscribers, episode, images)
-    except KeyboardInterrupt:
-        _end(begun, episode.result("interrupted"))
-        raise
-    except BaseException:
-        _end(begun, episode.result("error"))
+    except BaseException as error:
+        outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+        try:
+            _end(begun, episode.result(outcome))
+        except Exception as second:  # the first error is the one to see
+            error.add_note(f"closing a subscriber failed as well: {second!r}")
         raise
     episode.truncated = episode.truncated or not episode.terminated
     result = episode.result()

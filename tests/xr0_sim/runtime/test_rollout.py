@@ -102,6 +102,16 @@ def test_a_subscriber_that_fails_at_the_end_does_not_rob_the_others():
     assert last.calls[-1] == "end"
 
 
+def test_the_first_error_is_the_one_to_see():
+    class Broken(Watcher):
+        def on_end(self, result):
+            raise OSError("disk full")
+
+    with pytest.raises(RuntimeError, match="stop") as caught:
+        run_episode(DoubleIntegrator(), executor(), [Broken(fail_at=2)], seed=0, max_ticks=9)
+    assert "disk full" in caught.value.__notes__[0]
+
+
 def test_images_can_be_left_out():
     seen = []
 

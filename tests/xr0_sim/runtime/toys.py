@@ -61,7 +61,7 @@ class DoubleIntegrator:
         self.tick += 1
         if self.obstacle is not None:
             self.hit |= np.hypot(self.pos[0] - 0.5, self.pos[1]) < self.obstacle
-        success = bool(self.pos[0] >= self.goal - 0.01 and not self.hit)
+        success = bool(abs(self.pos[0] - self.goal) < 0.01 and not self.hit)
         info = {
             "success": success,
             "progress": float(np.clip(self.pos[0] / self.goal, 0, 1)),
