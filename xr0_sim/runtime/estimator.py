@@ -94,3 +94,7 @@ class Conservative:
     def estimate(self, history: Sequence[int], true_ticks: int) -> int:
         """Largest delay seen, at least ``initial_ticks``, plus the margin."""
         return max([self.initial_ticks, *history]) + self.margin_ticks
+
+
+EstimatorConfig = TrueDelay | FixedDelay | LastDelay | MaxOfWindow | Conservative
+"""The estimators that exist, for command lines and configs."""

@@ -141,6 +141,10 @@ class Schedule:
         return current.sample(rng, context)
 
 
+LatencyConfig = Constant | LogNormal | WarmupSpike | Schedule
+"""The latency models that exist, for command lines and configs."""
+
+
 @dataclass(frozen=True)
 class LatencyPreset:
     """A named latency model and where its figures come from."""

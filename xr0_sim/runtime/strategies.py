@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.runtime.strategy import Arrival, Placement, Strategy
+from xr0_sim.runtime.strategy import Arrival, Placement
 from xr0_sim.runtime.timeline import Timeline
 
 EXECUTE_STEPS = 10
@@ -248,7 +248,10 @@ class PrefixAsync:
         return Placement(arrival.capture_tick, overrun=late)
 
 
-STRATEGIES: dict[str, Strategy] = {
+StrategyConfig = Sync | NaiveAsync | PrefixAsync
+"""The strategies that exist, for command lines and configs."""
+
+STRATEGIES: dict[str, StrategyConfig] = {
     "sync": Sync(),
     "naive": NaiveAsync(),
     "prefix": PrefixAsync(),
@@ -256,7 +259,7 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def parse_strategy(name: str) -> Strategy:
+def parse_strategy(name: str) -> StrategyConfig:
     """Strategy from its name in `STRATEGIES`."""
     if name not in STRATEGIES:
         raise unknown_name("strategy", name, STRATEGIES)

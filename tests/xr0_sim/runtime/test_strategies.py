@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,20 @@ def test_presets_fit_the_usual_chunk_and_have_a_label(name):
     strategy = parse_strategy(name)
     strategy.check(HORIZON)
     assert strategy.label
+
+
+def test_config_unions_name_every_variant():
+    from xr0_sim.runtime import estimator, latency, strategies
+
+    for module, union, port in (
+        (estimator, estimator.EstimatorConfig, "estimate"),
+        (latency, latency.LatencyConfig, "sample"),
+        (strategies, strategies.StrategyConfig, "begin"),
+    ):
+        classes = [c for c in vars(module).values() if isinstance(c, type) and hasattr(c, port)]
+        variants = {
+            c
+            for c in classes
+            if c.__module__ == module.__name__ and not getattr(c, "_is_protocol", False)
+        }
+        assert variants == set(get_args(union))
