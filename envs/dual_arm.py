@@ -8,7 +8,8 @@ reward and its notion of success through the methods marked "Task hook".
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -310,6 +311,20 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self._assessment = state.assessment
         self._failure = state.failure
         self._task_restore(state.task)
+
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Inside the block the episode may be played on freely; afterwards it is as before.
+
+        Scheduled events do not fire in a rehearsal: nobody can foresee them.
+        """
+        state, schedule = self.snapshot(), self._schedule
+        self._schedule = EventSchedule()
+        try:
+            yield
+        finally:
+            self._schedule = schedule
+            self.restore(state)
 
     # ---------------------------------------------------------------- for events
     def set_instruction(self, text: str) -> None:

@@ -9,10 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robot import BASE_POSES, HOME_JOINTS, JOINTS, attach_arms
+from envs.robot import HOME_JOINTS, JOINTS, attach_arms
 from xr0_sim.conventions import ARMS, JOINTS_PER_ARM
 from xr0_sim.errors import ConfigError
-from xr0_sim.rotations import quat_multiply, quat_rotate
 
 POSITION_COST = 1.0
 ORIENTATION_COST = 0.15
@@ -37,7 +36,8 @@ class DualArmKinematics:
 
     def __init__(self) -> None:
         model = robot_model()
-        self._chain = [_Chain(model, arm) for arm in ARMS]
+        self._model, self._data = model, mujoco.MjData(model)
+        self._sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
         self._qpos = np.array([[model.joint(f"{a}/{j}").qposadr[0] for j in JOINTS] for a in ARMS])
         self._configuration = mink.Configuration(model)
         self._tasks = [
@@ -52,8 +52,16 @@ class DualArmKinematics:
         joints = np.asarray(joints, dtype=np.float64)
         if joints.shape[-2:] != (2, JOINTS_PER_ARM):
             raise ConfigError(f"joints: expected shape (..., 2, 6), got {joints.shape}")
-        poses = [chain.forward(joints[..., i, :]) for i, chain in enumerate(self._chain)]
-        return (np.stack([p for p, _ in poses], axis=-2), np.stack([q for _, q in poses], axis=-2))
+        position = np.empty((*joints.shape[:-1], 3))
+        quaternion = np.empty((*joints.shape[:-1], 4))
+        data = self._data
+        for row in np.ndindex(joints.shape[:-2]):
+            data.qpos[self._qpos] = joints[row]
+            mujoco.mj_kinematics(self._model, data)
+            position[row] = data.site_xpos[self._sites]
+            for arm, site in enumerate(self._sites):
+                mujoco.mju_mat2Quat(quaternion[row][arm], data.site_xmat[site])
+        return position, quaternion
 
     def inverse(
         self,
@@ -79,33 +87,6 @@ class DualArmKinematics:
                 break
             self._configuration.integrate_inplace(np.clip(velocity, -0.5, 0.5), 1.0)
         return self._configuration.q[self._qpos].copy()
-
-
-class _Chain:
-    """Closed-form product of the link transforms of one arm, read from the compiled model."""
-
-    def __init__(self, model: mujoco.MjModel, arm: str):
-        # link i: constant offset, then a rotation about a coordinate axis of its own frame
-        self._offsets, self._axes = [], []
-        for name in JOINTS:
-            joint = model.joint(f"{arm}/{name}")
-            body = model.body(int(joint.bodyid[0]))
-            self._offsets.append(body.pos.copy())
-            self._axes.append(joint.axis.copy())
-        self._tool = model.site(f"{arm}/tool").pos.copy()
-        base, yaw = BASE_POSES[arm]
-        self._base_pos = np.array(base)
-        self._base_quat = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
-
-    def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shape = joints.shape[:-1]
-        quat = np.broadcast_to(self._base_quat, (*shape, 4))
-        pos = np.broadcast_to(self._base_pos, (*shape, 3))
-        for i, (offset, axis) in enumerate(zip(self._offsets, self._axes, strict=True)):
-            pos = pos + quat_rotate(quat, offset)
-            half = joints[..., i, None] / 2
-            quat = quat_multiply(quat, np.concatenate([np.cos(half), np.sin(half) * axis], axis=-1))
-        return pos + quat_rotate(quat, self._tool), quat
 
 
 def home_joints() -> np.ndarray:

@@ -23,7 +23,10 @@ class RobotPorts:
         self.joint_dof = np.array([model.joint(n).dofadr[0] for n in names])
         self.jaw_qpos = np.array([model.joint(n).qposadr[0] for n in fingers])
         self._all_jaws = np.array(
-            [[model.joint(f"{arm}/{f}_finger").qposadr[0] for f in ("left", "right")] for arm in ARMS]
+            [
+                [model.joint(f"{arm}/{f}_finger").qposadr[0] for f in ("left", "right")]
+                for arm in ARMS
+            ]
         )
         self.tool_sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
         slots = range(ENV_ACTION_DIM)

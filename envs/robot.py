@@ -54,7 +54,7 @@ BASE_POSES = {
 }
 """Arm -> base position [m] and yaw [rad] in the world frame."""
 
-HOME_JOINTS = (0.0, -0.95, 0.95, 0.0, 0.80, 0.0)
+HOME_JOINTS = (0.0, -0.656, 0.753, 0.0, 1.125, 0.0)
 """Resting posture of either arm [rad]: tool above its own side of the table, pointing down."""
 
 JAW_STROKE = 0.045

@@ -20,18 +20,21 @@ import numpy as np
 
 from envs.block_dismantling.bricks import PITCH, Brick
 
-TILT = math.radians(48.0)
-"""Angle of the approach direction below the horizontal [rad]."""
+TILT = math.radians(70.0)
+"""Angle of the approach direction below the horizontal [rad].
+
+Near 45° the forearm and the hand line up and the wrist is singular; at 70° it bends by 30° or more
+wherever the task takes it."""
 FINGER_HALF_WIDTH = 0.0085
 TIP_REACH = 0.008
 """Length of the finger in front of the grasp point [m], margin included."""
-PALM_DISTANCE = 0.058
+PALM_DISTANCE = 0.066
 PALM_LENGTH = 0.10
 PALM_HALF_HEIGHT = 0.019
 LANE_DEPTH = 0.030
 """Room an open finger needs beside an x face [m]."""
 MAX_GRASP_WIDTH = 0.066
-GRASP_OFFSET = 0.006
+GRASP_OFFSET = 0.008
 """A hand grips this far towards its own side of the brick's middle [m], so that two hands on
 neighbouring layers do not meet."""
 

@@ -134,7 +134,7 @@ def _grow(rng: np.random.Generator, level: Level) -> tuple[Brick, ...]:
         if not spots:
             return ()
         layers = np.array([layer for *_, layer in spots], dtype=float)
-        weights = np.exp(-0.9 * (layers - layers.min()))
+        weights = np.exp(-1.6 * (layers - layers.min()))
         y, size, layer = spots[rng.choice(len(spots), p=weights / weights.sum())]
         bricks.append(Brick(_colour(rng), size, (0, y), layer))
         occupied[layer, y : y + size[1]] = True

@@ -58,9 +58,7 @@ def _listing(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def write_instruction(
-    rng: np.random.Generator, rule: Rule, bin_names: tuple[str, str]
-) -> str:
+def write_instruction(rng: np.random.Generator, rule: Rule, bin_names: tuple[str, str]) -> str:
     """One of the paraphrases of a rule; colours and bins in random order.
 
     Args:

@@ -1,0 +1,286 @@
+"""The scripted expert of block dismantling: closed loop, memoryless, on privileged state."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.sorting import BIN_HALF_SIZE
+from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.dual_arm import HOME_JAW
+from envs.kinematics import DualArmKinematics, home_joints
+from policies.scripted.block_plan import BlockPlanner, Job, clusters
+from policies.scripted.grasping import (
+    BIN_TILT,
+    LOOSE_TILT,
+    PREGRASP,
+    Grasp,
+    half_height,
+    levelling,
+    loose_grasp,
+    natural_heading,
+    stacked_grasp,
+    turn_about_z,
+)
+from policies.scripted.motion import ToolGoal, ToolMover
+from xr0_sim.conventions import ARM_ACTION_DIM
+from xr0_sim.rotations import quat_multiply, quat_rotate
+from xr0_sim.types import RobotState
+
+TRAVEL_SPEED = 0.42
+CLOSE_SPEED = 0.16
+"""Tool speed on the last centimetres of an approach [m/s]."""
+PULL_SPEED = 0.10
+GRASP_TOLERANCE = 0.004
+"""Tool position error at which the jaw may close [m]."""
+ANGLE_TOLERANCE = 0.12
+TRAVEL_HEIGHT = 0.105
+"""Tool height on the way to a tray [m]."""
+LIFT_CLEARANCE = 0.045
+"""How far a brick is raised above its neighbours before it moves sideways [m]."""
+DROP_HEIGHT = 0.014
+"""Gap between a brick and what lies below it when the jaw opens [m]."""
+HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
+SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
+"""Places in a tray, tried in this order when equally free [m]."""
+
+
+class BlockExpert:
+    """Maps (robot state, block state) to the joint action of the next tick.
+
+    Attributes:
+        phase: Per arm, what it is doing now, e.g. ``("pull", "hold")``; for logs and triggers.
+    """
+
+    def __init__(self, kinematics: DualArmKinematics | None = None):
+        kinematics = kinematics or DualArmKinematics()
+        self._mover = ToolMover(kinematics)
+        self._planner = BlockPlanner()
+        self._home_pos, self._home_quat = kinematics.forward(home_joints())
+        self.phase = ("rest", "rest")
+
+    def action(
+        self, robot: RobotState, state: BlockState, tempo: float = 1.0
+    ) -> NDArray[np.float64]:
+        """Joint action (14,) for the coming tick; `tempo` scales the tool speeds."""
+        return self._mover.action(robot, self.goals(robot, state), tempo)
+
+    def goals(self, robot: RobotState, state: BlockState) -> tuple[ToolGoal, ToolGoal]:
+        """Where both tools should go now."""
+        jobs = self._planner.jobs(state)
+        self.phase = tuple(job.kind for job in jobs)
+        return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
+
+    def home(self, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Tool pose of an arm at rest."""
+        return self._home_pos[arm], self._home_quat[arm]
+
+
+class _ArmView:
+    """One arm at one tick: everything a job needs to become a tool goal."""
+
+    def __init__(self, arm: int, robot: RobotState, state: BlockState, expert: BlockExpert):
+        self.arm, self.state, self.expert = arm, state, expert
+        self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.other_pos = robot.tool_pos[1 - arm]
+        self.jaw = float(robot.jaw[arm])
+        self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
+        self.held = int(state.gripped[arm])
+
+    def goal(self, job: Job) -> ToolGoal:
+        return getattr(self, f"_{job.kind}")(job.brick)
+
+    # ------------------------------------------------------------- jobs
+    def _rest(self, _: int) -> ToolGoal:
+        pos, quat = self.expert.home(self.arm)
+        if self._near_brick() or self.held != NO_BRICK:
+            return self._back_out(HOME_JAW)
+        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED)
+
+    def _take(self, brick: int) -> ToolGoal:
+        return self._grip(brick, self._stacked(brick))
+
+    def _hold(self, brick: int) -> ToolGoal:
+        return self._grip(brick, self._stacked(brick))
+
+    def _pick(self, brick: int) -> ToolGoal:
+        state = self.state
+        tilt = BIN_TILT if state.in_bin[brick] != NO_BRICK else LOOSE_TILT
+        grasp = loose_grasp(
+            self.arm, state.pos[brick], state.quat[brick], state.half_size[brick], tilt
+        )
+        crowded = np.linalg.norm(self.other_pos - grasp.pos) < 0.10
+        if crowded and self.held == NO_BRICK:
+            return ToolGoal(grasp.behind(0.13), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
+        return self._grip(brick, grasp)
+
+    def _pull(self, brick: int) -> ToolGoal:
+        up = quat_rotate(self.state.quat[brick], np.array([0.0, 0.0, 1.0]))
+        return ToolGoal(self.pos + 0.06 * up, self.quat, 0.0, PULL_SPEED)
+
+    def _deliver(self, brick: int) -> ToolGoal:
+        state = self.state
+        if self._below_other():
+            return ToolGoal(self.pos, self.quat, 0.0, CLOSE_SPEED)
+        target = int(state.target[brick])
+        drop = self._drop_point(brick, target)
+        quat = self._level(natural_heading(self.arm, drop))
+        offset = self.pos - state.pos[brick]
+        gap = drop[:2] + offset[:2] - self.pos[:2]
+        distance = float(np.linalg.norm(gap))
+        if distance < 0.012:
+            lower = self._above_floor(brick, drop[:2])
+            if lower < 0.004:
+                return ToolGoal(self.pos, quat, self._open_for(brick), CLOSE_SPEED)
+            goal = np.array([*(drop[:2] + offset[:2]), self.pos[2] - lower])
+            return ToolGoal(goal, quat, 0.0, 0.25)
+        clear = self._clearance_height(brick)
+        height = max(TRAVEL_HEIGHT, clear)
+        if clear > 0 and self.pos[2] < clear - 0.012:
+            return ToolGoal(np.array([*self.pos[:2], height]), self.quat, 0.0, 0.30)
+        return ToolGoal(np.array([*(drop[:2] + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
+
+    def _hand_over(self, brick: int) -> ToolGoal:
+        """Puts a brick that belongs to the other side down where the other arm can take it."""
+        state = self.state
+        floor = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
+        sign = 1.0 if self.arm == 0 else -1.0
+        if self._below_other():
+            return ToolGoal(self.pos, self.quat, 0.0, CLOSE_SPEED)
+        near_other = state.pos[brick, 1] * sign < 0.10
+        if floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
+            return ToolGoal(self.pos, self.quat, self._open_for(brick), CLOSE_SPEED)
+        spots = np.array([[x, 0.02 * sign] for x in HAND_OVER_X])
+        others = np.delete(state.pos[:, :2], brick, axis=0)
+        room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1, initial=1.0)
+        spot = spots[int(room.argmax())]
+        offset = self.pos - state.pos[brick]
+        quat = self._level(natural_heading(self.arm, spot))
+        gap = float(np.linalg.norm(spot + offset[:2] - self.pos[:2]))
+        if gap < 0.015:
+            goal = np.array([*(spot + offset[:2]), self.pos[2] - floor + 0.001])
+            return ToolGoal(goal, quat, 0.0, CLOSE_SPEED)
+        clear = self._clearance_height(brick)
+        if clear > 0 and self.pos[2] < clear - 0.012:
+            return ToolGoal(np.array([*self.pos[:2], clear]), self.quat, 0.0, 0.30)
+        height = max(0.08, clear)
+        return ToolGoal(np.array([*(spot + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
+
+    # ------------------------------------------------------------- gripping
+    def _stacked(self, brick: int) -> Grasp:
+        state = self.state
+        return stacked_grasp(self.arm, state.pos[brick], state.quat[brick], state.half_size[brick])
+
+    def _grip(self, brick: int, grasp: Grasp) -> ToolGoal:
+        """Open, line up behind the grasp, close in, shut the jaw, stay."""
+        if self.held == brick:
+            return ToolGoal(self._settled(brick), self.quat, 0.0, CLOSE_SPEED)
+        if self.held != NO_BRICK:
+            return self._back_out(max(grasp.open_jaw, self._open_for(self.held)))
+        where, angle = grasp.relative(self.pos, self.quat)
+        lateral = float(np.hypot(where[1], where[2]))
+        missed = self.jaw < grasp.closed_jaw - 0.06
+        closing = self.jaw_command < 0.5 * grasp.open_jaw and not missed
+        reach = 3.0 * GRASP_TOLERANCE if closing else GRASP_TOLERANCE
+        if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
+            if not missed:
+                return ToolGoal(grasp.pos, grasp.quat, 0.0, CLOSE_SPEED)
+            return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, CLOSE_SPEED)
+        ready = self.jaw > grasp.closed_jaw + 0.06
+        in_funnel = lateral < 0.010 + 0.2 * max(0.0, -where[0]) and angle < 0.35
+        if in_funnel and -PREGRASP - 0.03 < where[0] < 0.012 and ready:
+            return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, self._close_speed(-where[0]))
+        if self._near_brick():
+            return self._back_out(grasp.open_jaw)
+        return ToolGoal(grasp.behind(PREGRASP), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
+
+    def _close_speed(self, distance: float) -> float:
+        return CLOSE_SPEED if distance < 0.03 else 0.28
+
+    def _settled(self, brick: int) -> NDArray[np.float64]:
+        """Present tool position, lowered if the held cluster hangs in the air."""
+        state = self.state
+        group = next(g for g in clusters(state) if brick in g)
+        if len(group) == 1:
+            return self.pos
+        floor = min(state.pos[i, 2] - half_height(state.quat[i], state.half_size[i]) for i in group)
+        return self.pos - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
+
+    def _open_for(self, brick: int) -> float:
+        return min(1.0, self.jaw + 0.35)
+
+    def _near_brick(self) -> bool:
+        """Whether the fingers stand among bricks, so that moving sideways would hit one."""
+        state = self.state
+        reach = state.half_size[:, :2].max(axis=1)
+        flat = np.linalg.norm(state.pos[:, :2] - self.pos[:2], axis=1) - reach
+        over = np.abs(state.pos[:, 2] - self.pos[2])
+        return bool(((flat < 0.024) & (over < 0.034)).any())
+
+    def _back_out(self, jaw: float) -> ToolGoal:
+        """Opens, then retreats the way the hand points; with a brick still between the pads, waits."""
+        if self.held != NO_BRICK or self.jaw < jaw - 0.15:
+            return ToolGoal(self.pos, self.quat, jaw, CLOSE_SPEED)
+        back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
+        return ToolGoal(self.pos + back, self.quat, jaw, 0.35)
+
+    # ------------------------------------------------------------- carrying
+    def _level(self, heading: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Present orientation, levelled for the held brick and turned to a horizontal heading."""
+        level = quat_multiply(levelling(self.state.quat[self.held]), self.quat)
+        # The jaw axis stays near the horizontal however the brick sits in the hand; at rest it is
+        # the heading turned by 90°.
+        jaw = quat_rotate(level, np.array([0.0, 1.0, 0.0]))
+        turn = math.atan2(heading[0], -heading[1]) - math.atan2(jaw[1], jaw[0])
+        turn = math.atan2(math.sin(turn), math.cos(turn))
+        return quat_multiply(turn_about_z(turn), level)
+
+    def _drop_point(self, brick: int, target: int) -> NDArray[np.float64]:
+        """Freest slot of the tray, world (2,) [m]."""
+        state = self.state
+        slots = state.bins[target] + SLOTS
+        others = (state.in_bin == target) & (np.arange(len(state.pos)) != brick)
+        if not others.any():
+            return slots[0]
+        room = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2).min(axis=1)
+        return slots[int(np.minimum(room, 0.06).round(3).argmax())]
+
+    def _above_floor(self, brick: int, spot: NDArray[np.float64]) -> float:
+        """How much lower the brick may go before it is let fall [m]."""
+        state = self.state
+        bottom = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
+        near = np.linalg.norm(state.pos[:, :2] - spot, axis=1) < 0.045
+        near[brick] = False
+        pile = float((state.pos[near, 2] + 0.01).max(initial=0.0))
+        return bottom - pile - DROP_HEIGHT
+
+    def _below_other(self) -> bool:
+        """Whether the other hand carries a brick right above, so that this one has to wait."""
+        other = int(self.state.gripped[1 - self.arm])
+        if other in (NO_BRICK, self.held):
+            return False
+        gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
+        return bool(gap < 0.09 and self.other_pos[2] > self.pos[2])
+
+    def _clearance_height(self, brick: int) -> float:
+        """Tool height that clears whatever stands near the held brick; 0 if nothing does [m]."""
+        state = self.state
+        gap = np.linalg.norm(state.pos[:, :2] - state.pos[brick, :2], axis=1)
+        near = gap < 0.11
+        near[brick] = False
+        near[state.gripped[state.gripped != NO_BRICK]] = False
+        near &= state.in_bin == NO_BRICK
+        if not near.any() and state.in_bin[brick] == NO_BRICK:
+            edge = np.abs(state.pos[brick, :2] - state.bins).max(axis=1).min()
+            if edge > BIN_HALF_SIZE + 0.06:
+                return 0.0
+            near_top = 0.03
+        elif not near.any():
+            return 0.0
+        else:
+            near_top = float(state.pos[near, 2].max()) + 0.012
+        hang = self.pos[2] - state.pos[brick, 2]
+        hang += half_height(state.quat[brick], state.half_size[brick])
+        return near_top + hang + LIFT_CLEARANCE * 0.5

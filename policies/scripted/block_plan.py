@@ -1,0 +1,173 @@
+"""Who does what: assigns each arm one job from the ground truth of a block scene.
+
+The plan is a pure function of the state, with preferences that keep what hands already hold, so that
+it can be asked at any snapshot and re-plans by itself after a shove or a slip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.access import is_graspable
+from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
+from envs.block_dismantling.state import NO_BRICK, BlockState
+from xr0_sim.conventions import ARMS
+from xr0_sim.rotations import quat_conjugate, quat_rotate
+
+CROSS_REACH = 0.13
+"""How far across the middle line a hand still picks up a loose brick [m]."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one arm should do: ``kind`` is one of deliver, hand_over, take, hold, pull, pick, rest."""
+
+    kind: str
+    brick: int = NO_BRICK
+
+
+def clusters(state: BlockState) -> list[list[int]]:
+    """Groups of clutched bricks, each sorted, in order of their lowest index."""
+    n = len(state.pos)
+    near = state.joined | state.joined.T
+    label = np.full(n, -1)
+    groups: list[list[int]] = []
+    for start in range(n):
+        if label[start] >= 0:
+            continue
+        todo, group = [start], []
+        label[start] = len(groups)
+        while todo:
+            i = todo.pop()
+            group.append(i)
+            for j in np.flatnonzero(near[i] & (label < 0)).tolist():
+                label[j] = len(groups)
+                todo.append(j)
+        groups.append(sorted(group))
+    return groups
+
+
+def finished(state: BlockState, loose: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bricks that need nothing more: loose, in their tray and not held, (n,)."""
+    held = np.zeros(len(state.pos), dtype=bool)
+    held[state.gripped[state.gripped != NO_BRICK]] = True
+    return loose & (state.in_bin == state.target) & ~held
+
+
+def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
+    """A cluster on its own stud grid, whatever its pose on the table."""
+    anchor = group[0]
+    inverse = quat_conjugate(state.quat[anchor])
+    out = []
+    for i in group:
+        centre = quat_rotate(inverse, state.pos[i] - state.pos[anchor])
+        half = state.half_size[i]
+        size = (round(2 * half[0] / PITCH), round(2 * half[1] / PITCH))
+        corner = centre[:2] / PITCH - np.array(size) / 2
+        cell = (round(corner[0]), round(corner[1]))
+        out.append(Brick("red", size, cell, round(centre[2] / HEIGHT)))
+    return out
+
+
+class BlockPlanner:
+    """Caches the geometry of clusters between ticks; holds no other memory."""
+
+    def __init__(self) -> None:
+        self._access: dict[tuple, dict[tuple[int, int], bool]] = {}
+
+    def jobs(self, state: BlockState) -> tuple[Job, Job]:
+        """One job per arm."""
+        groups = clusters(state)
+        size = np.empty(len(state.pos), dtype=int)
+        for group in groups:
+            size[group] = len(group)
+        loose = size == 1
+        done = finished(state, loose)
+        jobs: list[Job | None] = [None, None]
+        for arm, brick in enumerate(state.gripped.tolist()):
+            if brick != NO_BRICK and loose[brick]:
+                own = state.target[brick] == arm
+                jobs[arm] = Job("deliver" if own else "hand_over", brick)
+        whole = [g for g in groups if len(g) > 1]
+        if whole:
+            self._dismantle(state, self._first(state, whole), jobs)
+        todo = np.flatnonzero(loose & ~done & ~np.isin(np.arange(len(loose)), state.gripped))
+        for brick in todo.tolist():
+            self._assign_loose(state, brick, jobs)
+        return tuple(job or Job("rest") for job in jobs)
+
+    def _first(self, state: BlockState, whole: list[list[int]]) -> list[int]:
+        held = set(state.gripped.tolist())
+        return max(whole, key=lambda g: (len(held & set(g)), len(g), -g[0]))
+
+    def _can_grasp(self, state: BlockState, group: list[int]) -> dict[tuple[int, int], bool]:
+        """(arm, brick) -> whether the hand fits, for a cluster; cached by its composition."""
+        key = (tuple(group), state.joined[np.ix_(group, group)].tobytes())
+        if key not in self._access:
+            view = grid_view(state, group)
+            # After half a turn of the cluster the sides swap; the arms' sides are in its own frame.
+            self._access[key] = {
+                (arm, i): is_graspable(b, [o for o in view if o is not b], ARMS[arm])
+                for arm in range(2)
+                for i, b in zip(group, view, strict=True)
+            }
+        return self._access[key]
+
+    def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
+        fits = self._can_grasp(state, group)
+        flipped = quat_rotate(state.quat[group[0]], np.array([0.0, 1.0, 0.0]))[1] < 0
+        side = (lambda arm: 1 - arm) if flipped else (lambda arm: arm)
+        top = [i for i in group if not state.joined[i].any()]
+        best: tuple[tuple, int, int, int] | None = None
+        for brick in top:
+            for puller in range(2):
+                holder = 1 - puller
+                if not fits[side(puller), brick]:
+                    continue
+                held = self._best_hold(state, group, fits, side, brick, holder)
+                if held == NO_BRICK:
+                    continue
+                score = (
+                    state.target[brick] == puller,
+                    state.gripped[puller] == brick,
+                    round(state.pos[brick, 2] / HEIGHT),
+                    state.gripped[holder] == held,
+                    -brick,
+                )
+                if best is None or score > best[0]:
+                    best = (score, brick, puller, held)
+        if best is None:
+            return
+        _, brick, puller, held = best
+        holder = 1 - puller
+        ready = state.gripped[puller] == brick and state.gripped[holder] == held
+        if jobs[puller] is None:
+            jobs[puller] = Job("pull" if ready else "take", brick)
+        if jobs[holder] is None:
+            jobs[holder] = Job("hold", held)
+
+    def _best_hold(self, state, group, fits, side, target: int, holder: int) -> int:
+        """Brick of the cluster the holder should grip while `target` is pulled."""
+        best, best_score = NO_BRICK, None
+        for i in group:
+            if i == target or not fits[side(holder), i]:
+                continue
+            below = bool(state.joined[i, target])
+            lower = state.pos[i, 2] < state.pos[target, 2] - HEIGHT / 2
+            if not lower:
+                continue
+            gap = float(np.linalg.norm(state.pos[i] - state.pos[target]))
+            score = (state.gripped[holder] == i, below, -round(gap, 3), -i)
+            if best_score is None or score > best_score:
+                best, best_score = i, score
+        return best
+
+    def _assign_loose(self, state: BlockState, brick: int, jobs: list[Job | None]) -> None:
+        wanted = int(state.target[brick])
+        sign = 1.0 if wanted == 0 else -1.0
+        arm = wanted if state.pos[brick, 1] * sign > -CROSS_REACH else 1 - wanted
+        if jobs[arm] is None:
+            jobs[arm] = Job("pick", brick)

@@ -1,0 +1,93 @@
+"""From tool goals to joint targets: smooth, speed-limited and without memory.
+
+A scripted expert names, per arm, where the tool should end up. `ToolMover` advances the commanded
+tool pose by one tick towards it. What it needs to know about the past – the present command and the
+present velocity – it reads from the robot state, so an expert can be asked at any snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.actions import join_arms, limit_step, split_arms
+from envs.kinematics import DualArmKinematics
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, rotvec_from_quat
+from xr0_sim.types import RobotState
+
+TICK_S = 1.0 / CONTROL_HZ
+MAX_ACCELERATION = 2.5
+"""Of the tool [m/s²]."""
+MAX_TURN_RATE = 2.6
+"""Of the tool [rad/s]."""
+MAX_TURN_ACCELERATION = 18.0
+"""[rad/s²]"""
+
+
+@dataclass(frozen=True)
+class ToolGoal:
+    """Where one arm's tool should go.
+
+    Attributes:
+        pos: (3,) world [m].
+        quat: (4,) world, wxyz.
+        jaw: Opening fraction.
+        speed: Upper bound of the tool speed [m/s].
+    """
+
+    pos: NDArray[np.float64]
+    quat: NDArray[np.float64]
+    jaw: float
+    speed: float = 0.40
+
+
+def approach_velocity(
+    gap: NDArray[np.float64], velocity: NDArray[np.float64], speed: float, acceleration: float
+) -> NDArray[np.float64]:
+    """Next velocity (3,) that closes `gap` (3,) without overshoot.
+
+    Speed follows the braking curve of `acceleration`; the change per tick is bounded by it too.
+    """
+    distance = float(np.linalg.norm(gap))
+    if distance > 1e-9:
+        half = acceleration * TICK_S / 2
+        braking = np.sqrt(half**2 + 2 * acceleration * distance) - half
+        wanted = gap * (min(speed, braking, distance / TICK_S) / distance)
+    else:
+        wanted = np.zeros(3)
+    change = wanted - velocity
+    size = float(np.linalg.norm(change))
+    limit = acceleration * TICK_S
+    return wanted if size <= limit else velocity + change * (limit / size)
+
+
+class ToolMover:
+    """Advances both commanded tool poses by one tick."""
+
+    def __init__(self, kinematics: DualArmKinematics):
+        self._kinematics = kinematics
+
+    def action(
+        self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
+    ) -> NDArray[np.float64]:
+        """Joint action (14,) of the next tick; `tempo` scales the speed bounds."""
+        joints, _ = split_arms(robot.command)
+        ahead = robot.joint_pos + robot.joint_vel * TICK_S
+        pos, quat = self._kinematics.forward(np.stack([joints, robot.joint_pos, ahead]))
+        velocity = (pos[2] - pos[1]) / TICK_S
+        turn = rotvec_from_quat(quat_multiply(quat[2], quat_conjugate(quat[1]))) / TICK_S
+        next_pos, next_quat, jaws = np.empty((2, 3)), np.empty((2, 4)), np.empty(2)
+        for arm, goal in enumerate(goals):
+            step = approach_velocity(
+                goal.pos - pos[0, arm], velocity[arm], goal.speed * tempo, MAX_ACCELERATION
+            )
+            next_pos[arm] = pos[0, arm] + step * TICK_S
+            gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(quat[0, arm])))
+            spin = approach_velocity(gap, turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
+            next_quat[arm] = quat_multiply(quat_from_rotvec(spin * TICK_S), quat[0, arm])
+            jaws[arm] = goal.jaw
+        solved = self._kinematics.inverse(joints, next_pos, next_quat, iterations=2)
+        return limit_step(join_arms(solved, jaws), robot.command)

@@ -1,0 +1,115 @@
+"""The expert as chunk source: "these d actions are committed, what are the next ones?"
+
+The answer is exact: the episode is rehearsed in the simulator itself – snapshot, play the committed
+prefix, let the expert roll on, restore – and goes on undisturbed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.env import BlockDismantlingEnv
+from policies.scripted.block_expert import BlockExpert
+from xr0_sim.conventions import ENV_ACTION_DIM
+from xr0_sim.errors import ConfigError
+from xr0_sim.types import ActionChunk, Observation
+
+HORIZON = 30
+"""Actions per chunk, as on XR-0's robots."""
+
+
+@dataclass(frozen=True)
+class SameMode:
+    """Every chunk follows the expert's one way of doing the task."""
+
+    def tempo(self, noise_seed: tuple[int, int]) -> float:
+        """Speed factor of a chunk."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class RedrawnMode:
+    """Every chunk draws its own tempo, as a sampling policy draws its own mode.
+
+    Attributes:
+        slowest: Lower end of the uniform speed factor.
+        fastest: Upper end.
+    """
+
+    slowest: float = 0.55
+    fastest: float = 1.1
+
+    def tempo(self, noise_seed: tuple[int, int]) -> float:
+        """Speed factor of a chunk, fixed by its noise seed."""
+        return float(np.random.default_rng(noise_seed).uniform(self.slowest, self.fastest))
+
+
+Mode = SameMode | RedrawnMode
+
+
+class ChunkOracle:
+    """Answers with the expert's own future, given committed actions.
+
+    Args:
+        env: The running environment; must stand at the tick that is asked about.
+        expert: The expert to roll; made from the environment's kinematics if None.
+    """
+
+    def __init__(self, env: BlockDismantlingEnv, expert: BlockExpert | None = None):
+        self.env = env
+        self.expert = expert or BlockExpert(env.kinematics)
+
+    def next_actions(
+        self, prefix: NDArray[np.float64], steps: int = HORIZON, tempo: float = 1.0
+    ) -> NDArray[np.float64]:
+        """Actions (steps, 14) whose first rows are `prefix` (d, 14), then the expert's.
+
+        An episode that ends inside the chunk is continued with its last action.
+        """
+        prefix = np.asarray(prefix, dtype=np.float64).reshape(-1, ENV_ACTION_DIM)
+        if len(prefix) > steps:
+            raise ConfigError(f"prefix: expected at most {steps} rows, got {len(prefix)}")
+        actions = np.empty((steps, ENV_ACTION_DIM))
+        actions[: len(prefix)] = prefix
+        env = self.env
+        with env.rehearsal():
+            for i in range(steps):
+                if i >= len(prefix):
+                    actions[i] = self.expert.action(env.robot_state(), env.privileged(), tempo)
+                env.advance(actions[i])
+        return actions
+
+
+class ExpertChunkModel:
+    """The oracle behind the `xr0_sim.types.ChunkModel` port: a perfect planner with latency."""
+
+    needs_images = False
+
+    def __init__(self, env: BlockDismantlingEnv, mode: Mode | None = None, horizon: int = HORIZON):
+        self._oracle = ChunkOracle(env)
+        self._mode = mode or SameMode()
+        self._horizon = horizon
+
+    @property
+    def horizon(self) -> int:
+        """Number of actions in every chunk."""
+        return self._horizon
+
+    def reset(self, episode_seed: int) -> None:
+        """Nothing to forget: the expert has no memory."""
+
+    def infer(
+        self, observation: Observation, prefix: NDArray[np.float64], noise_seed: tuple[int, int]
+    ) -> ActionChunk:
+        """See `xr0_sim.types.ChunkModel.infer`."""
+        if observation.tick != self._oracle.env.tick:
+            raise ConfigError(
+                f"expert chunk: expected the environment at tick {observation.tick}, "
+                f"it stands at {self._oracle.env.tick}; ask at the capture tick"
+            )
+        tempo = self._mode.tempo(noise_seed)
+        actions = self._oracle.next_actions(prefix, self._horizon, tempo)
+        return ActionChunk(actions, observation.tick)

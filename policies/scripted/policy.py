@@ -1,0 +1,58 @@
+"""The expert as a Gymnasium policy: one action per observation, no chunks, no latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.state import PER_BRICK, BlockState
+from envs.proprioception import robot_state_from_vector
+from policies.scripted.block_expert import BlockExpert
+from xr0_sim.errors import ConfigError
+
+
+class ScriptedPolicy:
+    """`predict` on observations of ``observation="state"``, single or vectorised."""
+
+    def __init__(self) -> None:
+        self._expert = BlockExpert()
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def predict(
+        self,
+        observation: Mapping[str, NDArray],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.float32], Any]:
+        """Actions (14,) or (B, 14) float32, and `state` unchanged."""
+        if "privileged" not in observation:
+            raise ConfigError(
+                "scripted policy: expected the key 'privileged', got "
+                f"{sorted(observation)}; make the environment with observation='state'"
+            )
+        robots, scenes = np.asarray(observation["proprio"]), np.asarray(observation["privileged"])
+        single = robots.ndim == 1
+        rows = zip(np.atleast_2d(robots), np.atleast_2d(scenes), strict=True)
+        actions = np.stack([self._act(robot, scene) for robot, scene in rows])
+        return (actions[0] if single else actions), state
+
+    def _act(self, robot: NDArray, scene: NDArray) -> NDArray[np.float32]:
+        n = _brick_count(len(scene))
+        action = self._expert.action(
+            robot_state_from_vector(robot), BlockState.from_vector(scene, n)
+        )
+        return action.astype(np.float32)
+
+
+def _brick_count(length: int) -> int:
+    """Number of bricks n of a privileged vector: 16 n + n² + 4 entries."""
+    n = round((-PER_BRICK + (PER_BRICK**2 + 4 * (length - 4)) ** 0.5) / 2)
+    if BlockState.vector_dim(n) != length:
+        raise ConfigError(f"privileged: no brick count gives {length} entries")
+    return n
