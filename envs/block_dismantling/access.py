@@ -34,17 +34,31 @@ PALM_HALF_HEIGHT = 0.019
 LANE_DEPTH = 0.030
 """Room an open finger needs beside an x face [m]."""
 MAX_GRASP_WIDTH = 0.066
-GRASP_OFFSET = 0.008
-"""A hand grips this far towards its own side of the brick's middle [m], so that two hands on
-neighbouring layers do not meet."""
+PAD_REACH = 0.008
+"""Half extent of a tilted pad along the brick [m]."""
+HANDS_APART = 0.0145
+"""Smallest gap along y between two hands that grip near the same height [m]."""
 
 SIDES = {"left": 1.0, "right": -1.0}
 """Sign of the y direction an arm comes from."""
 
 
 def grasp_offset_y(half_length_y: float) -> float:
-    """Distance of the grasp point from the brick's middle towards the arm [m]."""
-    return max(GRASP_OFFSET, min(half_length_y - 0.0105, 0.016))
+    """Distance of the grasp point from the brick's middle towards the arm [m].
+
+    A hand grips as far on its own side as the pad allows, so that the other hand finds room.
+    """
+    return half_length_y - PAD_REACH
+
+
+def hands_clear(taken: Brick, taker: str, held: Brick, holder: str) -> bool:
+    """Whether two hands can grip two bricks at once without meeting."""
+    gap = SIDES[holder] * (_grasp_y(held, holder) - _grasp_y(taken, taker))
+    return gap >= HANDS_APART
+
+
+def _grasp_y(brick: Brick, arm: str) -> float:
+    return float(brick.centre[1] + SIDES[arm] * grasp_offset_y(brick.half_size[1]))
 
 
 def _overlaps(strip: np.ndarray, box_min: np.ndarray, box_max: np.ndarray) -> bool:
@@ -123,7 +137,9 @@ def _removable(target: Brick, rest: Sequence[Brick]) -> bool:
         if not is_graspable(target, rest, taker):
             continue
         if not below or any(
-            is_graspable(b, [o for o in (*rest, target) if o is not b], holder) for b in below
+            hands_clear(target, taker, b, holder)
+            and is_graspable(b, [o for o in (*rest, target) if o is not b], holder)
+            for b in below
         ):
             return True
     return False

@@ -58,15 +58,14 @@ class ContactReader:
             if rows.size:
                 arm, brick = arm[rows].max(axis=1), brick[rows].max(axis=1)
                 pad = self._pad[geoms[rows]].max(axis=1)
-                touched[arm, brick] = True
-                pads = np.zeros((4, self.n_bricks), dtype=bool)
-                pads[pad[pad >= 0], brick[pad >= 0]] = True
-                for a in range(2):
-                    both = np.flatnonzero(pads[2 * a] & pads[2 * a + 1])
-                    if both.size:
-                        gripped[a] = both[0]
                 address = data.contact.efc_address[rows]
-                address = address[address >= 0]
-                if address.size:
-                    peak = float(data.efc_force[address].max())
+                force = np.where(address >= 0, data.efc_force[address], 0.0)
+                touched[arm, brick] = True
+                peak = float(force.max())
+                pads = np.zeros((4, self.n_bricks))
+                np.add.at(pads, (pad[pad >= 0], brick[pad >= 0]), force[pad >= 0])
+                for a in range(2):
+                    grip = np.minimum(pads[2 * a], pads[2 * a + 1])
+                    if grip.max() > 0.0:
+                        gripped[a] = grip.argmax()
         return Touch(gripped, touched, peak)

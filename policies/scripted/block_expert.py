@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_dismantling.sorting import BIN_HALF_SIZE
+from envs.block_dismantling.sorting import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.actions import split_arms
 from envs.dual_arm import HOME_JAW
 from envs.kinematics import DualArmKinematics, home_joints
 from policies.scripted.block_plan import BlockPlanner, Job, clusters
@@ -40,6 +41,8 @@ TRAVEL_HEIGHT = 0.105
 """Tool height on the way to a tray [m]."""
 LIFT_CLEARANCE = 0.045
 """How far a brick is raised above its neighbours before it moves sideways [m]."""
+MAX_HEIGHT = 0.42
+"""Highest tool position on a way [m]."""
 DROP_HEIGHT = 0.014
 """Gap between a brick and what lies below it when the jaw opens [m]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
@@ -55,7 +58,7 @@ class BlockExpert:
     """
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
-        kinematics = kinematics or DualArmKinematics()
+        self._kinematics = kinematics = kinematics or DualArmKinematics()
         self._mover = ToolMover(kinematics)
         self._planner = BlockPlanner()
         self._home_pos, self._home_quat = kinematics.forward(home_joints())
@@ -73,6 +76,12 @@ class BlockExpert:
         self.phase = tuple(job.kind for job in jobs)
         return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
 
+    def commanded(self, robot: RobotState) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Tool poses the present command asks for."""
+        joints, _ = split_arms(robot.command)
+        pos, quat = self._kinematics.forward(joints)
+        return list(zip(pos, quat, strict=True))
+
     def home(self, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Tool pose of an arm at rest."""
         return self._home_pos[arm], self._home_quat[arm]
@@ -84,6 +93,7 @@ class _ArmView:
     def __init__(self, arm: int, robot: RobotState, state: BlockState, expert: BlockExpert):
         self.arm, self.state, self.expert = arm, state, expert
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.stay = expert.commanded(robot)[arm]
         self.other_pos = robot.tool_pos[1 - arm]
         self.jaw = float(robot.jaw[arm])
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
@@ -109,7 +119,12 @@ class _ArmView:
         state = self.state
         tilt = BIN_TILT if state.in_bin[brick] != NO_BRICK else LOOSE_TILT
         grasp = loose_grasp(
-            self.arm, state.pos[brick], state.quat[brick], state.half_size[brick], tilt
+            self.arm,
+            state.pos[brick],
+            state.quat[brick],
+            state.half_size[brick],
+            tilt,
+            lambda point: self._room(point, brick),
         )
         crowded = np.linalg.norm(self.other_pos - grasp.pos) < 0.10
         if crowded and self.held == NO_BRICK:
@@ -123,7 +138,7 @@ class _ArmView:
     def _deliver(self, brick: int) -> ToolGoal:
         state = self.state
         if self._below_other():
-            return ToolGoal(self.pos, self.quat, 0.0, CLOSE_SPEED)
+            return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
         target = int(state.target[brick])
         drop = self._drop_point(brick, target)
         quat = self._level(natural_heading(self.arm, drop))
@@ -133,7 +148,7 @@ class _ArmView:
         if distance < 0.012:
             lower = self._above_floor(brick, drop[:2])
             if lower < 0.004:
-                return ToolGoal(self.pos, quat, self._open_for(brick), CLOSE_SPEED)
+                return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
             goal = np.array([*(drop[:2] + offset[:2]), self.pos[2] - lower])
             return ToolGoal(goal, quat, 0.0, 0.25)
         clear = self._clearance_height(brick)
@@ -142,16 +157,27 @@ class _ArmView:
             return ToolGoal(np.array([*self.pos[:2], height]), self.quat, 0.0, 0.30)
         return ToolGoal(np.array([*(drop[:2] + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
 
+    def _room(self, point: NDArray[np.float64], brick: int) -> float:
+        """Horizontal distance from a point to tray walls and other bricks [m]."""
+        state = self.state
+        ring = np.abs(point - state.bins).max(axis=1) - BIN_HALF_SIZE
+        walls = float(np.abs(ring - WALL).min()) - WALL
+        others = np.delete(np.arange(len(state.pos)), brick)
+        if others.size == 0:
+            return walls
+        gap = np.linalg.norm(state.pos[others, :2] - point, axis=1)
+        return min(walls, float((gap - state.half_size[others, :2].max(axis=1)).min()))
+
     def _hand_over(self, brick: int) -> ToolGoal:
         """Puts a brick that belongs to the other side down where the other arm can take it."""
         state = self.state
         floor = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
         sign = 1.0 if self.arm == 0 else -1.0
         if self._below_other():
-            return ToolGoal(self.pos, self.quat, 0.0, CLOSE_SPEED)
+            return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
         near_other = state.pos[brick, 1] * sign < 0.10
         if floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
-            return ToolGoal(self.pos, self.quat, self._open_for(brick), CLOSE_SPEED)
+            return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
         spots = np.array([[x, 0.02 * sign] for x in HAND_OVER_X])
         others = np.delete(state.pos[:, :2], brick, axis=0)
         room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1, initial=1.0)
@@ -176,7 +202,7 @@ class _ArmView:
     def _grip(self, brick: int, grasp: Grasp) -> ToolGoal:
         """Open, line up behind the grasp, close in, shut the jaw, stay."""
         if self.held == brick:
-            return ToolGoal(self._settled(brick), self.quat, 0.0, CLOSE_SPEED)
+            return ToolGoal(self._settled(brick), self.stay[1], 0.0, CLOSE_SPEED)
         if self.held != NO_BRICK:
             return self._back_out(max(grasp.open_jaw, self._open_for(self.held)))
         where, angle = grasp.relative(self.pos, self.quat)
@@ -200,13 +226,13 @@ class _ArmView:
         return CLOSE_SPEED if distance < 0.03 else 0.28
 
     def _settled(self, brick: int) -> NDArray[np.float64]:
-        """Present tool position, lowered if the held cluster hangs in the air."""
+        """Commanded tool position, lowered if the held cluster hangs in the air."""
         state = self.state
         group = next(g for g in clusters(state) if brick in g)
         if len(group) == 1:
-            return self.pos
+            return self.stay[0]
         floor = min(state.pos[i, 2] - half_height(state.quat[i], state.half_size[i]) for i in group)
-        return self.pos - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
+        return self.stay[0] - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
 
     def _open_for(self, brick: int) -> float:
         return min(1.0, self.jaw + 0.35)
@@ -222,7 +248,7 @@ class _ArmView:
     def _back_out(self, jaw: float) -> ToolGoal:
         """Opens, then retreats the way the hand points; with a brick still between the pads, waits."""
         if self.held != NO_BRICK or self.jaw < jaw - 0.15:
-            return ToolGoal(self.pos, self.quat, jaw, CLOSE_SPEED)
+            return ToolGoal(*self.stay, jaw, CLOSE_SPEED)
         back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
         return ToolGoal(self.pos + back, self.quat, jaw, 0.35)
 
@@ -262,7 +288,7 @@ class _ArmView:
         if other in (NO_BRICK, self.held):
             return False
         gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
-        return bool(gap < 0.09 and self.other_pos[2] > self.pos[2])
+        return bool(gap < 0.13 and self.other_pos[2] > self.pos[2])
 
     def _clearance_height(self, brick: int) -> float:
         """Tool height that clears whatever stands near the held brick; 0 if nothing does [m]."""
@@ -283,4 +309,4 @@ class _ArmView:
             near_top = float(state.pos[near, 2].max()) + 0.012
         hang = self.pos[2] - state.pos[brick, 2]
         hang += half_height(state.quat[brick], state.half_size[brick])
-        return near_top + hang + LIFT_CLEARANCE * 0.5
+        return min(near_top + hang + LIFT_CLEARANCE * 0.5, MAX_HEIGHT)

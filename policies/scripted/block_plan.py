@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_dismantling.access import is_graspable
+from envs.block_dismantling.access import hands_clear, is_graspable
 from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from xr0_sim.conventions import ARMS
@@ -72,11 +72,38 @@ def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
     return out
 
 
+class _ClusterView:
+    """Which hands fit where in one cluster; arms are sides of the cluster's own frame here."""
+
+    def __init__(self, state: BlockState, group: list[int]):
+        self.group = group
+        self._bricks = dict(zip(group, grid_view(state, group), strict=True))
+        self._fits: dict[tuple[int, int], bool] = {}
+
+    def layer(self, brick: int) -> int:
+        """Layer on the cluster's own grid."""
+        return self._bricks[brick].layer
+
+    def fits(self, arm: int, brick: int) -> bool:
+        """Whether a hand from that side fits around the brick."""
+        if (arm, brick) not in self._fits:
+            others = [b for i, b in self._bricks.items() if i != brick]
+            self._fits[arm, brick] = is_graspable(self._bricks[brick], others, ARMS[arm])
+        return self._fits[arm, brick]
+
+    def pair_fits(self, puller: int, target: int, held: int) -> bool:
+        """Whether the other hand fits around `held` while `puller` grips `target`."""
+        holder = 1 - puller
+        return self.fits(holder, held) and hands_clear(
+            self._bricks[target], ARMS[puller], self._bricks[held], ARMS[holder]
+        )
+
+
 class BlockPlanner:
     """Caches the geometry of clusters between ticks; holds no other memory."""
 
     def __init__(self) -> None:
-        self._access: dict[tuple, dict[tuple[int, int], bool]] = {}
+        self._views: dict[tuple, _ClusterView] = {}
 
     def jobs(self, state: BlockState) -> tuple[Job, Job]:
         """One job per arm."""
@@ -103,38 +130,28 @@ class BlockPlanner:
         held = set(state.gripped.tolist())
         return max(whole, key=lambda g: (len(held & set(g)), len(g), -g[0]))
 
-    def _can_grasp(self, state: BlockState, group: list[int]) -> dict[tuple[int, int], bool]:
-        """(arm, brick) -> whether the hand fits, for a cluster; cached by its composition."""
+    def _view(self, state: BlockState, group: list[int]) -> _ClusterView:
+        """Geometry of a cluster; cached by its composition."""
         key = (tuple(group), state.joined[np.ix_(group, group)].tobytes())
-        if key not in self._access:
-            view = grid_view(state, group)
-            # After half a turn of the cluster the sides swap; the arms' sides are in its own frame.
-            self._access[key] = {
-                (arm, i): is_graspable(b, [o for o in view if o is not b], ARMS[arm])
-                for arm in range(2)
-                for i, b in zip(group, view, strict=True)
-            }
-        return self._access[key]
+        if key not in self._views:
+            self._views[key] = _ClusterView(state, group)
+        return self._views[key]
 
     def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
-        fits = self._can_grasp(state, group)
+        view = self._view(state, group)
         flipped = quat_rotate(state.quat[group[0]], np.array([0.0, 1.0, 0.0]))[1] < 0
-        side = (lambda arm: 1 - arm) if flipped else (lambda arm: arm)
         top = [i for i in group if not state.joined[i].any()]
         best: tuple[tuple, int, int, int] | None = None
         for brick in top:
             for puller in range(2):
-                holder = 1 - puller
-                if not fits[side(puller), brick]:
-                    continue
-                held = self._best_hold(state, group, fits, side, brick, holder)
-                if held == NO_BRICK:
+                held = self._best_hold(state, view, flipped, brick, puller)
+                if held == NO_BRICK or not view.fits(puller ^ flipped, brick):
                     continue
                 score = (
                     state.target[brick] == puller,
                     state.gripped[puller] == brick,
                     round(state.pos[brick, 2] / HEIGHT),
-                    state.gripped[holder] == held,
+                    state.gripped[1 - puller] == held,
                     -brick,
                 )
                 if best is None or score > best[0]:
@@ -149,18 +166,24 @@ class BlockPlanner:
         if jobs[holder] is None:
             jobs[holder] = Job("hold", held)
 
-    def _best_hold(self, state, group, fits, side, target: int, holder: int) -> int:
-        """Brick of the cluster the holder should grip while `target` is pulled."""
+    def _best_hold(
+        self, state: BlockState, view: _ClusterView, flipped: bool, target: int, puller: int
+    ) -> int:
+        """Brick of the cluster the other arm should grip while `puller` pulls `target`."""
+        holder = 1 - puller
         best, best_score = NO_BRICK, None
-        for i in group:
-            if i == target or not fits[side(holder), i]:
+        for i in view.group:
+            if i == target or view.layer(i) >= view.layer(target):
                 continue
-            below = bool(state.joined[i, target])
-            lower = state.pos[i, 2] < state.pos[target, 2] - HEIGHT / 2
-            if not lower:
+            if not view.pair_fits(puller ^ flipped, target, i):
                 continue
             gap = float(np.linalg.norm(state.pos[i] - state.pos[target]))
-            score = (state.gripped[holder] == i, below, -round(gap, 3), -i)
+            score = (
+                state.gripped[holder] == i,
+                bool(state.joined[i, target]),
+                -round(gap, 3),
+                -i,
+            )
             if best_score is None or score > best_score:
                 best, best_score = i, score
         return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mujoco
@@ -18,6 +19,8 @@ OPEN_MARGIN = 0.038
 """Total room between an open jaw and the brick [m]."""
 PREGRASP = 0.065
 """Distance behind the grasp point from which a hand closes in [m]."""
+FINGER_ROOM = 0.010
+"""Distance an open finger keeps from obstacles [m]."""
 LOOSE_TILT = math.radians(76.0)
 BIN_TILT = math.radians(82.0)
 
@@ -99,8 +102,18 @@ def loose_grasp(
     quat: NDArray[np.float64],
     half: NDArray[np.float64],
     tilt: float = LOOSE_TILT,
+    clearance: Callable[[NDArray[np.float64]], float] = lambda point: math.inf,
 ) -> Grasp:
-    """Grasp of a single brick in any posture: the jaw axis that turns the hand least."""
+    """Grasp of a single brick in any posture: the jaw axis that turns the hand least and has room.
+
+    Args:
+        arm: Index of the arm.
+        pos: Brick centre [m].
+        quat: Brick orientation.
+        half: Half extents [m].
+        tilt: Approach angle below the horizontal [rad].
+        clearance: Horizontal distance from a point (2,) to the nearest obstacle [m].
+    """
     rotation = np.empty(9)
     mujoco.mju_quat2Mat(rotation, np.ascontiguousarray(quat))
     rotation = rotation.reshape(3, 3)
@@ -115,8 +128,10 @@ def loose_grasp(
         heading = np.array([-axis[1], axis[0]])
         if heading @ natural < 0:
             heading = -heading
-        angle = math.acos(min(1.0, float(heading @ natural)))
-        cost = angle + 12.0 * max(0.0, width - 0.04)
+        reach = width / 2 + OPEN_MARGIN / 2 + 0.008
+        room = min(clearance(pos[:2] + reach * axis), clearance(pos[:2] - reach * axis))
+        cost = math.acos(min(1.0, float(heading @ natural)))
+        cost += 12.0 * max(0.0, width - 0.04) + 100.0 * max(0.0, FINGER_ROOM - room)
         if best is None or cost < best[0]:
             best = (cost, heading, width)
     if best is None:
