@@ -38,6 +38,7 @@ from xr0_sim.perturb.events import EventRecord
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 from xr0_sim.perturb.signals import FrozenCameras
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import Observation, RobotState
 
 ObservationMode = Literal["pixels", "state"]
@@ -338,6 +339,27 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         size = self.image_size
         image = self._renderer("fast", size, size).draw(self.data, MJ_CAMERAS[camera])
         self._frozen.freeze(camera, image, now_ns=self.time_ns, duration_s=duration_s)
+
+    def move_light(self, light: str, shift: NDArray[np.float64]) -> None:
+        """Moves a light by `shift` (3,) [m]."""
+        self.model.light_pos[self.model.light(light).id] += shift
+
+    def dim_light(self, light: str, factor: float) -> None:
+        """Scales a light's diffuse colour."""
+        self.model.light_diffuse[self.model.light(light).id] *= factor
+
+    def knock_camera(
+        self, camera: str, shift: NDArray[np.float64], rotvec: NDArray[np.float64]
+    ) -> None:
+        """Shifts [m] and turns [rad] a policy camera in its parent's frame."""
+        index = self.model.camera(MJ_CAMERAS[camera]).id
+        self.model.cam_pos[index] += shift
+        turned = quat_multiply(quat_from_rotvec(rotvec), self.model.cam_quat[index])
+        self.model.cam_quat[index] = turned
+
+    def redraw_instruction(self, rng: np.random.Generator) -> None:
+        """Task hook: states another goal."""
+        raise ConfigError("this task cannot draw an instruction; give ChangeInstruction a text")
 
     # ---------------------------------------------------------------- internals
     def _simulate(self, target: NDArray[np.float64]) -> None:

@@ -104,7 +104,6 @@ class Clutches:
         self._is_clutch[self._eq] = True
         self._slot = np.full(model.neq, -1)
         self._slot[self._eq] = np.arange(len(interfaces))
-        self.broken_total = 0
 
     def active(self, data: mujoco.MjData) -> np.ndarray:
         """Which interfaces still hold, (n,) bool."""
@@ -148,6 +147,14 @@ class Clutches:
         if broken.size:
             data.eq_active[self._eq[broken]] = 0
         return broken
+
+    def misfit(self, model: mujoco.MjModel, data: mujoco.MjData, interface: int) -> float:
+        """Distance between the two halves of an interface [m]."""
+        lower, upper = self._lower[interface], self._upper[interface]
+        eq = self._eq[interface]
+        above = data.xpos[upper] + data.xmat[upper].reshape(3, 3) @ model.eq_data[eq, 0:3]
+        below = data.xpos[lower] + data.xmat[lower].reshape(3, 3) @ model.eq_data[eq, 3:6]
+        return float(np.linalg.norm(above - below))
 
     def attach(self, model: mujoco.MjModel, data: mujoco.MjData, interface: int) -> None:
         """Closes an interface in the bricks' present relative pose (position and yaw)."""

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.access import footprint_centre
 from envs.block_dismantling.assembly import Level, sample_assembly
-from envs.block_dismantling.bricks import add_brick
+from envs.block_dismantling.bricks import CLEARANCE, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.sorting import (
     BIN_HALF_SIZE,
+    BINS,
     Style,
     add_bins,
     check_rule,
+    paint_bin,
     sample_bin_centres,
     sample_rule,
     write_instruction,
@@ -157,6 +159,7 @@ class BlockDismantlingEnv(DualArmEnv):
         self._peak_force = 0.0
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
         middle = np.array([rng.uniform(*ASSEMBLY_AREA[0]), rng.uniform(*ASSEMBLY_AREA[1]), 0.0])
+        middle[2] = -CLEARANCE[2]
         self.move_bricks(range(n), middle, yaw, np.zeros(3))
         return write_instruction(rng, self.rule, self.bin_names)
 
@@ -227,6 +230,58 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def _privileged_dim(self) -> int:
         return BlockState.vector_dim(self.level.n_bricks)
+
+    def displace(self, which: list[int], shift: NDArray[np.float64], yaw: float) -> None:
+        """Moves bricks in one instant, turning about their common middle, and stops them."""
+        self.move_bricks(which, shift, yaw, self.middle_of(which))
+        self.data.qvel[self._brick_dof[which]] = 0.0
+        mujoco.mj_kinematics(self.model, self.data)
+
+    def middle_of(self, which: list[int]) -> NDArray[np.float64]:
+        """Mean centre of some bricks, (3,) [m]."""
+        return self.data.xpos[self._bodies[which]].mean(axis=0)
+
+    def largest_cluster(self) -> list[int]:
+        """The biggest group of clutched bricks outside the trays; ties go to the lowest brick."""
+        outside = np.flatnonzero(self._bin_of(self.data.xpos[self._bodies]) == NO_BRICK)
+        groups = [self.cluster(int(i)) for i in outside] or [self.cluster(0)]
+        return max(groups, key=lambda g: (len(g), -g[0]))
+
+    def loose_bricks(self) -> list[int]:
+        """Single bricks that lie on the table outside the trays, not held."""
+        outside = self._bin_of(self.data.xpos[self._bodies]) == NO_BRICK
+        free = [i for i in np.flatnonzero(outside).tolist() if self.cluster(i) == [i]]
+        return [i for i in free if not self._touch.touched[:, i].any()]
+
+    def carried_bricks(self) -> list[int]:
+        """Single bricks between the pads of a hand."""
+        held = {int(g) for g in self._touch.gripped if g != NO_BRICK}
+        return [i for i in sorted(held) if self.cluster(i) == [i]]
+
+    def reattach(self, within_m: float) -> list[int]:
+        """Closes open clutches whose bricks are near their assembled pose; returns their numbers."""
+        closed = []
+        for k in np.flatnonzero(~self._clutches.active(self.data)).tolist():
+            if self._clutches.misfit(self.model, self.data, k) < within_m:
+                self._clutches.attach(self.model, self.data, k)
+                closed.append(k)
+        return closed
+
+    def swap_bin_colours(self) -> None:
+        """Swaps the trays' colours; under ``instruction_style="colour"`` the goal swaps with them."""
+        self.bin_colours = self.bin_colours[::-1]
+        for name, colour in zip(BINS, self.bin_colours, strict=True):
+            paint_bin(self.model, name, colour)
+        if self.style.name == "colour":
+            self.rule = {colour: 1 - target for colour, target in self.rule.items()}
+
+    def redraw_instruction(self, rng: np.random.Generator) -> None:
+        """Draws a rule that sends at least one brick elsewhere, and states it."""
+        present = {b.colour for b in self.bricks}
+        old = self.rule
+        while all(self.rule[c] == old[c] for c in present):
+            self.rule = sample_rule(rng)
+        self.set_instruction(write_instruction(rng, self.rule, self.bin_names))
 
     # ---------------------------------------------------------------- step
     def _after_substep(self, index: int) -> None:

@@ -128,6 +128,14 @@ def add_bins(spec: mujoco.MjSpec, centres: np.ndarray, colours: tuple[str, str])
             )
 
 
+def paint_bin(model: mujoco.MjModel, name: str, colour: str) -> None:
+    """Gives a compiled tray another colour."""
+    rgba = np.array(BIN_COLOURS[colour])
+    model.geom(f"bin_{name}_floor").rgba[:3] = 0.8 * rgba[:3]
+    for k in range(4):
+        model.geom(f"bin_{name}_wall{k}").rgba[:] = rgba
+
+
 def sample_bin_centres(rng: np.random.Generator, jitter: float) -> np.ndarray:
     """Tray centres (2, 2) [m], each moved by up to `jitter` along x and y."""
     nominal = np.array([[BIN_X, BIN_Y], [BIN_X, -BIN_Y]])
