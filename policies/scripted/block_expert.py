@@ -41,6 +41,12 @@ TRAVEL_HEIGHT = 0.105
 """Tool height on the way to a tray [m]."""
 LIFT_CLEARANCE = 0.045
 """How far a brick is raised above its neighbours before it moves sideways [m]."""
+BLOCKED_GRASP = 0.018
+"""Distance from the grasp at which a blocked hand may close all the same [m]."""
+OPEN_ENOUGH = 0.42
+"""Opening at which a hand leaves a brick of two studs [fraction]."""
+BLOCKED = 0.006
+"""Distance between commanded and present tool position that means contact [m]."""
 MAX_HEIGHT = 0.42
 """Highest tool position on a way [m]."""
 DROP_HEIGHT = 0.014
@@ -147,7 +153,7 @@ class _ArmView:
         distance = float(np.linalg.norm(gap))
         if distance < 0.012:
             lower = self._above_floor(brick, drop[:2])
-            if lower < 0.004:
+            if lower < 0.004 or self._blocked():
                 return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
             goal = np.array([*(drop[:2] + offset[:2]), self.pos[2] - lower])
             return ToolGoal(goal, quat, 0.0, 0.25)
@@ -215,6 +221,10 @@ class _ArmView:
                 return ToolGoal(grasp.pos, grasp.quat, 0.0, CLOSE_SPEED)
             return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, CLOSE_SPEED)
         ready = self.jaw > grasp.closed_jaw + 0.06
+        if self._blocked():
+            if np.linalg.norm(where) < BLOCKED_GRASP and not missed:
+                return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
+            return self._back_out(grasp.open_jaw)
         in_funnel = lateral < 0.010 + 0.2 * max(0.0, -where[0]) and angle < 0.35
         if in_funnel and -PREGRASP - 0.03 < where[0] < 0.012 and ready:
             return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, self._close_speed(-where[0]))
@@ -247,7 +257,7 @@ class _ArmView:
 
     def _back_out(self, jaw: float) -> ToolGoal:
         """Opens, then retreats the way the hand points; with a brick still between the pads, waits."""
-        if self.held != NO_BRICK or self.jaw < jaw - 0.15:
+        if self.held != NO_BRICK or self.jaw < min(jaw - 0.15, OPEN_ENOUGH):
             return ToolGoal(*self.stay, jaw, CLOSE_SPEED)
         back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
         return ToolGoal(self.pos + back, self.quat, jaw, 0.35)
@@ -282,10 +292,19 @@ class _ArmView:
         pile = float((state.pos[near, 2] + 0.01).max(initial=0.0))
         return bottom - pile - DROP_HEIGHT
 
+    def _clutched(self, brick: int) -> bool:
+        """Whether the brick hangs together with another."""
+        joined = self.state.joined
+        return bool(joined[brick].any() or joined[:, brick].any())
+
+    def _blocked(self) -> bool:
+        """Whether something keeps the tool from where it was sent."""
+        return bool(np.linalg.norm(self.stay[0] - self.pos) > BLOCKED)
+
     def _below_other(self) -> bool:
         """Whether the other hand carries a brick right above, so that this one has to wait."""
         other = int(self.state.gripped[1 - self.arm])
-        if other in (NO_BRICK, self.held):
+        if other in (NO_BRICK, self.held) or self._clutched(other):
             return False
         gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
         return bool(gap < 0.13 and self.other_pos[2] > self.pos[2])

@@ -17,6 +17,8 @@ from envs.block_dismantling.state import NO_BRICK, BlockState
 from xr0_sim.conventions import ARMS
 from xr0_sim.rotations import quat_conjugate, quat_rotate
 
+MAX_VIEWS = 512
+"""Cluster geometries kept before the cache starts anew."""
 CROSS_REACH = 0.13
 """How far across the middle line a hand still picks up a loose brick [m]."""
 
@@ -61,23 +63,22 @@ def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
     """A cluster on its own stud grid, whatever its pose on the table."""
     anchor = group[0]
     inverse = quat_conjugate(state.quat[anchor])
-    out = []
-    for i in group:
-        centre = quat_rotate(inverse, state.pos[i] - state.pos[anchor])
-        half = state.half_size[i]
-        size = (round(2 * half[0] / PITCH), round(2 * half[1] / PITCH))
-        corner = centre[:2] / PITCH - np.array(size) / 2
-        cell = (round(corner[0]), round(corner[1]))
-        out.append(Brick("red", size, cell, round(centre[2] / HEIGHT)))
-    return out
+    centres = quat_rotate(inverse, state.pos[group] - state.pos[anchor])
+    sizes = np.rint(2 * state.half_size[group, :2] / PITCH)
+    cells = np.rint(centres[:, :2] / PITCH - sizes / 2).astype(int).tolist()
+    layers = np.rint(centres[:, 2] / HEIGHT).astype(int).tolist()
+    return [
+        Brick("red", tuple(size), tuple(cell), layer)
+        for size, cell, layer in zip(sizes.astype(int).tolist(), cells, layers, strict=True)
+    ]
 
 
 class _ClusterView:
     """Which hands fit where in one cluster; arms are sides of the cluster's own frame here."""
 
-    def __init__(self, state: BlockState, group: list[int]):
+    def __init__(self, group: list[int], bricks: list[Brick]):
         self.group = group
-        self._bricks = dict(zip(group, grid_view(state, group), strict=True))
+        self._bricks = dict(zip(group, bricks, strict=True))
         self._fits: dict[tuple[int, int], bool] = {}
 
     def layer(self, brick: int) -> int:
@@ -132,9 +133,12 @@ class BlockPlanner:
 
     def _view(self, state: BlockState, group: list[int]) -> _ClusterView:
         """Geometry of a cluster; cached by its composition."""
-        key = (tuple(group), state.joined[np.ix_(group, group)].tobytes())
+        bricks = grid_view(state, group)
+        key = (tuple(group), tuple(bricks))
         if key not in self._views:
-            self._views[key] = _ClusterView(state, group)
+            if len(self._views) > MAX_VIEWS:
+                self._views.clear()
+            self._views[key] = _ClusterView(group, bricks)
         return self._views[key]
 
     def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
