@@ -1,0 +1,188 @@
+"""What names on the command line stand for: tasks, policies, heads and executors.
+
+Adding one is one entry in a table. Whatever is heavy is imported by the entry itself, when used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.runtime.strategies import NaiveAsync, PrefixAsync, StrategyConfig, Sync
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
+    from xr0_sim.types import ChunkModel
+
+_EntryT = TypeVar("_EntryT")
+
+DEFAULT_IMAGE_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of `envs`.
+
+    Attributes:
+        module: Module of the environment.
+        cls: Class in it.
+        events: Module that registers the task's event presets.
+        pieces: What throughput counts.
+        count: Number of finished pieces from the info of a tick.
+    """
+
+    module: str
+    cls: str
+    events: str
+    pieces: str
+    count: Callable[[Mapping[str, Any]], int]
+
+
+TASKS: dict[str, Task] = {
+    "block_dismantling": Task(
+        module="envs.block_dismantling.env",
+        cls="BlockDismantlingEnv",
+        events="envs.block_dismantling.events",
+        pieces="bricks",
+        count=lambda info: info["bricks"].count("sorted"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A chunk model that is ready to be bound to an environment.
+
+    Attributes:
+        bind: Makes the model for the environment it will run in.
+        image_size: Side of the pictures it wants [px].
+        looks: Whether it wants pictures at all.
+    """
+
+    bind: Callable[[DualArmEnv], ChunkModel]
+    image_size: int = DEFAULT_IMAGE_SIZE
+    looks: bool = True
+
+
+@dataclass(frozen=True)
+class PolicyEntry:
+    """How a policy is loaded.
+
+    Attributes:
+        load: From checkpoint and head to the policy.
+        heads: Heads it can be asked for; empty for policies without heads.
+    """
+
+    load: Callable[[str | None, str | None], Policy]
+    heads: tuple[str, ...] = ()
+
+
+EXECUTORS: dict[str, StrategyConfig] = {
+    "sync": Sync(),
+    "naive_async": NaiveAsync(),
+    "prefix_async": PrefixAsync(),
+}
+
+HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "prefix_lambda"}
+"""Head that was trained for an executor, used when none is asked for."""
+
+
+def _expert(checkpoint: str | None, head: str | None) -> Policy:
+    from policies.scripted.oracle import ExpertChunkModel, SameMode
+
+    return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
+
+
+def _expert_redrawn(checkpoint: str | None, head: str | None) -> Policy:
+    from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
+
+    return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
+
+
+def _xr0(checkpoint: str | None, head: str | None) -> Policy:
+    if find_spec("policies.xr0") is None:
+        raise ConfigError("policy 'xr0': not part of this version; use --policy expert")
+    import torch
+
+    # Sums depend on the number of threads; one thread keeps every worker bit-identical.
+    torch.set_num_threads(1)
+    model = import_module("policies.xr0").load_chunk_model(checkpoint, head)
+    return Policy(
+        lambda env: model,
+        image_size=int(getattr(model, "image_size", DEFAULT_IMAGE_SIZE)),
+        looks=bool(getattr(model, "needs_images", True)),
+    )
+
+
+POLICIES: dict[str, PolicyEntry] = {
+    "expert": PolicyEntry(_expert),
+    "expert_redrawn": PolicyEntry(_expert_redrawn),
+    "xr0": PolicyEntry(_xr0, heads=("sync", "prefix", "prefix_lambda")),
+}
+"""``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
+with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""
+
+
+def look_up(kind: str, name: str, table: Mapping[str, _EntryT]) -> _EntryT:
+    """Entry of a table, or an error with the nearest name."""
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]
+
+
+def register_events(task: str) -> None:
+    """Makes the event presets of a task known."""
+    name = look_up("env", task, TASKS).events
+    import_module("xr0_sim.perturb.signals")
+    if find_spec(name) is not None:
+        import_module(name)
+
+
+def make_env(
+    task: str, *, image_size: int = DEFAULT_IMAGE_SIZE, filmed: bool = False, **level: Any
+) -> DualArmEnv:
+    """Environment of a task; pictures are rendered only when somebody asks for them."""
+    entry = look_up("env", task, TASKS)
+    cls = getattr(import_module(entry.module), entry.cls)
+    mode = "rgb_array" if filmed else None
+    return cls(observation="state", image_size=image_size, render_mode=mode, **level)
+
+
+def default_checkpoint(task: str) -> str:
+    """Shipped checkpoint for a task: the one named after it, else the only one."""
+    from assets import CHECKPOINT_DIR, checkpoint_names
+
+    names = checkpoint_names()
+    fitting = [name for name in names if name.startswith(task)] or names
+    if not fitting:
+        raise CheckpointError(
+            f"policy 'xr0': expected a checkpoint in {CHECKPOINT_DIR}, got none; train one, give "
+            "--checkpoint PATH, or use --policy expert"
+        )
+    return fitting[0]
+
+
+def checkpoint_path(name: str) -> Path:
+    """Folder of a checkpoint given by shipped name or by path."""
+    from assets import CHECKPOINT_DIR, checkpoint_names
+
+    for path in (CHECKPOINT_DIR / name, Path(name)):
+        if (path / "config.json").is_file():
+            return path
+    raise unknown_name("checkpoint", name, [*checkpoint_names(), "PATH"])
+
+
+def checkpoint_digest(name: str) -> str:
+    """First 16 hex digits of the SHA-256 over a checkpoint's files, names included."""
+    sha = hashlib.sha256()
+    for file in sorted(checkpoint_path(name).rglob("*")):
+        if file.is_file():
+            sha.update(f"|{file.name}|".encode())
+            sha.update(file.read_bytes())
+    return sha.hexdigest()[:16]

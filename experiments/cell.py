@@ -1,0 +1,184 @@
+"""One cell of an experiment: task, policy and switch positions, resolved to values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.catalog import (
+    EXECUTORS,
+    HEAD_FOR,
+    POLICIES,
+    TASKS,
+    checkpoint_digest,
+    default_checkpoint,
+    look_up,
+    register_events,
+)
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.registry import parse_events
+from xr0_sim.runtime.estimator import EstimatorConfig, TrueDelay
+from xr0_sim.runtime.latency import LatencyConfig, parse_latency
+from xr0_sim.runtime.strategies import (
+    ALIGNMENTS,
+    TRAINED_PREFIX_STEPS,
+    PrefixAsync,
+    StrategyConfig,
+)
+
+SECONDS_PER_BRICK = 10.0
+SHORTEST_LIMIT_S = 40.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything that decides an episode besides its seed.
+
+    Attributes:
+        env: Key of `experiments.catalog.TASKS`.
+        n_bricks: Bricks in the assembly.
+        layout: How they are stacked.
+        policy: Key of `experiments.catalog.POLICIES`.
+        checkpoint: Shipped name or path; None for policies without weights.
+        checkpoint_digest: Which weights these were.
+        head: Action-expert head; None for policies without heads.
+        executor: Execution strategy.
+        latency: True latency.
+        estimator: What the controller believes about it.
+        events: Events of every episode; its twin has none.
+        max_ticks: Tick limit of an episode.
+    """
+
+    env: str
+    n_bricks: int
+    layout: str
+    policy: str
+    checkpoint: str | None
+    checkpoint_digest: str | None
+    head: str | None
+    executor: StrategyConfig
+    latency: LatencyConfig
+    estimator: EstimatorConfig
+    events: tuple[Event, ...]
+    max_ticks: int
+
+    @property
+    def label(self) -> str:
+        """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
+        head = f" {self.head}" if self.head else ""
+        return f"{self.policy}{head} | {self.executor.label} | {self.latency.label}"
+
+    @property
+    def level(self) -> dict[str, Any]:
+        """Arguments of the environment."""
+        return {"n_bricks": self.n_bricks, "layout": self.layout}
+
+    @property
+    def undisturbed(self) -> Cell:
+        """The same without events."""
+        return replace(self, events=())
+
+
+def choose_executor(
+    name: str, execute: int | None, prefix_steps: int | None, alignment: str
+) -> StrategyConfig:
+    """Execution strategy from its name and its switches.
+
+    Args:
+        name: Key of `experiments.catalog.EXECUTORS`.
+        execute: Executed rows before the next inference; None for the default.
+        prefix_steps: Fixed prefix length; None for as long as the estimated delay.
+        alignment: ``report`` or ``readme``, see `PrefixAsync`.
+    """
+    strategy = look_up("executor", name, EXECUTORS)
+    if alignment not in ALIGNMENTS:
+        raise unknown_name("alignment", alignment, ALIGNMENTS)
+    if isinstance(strategy, PrefixAsync):
+        if alignment == "readme":
+            steps = TRAINED_PREFIX_STEPS if prefix_steps is None else prefix_steps
+            return PrefixAsync(execute=execute, prefix_steps=steps, alignment="readme")
+        if prefix_steps is not None:
+            strategy = replace(strategy, prefix_steps=prefix_steps)
+    elif prefix_steps is not None or alignment != "report":
+        option = "--alignment" if alignment != "report" else "--prefix-steps"
+        raise ConfigError(f"{option}: only executor 'prefix_async' has a prefix, got {name!r}")
+    return strategy if execute is None else replace(strategy, execute=execute)
+
+
+def choose_head(policy: str, head: str | None, executor: StrategyConfig) -> str | None:
+    """The head asked for, or the one trained for the executor."""
+    heads = look_up("policy", policy, POLICIES).heads
+    if not heads:
+        if head is not None:
+            raise ConfigError(f"--head: policy {policy!r} has no heads, got {head!r}; leave it out")
+        return None
+    if head is None:
+        return HEAD_FOR[type(executor)]
+    if head not in heads:
+        raise unknown_name("head", head, heads)
+    return head
+
+
+def choose_events(task: str, text: str) -> tuple[Event, ...]:
+    """Events from ``none`` or comma-separated ``PRESET[@TRIGGER]``."""
+    register_events(task)
+    if text.strip() in ("", "none"):
+        return ()
+    return parse_events([part.strip() for part in text.split(",")])
+
+
+def time_limit_ticks(n_bricks: int, max_seconds: float | None) -> int:
+    """Tick limit from seconds; by default 10 s a brick, at least 40 s."""
+    if max_seconds is None:
+        max_seconds = max(SHORTEST_LIMIT_S, SECONDS_PER_BRICK * n_bricks)
+    if not 0.1 <= max_seconds <= 3600:
+        raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
+    return round(max_seconds * CONTROL_HZ)
+
+
+def make_cell(
+    *,
+    env: str,
+    n_bricks: int,
+    layout: str,
+    policy: str,
+    checkpoint: str | None,
+    head: str | None,
+    executor: StrategyConfig,
+    latency: str,
+    delay_error: int,
+    event: str,
+    max_seconds: float | None,
+) -> Cell:
+    """Checks every switch and resolves names to values."""
+    look_up("env", env, TASKS)
+    head = choose_head(policy, head, executor)
+    latency_model = parse_latency(latency)
+    events = choose_events(env, event)
+    _check_level(n_bricks, layout)
+    if head is None and checkpoint is not None:
+        raise ConfigError(f"--checkpoint: policy {policy!r} has no weights; leave it out")
+    if head is not None:
+        checkpoint = checkpoint or default_checkpoint(env)
+    return Cell(
+        env=env,
+        n_bricks=n_bricks,
+        layout=layout,
+        policy=policy,
+        checkpoint=checkpoint,
+        checkpoint_digest=None if checkpoint is None else checkpoint_digest(checkpoint),
+        head=head,
+        executor=executor,
+        latency=latency_model,
+        estimator=TrueDelay(delay_error),
+        events=events,
+        max_ticks=time_limit_ticks(n_bricks, max_seconds),
+    )
+
+
+def _check_level(n_bricks: int, layout: str) -> None:
+    from envs.block_dismantling.assembly import Level
+
+    Level(n_bricks, layout)

@@ -1,0 +1,135 @@
+"""The command line: a table of subcommands, each loaded when it is called.
+
+A subcommand is one line in `COMMANDS`. Its module offers a frozen dataclass, the options, and
+``run(config) -> int``, the exit status: 0 done, 130 interrupted, anything else failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from xr0_sim.errors import Xr0SimError, unknown_name
+
+PROGRAM = "xr0-sim"
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a subcommand lives.
+
+    Attributes:
+        module: Imported when the command is called; has ``run(config) -> int``.
+        config: Name of the options dataclass in that module.
+        summary: One line for the overview.
+    """
+
+    module: str
+    config: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "rollout": Command(
+        "experiments.rollout", "RolloutConfig", "run episodes: video, tick log and table"
+    ),
+    "compare": Command(
+        "experiments.compare", "CompareConfig", "same seeds, several switch positions: picture"
+    ),
+    "oracle-grid": Command(
+        "experiments.oracle_grid", "OracleGridConfig", "perfect planner over delays 0 to 10 ticks"
+    ),
+    "expert-eval": Command(
+        "experiments.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
+    ),
+    "doctor": Command(
+        "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
+    ),
+    "bench env": Command(
+        "experiments.bench_env", "BenchEnvConfig", "cost of a step, of pictures, of the executor"
+    ),
+    "bench tracking": Command(
+        "experiments.bench_tracking", "BenchTrackingConfig", "tool error on lines and circles"
+    ),
+    "bench clutch": Command(
+        "experiments.bench_clutch", "BenchClutchConfig", "pull and peel that open a clutch"
+    ),
+}
+
+
+def overview(prefix: str = "") -> str:
+    """Help text for all commands, or for those that start with ``prefix``."""
+    names = [name for name in COMMANDS if name.startswith(prefix)]
+    width = max(len(name) for name in names)
+    lines = [f"  {name:<{width}}  {COMMANDS[name].summary}" for name in names]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} {prefix}COMMAND [OPTIONS]".replace("  ", " "),
+            "",
+            "Wind tunnel for real-time vision-language-action policies.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            f"{PROGRAM} COMMAND --help lists the options of a command.",
+            f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy expert",
+        ]
+    )
+
+
+def find_command(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Command name and the arguments left for it; None if only help was asked for.
+
+    Raises:
+        ConfigError: No such command.
+    """
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        return None
+    if words[0] in COMMANDS:
+        return words[0], words[1:]
+    group = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    if not group:
+        raise unknown_name("command", words[0], {name.split()[0] for name in COMMANDS})
+    if len(words) == 1 or words[1] in ("-h", "--help"):
+        return None
+    name = f"{words[0]} {words[1]}"
+    if name not in COMMANDS:
+        raise unknown_name(f"{words[0]} command", words[1], [n.split()[1] for n in group])
+    return name, words[2:]
+
+
+def dispatch(arguments: Sequence[str]) -> int:
+    """Runs one command; lets errors through."""
+    found = find_command(arguments)
+    if found is None:
+        group = arguments[0] if arguments and arguments[0].isalpha() else ""
+        print(overview(f"{group} " if group not in ("", "help") else ""))
+        return 0
+    name, rest = found
+    command = COMMANDS[name]
+    module = import_module(command.module)
+    from experiments.arguments import parse_config
+
+    config = parse_config(getattr(module, command.config), rest, f"{PROGRAM} {name}")
+    return int(module.run(config))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit status."""
+    try:
+        return dispatch(sys.argv[1:] if arguments is None else arguments)
+    except Xr0SimError as error:
+        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
