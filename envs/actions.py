@@ -54,7 +54,7 @@ def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def limit_step(target: NDArray[np.float64], previous: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Clips joint targets (..., 14) to the joint ranges and to one tick's travel from `previous`."""
+    """Clips targets (..., 14) to the joint ranges and to one tick's travel from `previous`."""
     target = np.minimum(np.maximum(target, JOINT_LOW), JOINT_HIGH)
     return np.minimum(np.maximum(target, previous - MAX_CHANGE), previous + MAX_CHANGE)
 

@@ -52,7 +52,7 @@ MJ_CAMERAS = {"base": "base", "left_wrist": "left/wrist", "right_wrist": "right/
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a task says about one tick: reward terms in [0, 1], success, progress, phase, details."""
+    """What a task says about one tick; reward terms and progress lie in [0, 1]."""
 
     terms: Mapping[str, float]
     success: bool

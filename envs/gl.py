@@ -1,4 +1,4 @@
-"""Chooses MuJoCo's OpenGL backend; must run before ``import mujoco``, so it imports nothing heavy."""
+"""Chooses MuJoCo's OpenGL backend; runs before ``import mujoco``, so it imports nothing heavy."""
 
 from __future__ import annotations
 

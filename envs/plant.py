@@ -1,4 +1,4 @@
-"""A dual-arm environment as the runtime's plant: same physics, no observation unless one is captured."""
+"""A dual-arm environment as the runtime's plant: observations are built only when captured."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 All layouts are walls along y, two studs thick, so that two hands that come from the sides can grip
 every brick in some order; `access.dismantling_order` proves it for each sample. ``layered`` (LA in
-the paper's protocol) has closed rows, ``mixed`` (MA) adds bricks laid across the wall and overhangs,
-``random`` lets towers and overhangs grow freely.
+the paper's protocol) has closed rows, ``mixed`` (MA) adds bricks laid across the wall, ``random``
+lets towers and overhangs grow freely.
 """
 
 from __future__ import annotations

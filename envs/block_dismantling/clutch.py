@@ -80,7 +80,7 @@ def add_clutches(
         relative = bricks[face.upper].centre - bricks[face.lower].centre
         anchor = face.centre - bricks[face.upper].centre
         weld.data[0:3] = anchor
-        # MuJoCo wants the anchor seen from both bodies: [0:3] in the upper's frame, [3:6] in the lower's.
+        # MuJoCo wants the anchor in both frames: [0:3] the upper's, [3:6] the lower's.
         weld.data[3:6] = relative + anchor
         weld.data[6:10] = [1, 0, 0, 0]
         weld.data[10] = 1.0

@@ -259,7 +259,7 @@ class BlockDismantlingEnv(DualArmEnv):
         return [i for i in sorted(held) if self.cluster(i) == [i]]
 
     def reattach(self, within_m: float) -> list[int]:
-        """Closes open clutches whose bricks are near their assembled pose; returns their numbers."""
+        """Closes open clutches whose bricks nearly fit together; returns their numbers."""
         closed = []
         for k in np.flatnonzero(~self._clutches.active(self.data)).tolist():
             if self._clutches.misfit(self.model, self.data, k) < within_m:
@@ -268,7 +268,7 @@ class BlockDismantlingEnv(DualArmEnv):
         return closed
 
     def swap_bin_colours(self) -> None:
-        """Swaps the trays' colours; under ``instruction_style="colour"`` the goal swaps with them."""
+        """Swaps the trays' colours; with ``instruction_style="colour"`` the goal swaps too."""
         self.bin_colours = self.bin_colours[::-1]
         for name, colour in zip(BINS, self.bin_colours, strict=True):
             paint_bin(self.model, name, colour)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.actions import split_arms
 from envs.block_dismantling.sorting import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from envs.actions import split_arms
 from envs.dual_arm import HOME_JAW
 from envs.kinematics import DualArmKinematics, home_joints
 from policies.scripted.block_plan import BlockPlanner, Job, clusters

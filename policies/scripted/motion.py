@@ -89,5 +89,5 @@ class ToolMover:
             spin = approach_velocity(gap, turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
             next_quat[arm] = quat_multiply(quat_from_rotvec(spin * TICK_S), quat[0, arm])
             jaws[arm] = goal.jaw
-        solved = self._kinematics.inverse(joints, next_pos, next_quat, iterations=2)
+        solved = self._kinematics.inverse(joints, next_pos, next_quat, iterations=1)
         return limit_step(join_arms(solved, jaws), robot.command)
