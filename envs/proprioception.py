@@ -67,7 +67,7 @@ class RobotPorts:
 
 
 def proprio_vector(state: RobotState) -> NDArray[np.float32]:
-    """Flat proprioception (54,): joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command."""
+    """Flat (54,): joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command 14."""
     return np.concatenate(
         [
             state.joint_pos.ravel(),

@@ -60,7 +60,7 @@ HOME_JOINTS = (0.0, -0.656, 0.753, 0.0, 1.125, 0.0)
 JAW_STROKE = 0.045
 """Travel of one finger [m]; the opening between the pads is twice that."""
 JAW_FORCE = 28.0
-"""Grip force of the coupled jaw [N]: XM430 held at a quarter of its stall torque on a 36 mm crank."""
+"""Grip force of the coupled jaw [N]: a quarter of an XM430's stall torque on a 36 mm crank."""
 JAW_SPEED = 4.0
 """Fastest change of the opening fraction [1/s]."""
 

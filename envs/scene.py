@@ -1,4 +1,4 @@
-"""The stage every task shares: table, lights, cameras, physics options and both arms, as one MjSpec."""
+"""The stage every task shares: table, lights, cameras, physics options and both arms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIDEO_CAMERA = {"pos": (-0.98, 0.0, 0.66), "target": (0.02, 0.0, 0.10), "fovy": 
 """The view of rollout videos."""
 
 COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
-"""Collision bits: an arm meets everything, objects meet everything, static parts never meet each other."""
+"""Collision bits: arms and objects meet everything, static parts never meet each other."""
 
 TABLE_RGBA = (0.62, 0.58, 0.52, 1.0)
 

@@ -1,0 +1,1 @@
+"""Block dismantling: two arms take a brick assembly apart and sort the bricks."""

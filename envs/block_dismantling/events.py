@@ -37,7 +37,7 @@ class Shove(Event):
             raise ConfigError(f"Shove.distance_m: expected 0 .. 0.15 m, got {self.distance_m}")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
-        """Shoves the assembly unless a hand holds it; then only lets it slip by a random yaw."""
+        """Shoves the assembly."""
         bricks = scene.largest_cluster()
         middle = scene.middle_of(bricks)
         yaw = math.radians(self.turn_deg) * float(rng.uniform(-1, 1))

@@ -256,7 +256,7 @@ class _ArmView:
         return bool(((flat < 0.024) & (over < 0.034)).any())
 
     def _back_out(self, jaw: float) -> ToolGoal:
-        """Opens, then retreats the way the hand points; with a brick still between the pads, waits."""
+        """Opens, then retreats the way the hand points; waits while a brick is between the pads."""
         if self.held != NO_BRICK or self.jaw < min(jaw - 0.15, OPEN_ENOUGH):
             return ToolGoal(*self.stay, jaw, CLOSE_SPEED)
         back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))

@@ -1,7 +1,7 @@
 """Who does what: assigns each arm one job from the ground truth of a block scene.
 
-The plan is a pure function of the state, with preferences that keep what hands already hold, so that
-it can be asked at any snapshot and re-plans by itself after a shove or a slip.
+The plan is a pure function of the state, with preferences that keep what hands already hold, so
+that it can be asked at any snapshot and re-plans by itself after a shove or a slip.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ CROSS_REACH = 0.13
 """How far across the middle line a hand still picks up a loose brick [m]."""
 
 
+JOB_KINDS = ("deliver", "hand_over", "take", "hold", "pull", "pick", "rest")
+
+
 @dataclass(frozen=True)
 class Job:
-    """What one arm should do: ``kind`` is one of deliver, hand_over, take, hold, pull, pick, rest."""
+    """What one arm should do; ``kind`` is one of `JOB_KINDS`."""
 
     kind: str
     brick: int = NO_BRICK

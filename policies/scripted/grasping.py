@@ -61,7 +61,7 @@ class Grasp:
 
 
 def hand_quat(heading: NDArray[np.float64], tilt: float) -> NDArray[np.float64]:
-    """Tool orientation that looks along the horizontal unit `heading`, `tilt` [rad] down, camera up."""
+    """Tool orientation along the horizontal unit vector `heading`, `tilt` [rad] down."""
     approach = np.array([*(math.cos(tilt) * heading[:2]), -math.sin(tilt)])
     up = np.array([*(math.sin(tilt) * heading[:2]), math.cos(tilt)])
     jaw = np.cross(up, approach)
@@ -85,7 +85,7 @@ def _horizontal_axes(rotation: NDArray[np.float64]) -> tuple[int, list[int]]:
 def stacked_grasp(
     arm: int, pos: NDArray[np.float64], quat: NDArray[np.float64], half: NDArray[np.float64]
 ) -> Grasp:
-    """Grasp of a brick that stands in an assembly: jaw along its x axis, coming along its y axis."""
+    """Grasp of a brick in an assembly: jaw along its x axis, coming along its y axis."""
     side = SIDES[ARMS[arm]]
     y_axis = quat_rotate(quat, np.array([0.0, 1.0, 0.0]))
     if abs(y_axis[1]) < 1e-6:

@@ -1,4 +1,4 @@
-"""The expert as chunk source: "these d actions are committed, what are the next ones?"
+"""The expert as chunk source: which actions follow after d committed ones.
 
 The answer is exact: the episode is rehearsed in the simulator itself – snapshot, play the committed
 prefix, let the expert roll on, restore – and goes on undisturbed.
