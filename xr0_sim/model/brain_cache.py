@@ -1,0 +1,43 @@
+"""What the brain hands to the action expert: keys and values of its last layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BrainCache:
+    """Keys and values of the last ``L_dit`` VLM layers for F frames.
+
+    Attributes:
+        layers: Per expert layer, keys (already rotated) and values, each (F, K, S, d).
+        key_mask: (F, S) bool, False on padding.
+        next_position: (F,) long, the VLM's largest position id plus one.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    key_mask: Tensor
+    next_position: Tensor
+
+    @property
+    def frames(self) -> int:
+        """Number of frames F."""
+        return self.key_mask.shape[0]
+
+    def stacked(self) -> Tensor:
+        """(F, L, 2, K, S, d): one tensor for storage."""
+        return torch.stack([torch.stack(entry, dim=1) for entry in self.layers], dim=1)
+
+    @classmethod
+    def from_stacked(cls, stacked: Tensor, key_mask: Tensor, next_position: Tensor) -> BrainCache:
+        """Inverse of `stacked`; the entries are views."""
+        layers = tuple((stacked[:, i, 0], stacked[:, i, 1]) for i in range(stacked.shape[1]))
+        return cls(layers, key_mask, next_position)
+
+    def detach(self) -> BrainCache:
+        """The same numbers without their graph."""
+        layers = tuple((k.detach(), v.detach()) for k, v in self.layers)
+        return BrainCache(layers, self.key_mask, self.next_position)

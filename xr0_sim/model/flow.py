@@ -1,0 +1,181 @@
+"""Rectified flow over action chunks: time draws, interpolation, Euler sampling and the loss.
+
+Flow time 0 is noise, 1 is the action; x_t = (1 - t) * noise + t * action, velocity target
+action - noise. Training times are t = 0.999 (1 - u) with u ~ Beta(1.5, 1), so that noisy times are
+drawn more often than nearly clean ones. Source: XR-0 report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.masks import hide_random_prefix
+
+BETA_SHAPE = 1.5
+LARGEST_TIME = 0.999
+WEIGHT_LIMITS = (0.5, 5.0)
+
+
+@dataclass(frozen=True)
+class FlowTargets:
+    """What the expert should produce for F frames.
+
+    Attributes:
+        actions: (F, T, 32) normalised relative actions.
+        valid: (F, T, 32) float, 1 where the loss counts (dimension carries meaning, row is inside
+            the recorded chunk, row is not the policy's own commitment).
+        prefix: (F, T, 32) rows to feed where they are clean; differs from ``actions`` when the
+            prefix is corrupted.
+        prefix_lengths: (F,) long, clean rows given to the network.
+    """
+
+    actions: Tensor
+    valid: Tensor
+    prefix: Tensor
+    prefix_lengths: Tensor
+
+
+@dataclass(frozen=True)
+class FlowLossConfig:
+    """Switches of the flow loss.
+
+    Attributes:
+        draws: Noise/time draws R per frame; 4 in the report.
+        hide_prefix: Random prefix mask of the post-training code.
+        reweight: Weight rows and dimensions by the L1 error of a sampled chunk (report).
+        sampling_steps: Euler steps of that sampled chunk.
+    """
+
+    draws: int = 4
+    hide_prefix: bool = False
+    reweight: bool = False
+    sampling_steps: int = 5
+
+
+def draw_times(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) training times in [0, 0.999].
+
+    u ~ Beta(a, 1) has the distribution function u^a, so u is a uniform draw to the power 1/a.
+    """
+    uniform = torch.rand(count, generator=generator)
+    return LARGEST_TIME * (1.0 - uniform ** (1.0 / BETA_SHAPE))
+
+
+def interpolate(noise: Tensor, actions: Tensor, time: Tensor) -> Tensor:
+    """Straight path between noise and action at times (B,)."""
+    time = time.view(-1, *[1] * (actions.ndim - 1))
+    return (1.0 - time) * noise + time * actions
+
+
+def is_prefix(prefix_lengths: Tensor, length: int) -> Tensor:
+    """(B, T, 1) True on the first ``prefix_lengths`` rows."""
+    index = torch.arange(length, device=prefix_lengths.device)
+    return (index < prefix_lengths[:, None])[..., None]
+
+
+@torch.no_grad()
+def euler_sample(
+    expert: ActionExpert,
+    cache: BrainCache,
+    state: Tensor,
+    prefix: Tensor,
+    prefix_lengths: Tensor,
+    noise: Tensor,
+    steps: int,
+) -> Tensor:
+    """Integrates the velocity field from noise at t = 0 to actions at t = 1.
+
+    Args:
+        expert: The velocity field.
+        cache: B frames.
+        state: (B, 32) normalised.
+        prefix: (B, T, 32) normalised; rows beyond the prefix length are ignored.
+        prefix_lengths: (B,) long.
+        noise: (B, T, 32).
+        steps: Euler steps.
+
+    Returns:
+        (B, T, 32) normalised; prefix rows come back bit for bit.
+    """
+    clean = is_prefix(prefix_lengths, noise.shape[1])
+    x = torch.where(clean, prefix, noise)
+    for step in range(steps):
+        time = torch.full((len(x),), step / steps, device=x.device)
+        velocity = expert(x, time, state, cache, prefix_lengths)
+        x = torch.where(clean, prefix, x + velocity / steps)
+    return x
+
+
+def flow_loss(
+    expert: ActionExpert,
+    cache: BrainCache,
+    state: Tensor,
+    targets: FlowTargets,
+    config: FlowLossConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """Half the mean squared velocity error over valid entries.
+
+    Each frame's cache serves ``draws`` independent noise and time draws. Prefix rows are fed clean
+    and carry no loss.
+
+    Returns:
+        (F,) loss per frame, each averaged over its valid entries.
+    """
+    frames, length, width = targets.actions.shape
+    rows = frames * config.draws
+    time = draw_times(rows, generator)
+    noise = torch.randn(rows, length, width, generator=generator) * expert.action_valid
+    actions = targets.actions.repeat_interleave(config.draws, 0)
+    prefix_lengths = targets.prefix_lengths.repeat_interleave(config.draws)
+    clean = is_prefix(prefix_lengths, length)
+    fed = torch.where(
+        clean,
+        targets.prefix.repeat_interleave(config.draws, 0),
+        interpolate(noise, actions, time),
+    )
+    own_mask = None
+    if config.hide_prefix:
+        own_mask = hide_random_prefix(expert.own_mask(), prefix_lengths, generator)
+    velocity = expert(fed, time, state, cache, prefix_lengths, own_mask)
+
+    weight = targets.valid * ~is_prefix(targets.prefix_lengths, length)
+    if config.reweight:
+        weight = weight * error_weights(expert, cache, state, targets, config, generator)
+    error = (velocity - (actions - noise)).square().view(frames, config.draws, length, width)
+    total = weight.sum((1, 2)).clamp_min(1.0)
+    return 0.5 * (error.mean(1) * weight).sum((1, 2)) / total
+
+
+def error_weights(
+    expert: ActionExpert,
+    cache: BrainCache,
+    state: Tensor,
+    targets: FlowTargets,
+    config: FlowLossConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """(F, T, 32) weights from the L1 error of one sampled chunk per frame.
+
+    Normalised to mean 1 over the entries that carry loss, then clamped (report). One sample per
+    frame, shared by its draws, keeps the extra cost at five forward passes of a quarter batch.
+    """
+    noise = torch.randn(targets.actions.shape, generator=generator) * expert.action_valid
+    sampled = euler_sample(
+        expert,
+        cache.detach(),
+        state,
+        targets.prefix,
+        targets.prefix_lengths,
+        noise,
+        config.sampling_steps,
+    )
+    counted = targets.valid * ~is_prefix(targets.prefix_lengths, targets.actions.shape[1])
+    error = (sampled - targets.actions).abs() * counted
+    mean = error.sum() / counted.sum().clamp_min(1.0)
+    return (error / mean.clamp_min(1e-8)).clamp(*WEIGHT_LIMITS)

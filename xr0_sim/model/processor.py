@@ -1,0 +1,139 @@
+"""Observations to brain inputs: prompts, images and positions, batched and without per-call cost.
+
+Prompts are tokenised once per instruction and kept. Everything is offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xr0_sim.conventions import CAMERAS
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.brain import BrainInputs
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.images import fit_images, fitted_size, to_patches
+from xr0_sim.model.prompt import mrope_positions, prompt_text
+from xr0_sim.model.special_tokens import IMAGE_TOKEN, PAD_TOKEN
+from xr0_sim.model.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One tokenised instruction: ids (S,), MRoPE positions (3, S), image token places (V,)."""
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    image_places: NDArray[np.int64]
+
+
+class XR0Processor:
+    """Turns camera images and instructions into `BrainInputs`.
+
+    Args:
+        config: The policy's configuration (patch sizes, image size).
+        tokenizer_dir: Directory of the tokenizer file; the shipped one when None.
+        cameras: Views in prompt order.
+    """
+
+    def __init__(
+        self,
+        config: XR0Config,
+        tokenizer_dir: Path | None = None,
+        cameras: tuple[str, ...] = CAMERAS,
+    ) -> None:
+        if tokenizer_dir is None:
+            tokenizer_dir = shipped_tokenizer_dir(config.tokenizer)
+        vision = config.vlm_config.vision_config
+        self.cameras = cameras
+        self._tokenizer = load_tokenizer(tokenizer_dir)
+        self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+        self._image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
+        self._pad_id = self._tokenizer.token_to_id(PAD_TOKEN)
+        self._prompts: dict[tuple[str, tuple[int, int]], Prompt] = {}
+        vocabulary = config.vlm_config.text_config.vocab_size
+        if (
+            self._tokenizer.get_vocab_size() > vocabulary
+            or self._image_id != config.vlm_config.image_token_id
+        ):
+            raise ConfigError(
+                f"tokenizer {tokenizer_dir}: expected at most {vocabulary} tokens with "
+                f"{IMAGE_TOKEN} = {config.vlm_config.image_token_id}, got "
+                f"{self._tokenizer.get_vocab_size()} with {self._image_id}; use the tokenizer the "
+                "model was built for"
+            )
+
+    @property
+    def image_id(self) -> int:
+        """Id of the image pad token."""
+        return self._image_id
+
+    def prompt(self, instruction: str, image_size: tuple[int, int]) -> Prompt:
+        """The tokenised prompt of an instruction for images of that (height, width) [px]."""
+        key = (instruction, image_size)
+        if key not in self._prompts:
+            patch, merge, _ = self._patching
+            grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
+            text = prompt_text(instruction, grid[0] * grid[1], self.cameras)
+            ids = np.asarray(self._tokenizer.encode(text).ids, np.int64)
+            self._prompts[key] = Prompt(
+                ids,
+                mrope_positions(ids, self._image_id, grid),
+                np.flatnonzero(ids == self._image_id),
+            )
+        return self._prompts[key]
+
+    def __call__(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> BrainInputs:
+        """Builds one batch.
+
+        Args:
+            images: (F, cameras, H, W, 3) uint8, cameras in the processor's order.
+            instructions: F instructions.
+        """
+        if images.ndim != 5 or images.shape[:2] != (len(instructions), len(self.cameras)):
+            raise ConfigError(
+                f"images: expected ({len(instructions)}, {len(self.cameras)}, H, W, 3) for "
+                f"{len(instructions)} instructions, got {images.shape}"
+            )
+        frames = fit_images(images.reshape(-1, *images.shape[2:]))
+        patches = to_patches(frames, *self._patching)
+        return self.assemble(patches, frames.shape[1:3], instructions)
+
+    def assemble(
+        self, patches: Tensor, image_size: tuple[int, int], instructions: Sequence[str]
+    ) -> BrainInputs:
+        """Joins ready patch rows (F * cameras, P, values) with the prompts of F instructions."""
+        prompts = [self.prompt(text, tuple(image_size)) for text in instructions]
+        lengths = np.array([len(p.ids) for p in prompts])
+        longest = int(lengths.max())
+        ids = np.full((len(prompts), longest), self._pad_id, np.int64)
+        positions = np.zeros((3, len(prompts), longest), np.int64)
+        places = np.empty((len(prompts), len(prompts[0].image_places)), np.int64)
+        for row, prompt in enumerate(prompts):
+            ids[row, : lengths[row]] = prompt.ids
+            positions[:, row, : lengths[row]] = prompt.positions
+            places[row] = prompt.image_places + row * longest
+        patch = self._patching[0]
+        return BrainInputs(
+            torch.from_numpy(ids),
+            torch.from_numpy(lengths),
+            torch.from_numpy(positions),
+            torch.from_numpy(places.ravel()),
+            patches,
+            (image_size[0] // patch, image_size[1] // patch),
+        )
+
+    def expected_size(self, height: int, width: int) -> tuple[int, int]:
+        """Size [px] an image of this size is brought to."""
+        return fitted_size(height, width)
+
+
+def shipped_tokenizer_dir(name: str) -> Path:
+    """Directory of a tokenizer that ships with the project."""
+    return Path(__file__).resolve().parents[2] / "assets" / name

@@ -1,0 +1,106 @@
+"""The assembled policy network: Qwen3-VL brain, action expert, and their one-call interface."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.brain import BrainInputs, think
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.flow import euler_sample
+
+
+class XR0ForActionGeneration(PreTrainedModel):
+    """Images, instruction and state in; a chunk of normalised relative actions out.
+
+    The expert's submodules are registered at the top level, under the names of the released
+    tensors (``dit.layers.N...``, ``state_projector`` ...); `expert` is a view of the same modules.
+    """
+
+    config_class = XR0Config
+    base_model_prefix = "xr0"
+    _supports_sdpa = True
+    _tied_weights_keys = None
+
+    def __init__(self, config: XR0Config) -> None:
+        super().__init__(config)
+        from transformers import Qwen3VLForConditionalGeneration
+
+        self.vlm = Qwen3VLForConditionalGeneration(config.vlm_config)
+        expert = ActionExpert(config)
+        for name, module in expert.named_children():
+            self.add_module(name, module)
+        object.__setattr__(self, "_expert", expert)
+        self.post_init()
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        """Leaves torch's own initialisation; `initialization.initialize` is the seeded one."""
+
+    @property
+    def expert(self) -> ActionExpert:
+        """The action expert; its parameters are those of this model."""
+        return self._expert
+
+    def encode(self, inputs: BrainInputs) -> BrainCache:
+        """Runs the brain once; the cache serves any number of `sample_actions` calls."""
+        return think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[2]
+
+    @torch.no_grad()
+    def sample_actions(
+        self,
+        cache: BrainCache,
+        state: Tensor,
+        prefix: Tensor,
+        prefix_lengths: Tensor,
+        generator: torch.Generator | list[torch.Generator],
+    ) -> Tensor:
+        """Draws one chunk per frame.
+
+        Args:
+            cache: B frames.
+            state: (B, 32) normalised.
+            prefix: (B, d, 32) normalised committed rows, already relative to *this* state; d is
+                the longest prefix of the batch and may be 0.
+            prefix_lengths: (B,) long, each at most d.
+            generator: Source of the flow noise; a list gives every row its own, so that a row's
+                noise does not depend on its neighbours in the batch.
+
+        Returns:
+            (B, T, 32) normalised; the first ``prefix_lengths`` rows equal the prefix exactly.
+        """
+        rows, longest = prefix.shape[:2]
+        length, width = self.config.action_length, self.config.action_dim
+        if rows != cache.frames or longest >= length or int(prefix_lengths.max()) > longest:
+            raise ConfigError(
+                f"prefix: expected {cache.frames} rows of at most {length - 1} actions and lengths "
+                f"within them, got {tuple(prefix.shape)} with lengths {prefix_lengths.tolist()}"
+            )
+        if isinstance(generator, list):
+            drawn = [torch.randn(1, length, width, generator=g) for g in generator]
+            noise = torch.cat(drawn)
+        else:
+            noise = torch.randn(rows, length, width, generator=generator)
+        noise = noise * self.expert.action_valid
+        padded = torch.zeros_like(noise)
+        padded[:, :longest] = prefix
+        steps = self.config.num_euler_steps
+        return euler_sample(self.expert, cache, state, padded, prefix_lengths, noise, steps)
+
+    def forward(self, inputs: BrainInputs, state: Tensor, generator: torch.Generator) -> Tensor:
+        """`encode` and `sample_actions` without a prefix."""
+        cache = self.encode(inputs)
+        empty = state.new_zeros(len(state), 0, self.config.action_dim)
+        lengths = torch.zeros(len(state), dtype=torch.long)
+        return self.sample_actions(cache, state, empty, lengths, generator)
+
+
+def register_auto_classes() -> None:
+    """Makes `AutoConfig` and `AutoModel` of transformers know ``model_type = "xr0"``."""
+    from transformers import AutoConfig, AutoModel
+
+    AutoConfig.register("xr0", XR0Config, exist_ok=True)
+    AutoModel.register(XR0Config, XR0ForActionGeneration, exist_ok=True)
