@@ -157,7 +157,7 @@ def make_cell(
     head = choose_head(policy, head, executor)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
-    _check_level(n_bricks, layout)
+    check_level(n_bricks, layout)
     if head is None and checkpoint is not None:
         raise ConfigError(f"--checkpoint: policy {policy!r} has no weights; leave it out")
     if head is not None:
@@ -178,7 +178,8 @@ def make_cell(
     )
 
 
-def _check_level(n_bricks: int, layout: str) -> None:
+def check_level(n_bricks: int, layout: str) -> None:
+    """Rejects levels that do not exist."""
     from envs.block_dismantling.assembly import Level
 
     Level(n_bricks, layout)
