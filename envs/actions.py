@@ -26,21 +26,42 @@ MAX_CHANGE = np.array(_ARM_SPEED * 2) / CONTROL_HZ
 
 TOOL_REACH = 1.3
 """Bound of tool positions in ``tool`` mode [m]."""
+_TOOL_LOW = [-TOOL_REACH, -TOOL_REACH, -0.2, *[-np.pi] * 3, 0.0]
+_TOOL_HIGH = [TOOL_REACH, TOOL_REACH, TOOL_REACH, *[np.pi] * 3, 1.0]
+
+_BOUNDS = {
+    "joint": (JOINT_LOW, JOINT_HIGH),
+    "tool": (np.array(_TOOL_LOW * 2), np.array(_TOOL_HIGH * 2)),
+}
 
 
-def action_space(mode: ActionMode) -> gymnasium.spaces.Box:
-    """Space of one action, (14,) float32.
+def action_space() -> gymnasium.spaces.Box:
+    """Space of one Gymnasium action, (14,) float32 in [-1, 1]; see `from_unit`."""
+    return gymnasium.spaces.Box(-1.0, 1.0, (ENV_ACTION_DIM,), np.float32)
 
-    ``joint``: absolute joint targets [rad] and jaw opening, see `xr0_sim.conventions`.
+
+def check_mode(mode: str) -> ActionMode:
+    """The mode, if it exists."""
+    if mode not in _BOUNDS:
+        raise unknown_name("action mode", str(mode), get_args(ActionMode))
+    return mode
+
+
+def from_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray[np.float64]:
+    """Gymnasium action (..., 14) in [-1, 1] -> physical units, linear between the bounds.
+
+    ``joint``: absolute joint targets [rad] between the joint limits and jaw opening.
     ``tool``: per arm, tool position [m] and rotation vector [rad] in the world frame, jaw opening.
     """
-    if mode == "joint":
-        return gymnasium.spaces.Box(JOINT_LOW.astype(np.float32), JOINT_HIGH.astype(np.float32))
-    if mode == "tool":
-        low = [-TOOL_REACH, -TOOL_REACH, -0.2, *[-np.pi] * 3, 0.0]
-        high = [TOOL_REACH, TOOL_REACH, TOOL_REACH, *[np.pi] * 3, 1.0]
-        return gymnasium.spaces.Box(np.float32(low * 2), np.float32(high * 2))
-    raise unknown_name("action mode", mode, get_args(ActionMode))
+    low, high = _BOUNDS[mode]
+    return low + (np.asarray(action, dtype=np.float64) + 1.0) * ((high - low) / 2)
+
+
+def to_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray[np.float32]:
+    """Inverse of `from_unit`, clipped to the space."""
+    low, high = _BOUNDS[mode]
+    unit = (np.asarray(action, dtype=np.float64) - low) / ((high - low) / 2) - 1.0
+    return np.clip(unit, -1.0, 1.0).astype(np.float32)
 
 
 def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:

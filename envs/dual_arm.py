@@ -23,6 +23,8 @@ from envs.actions import (
     ActionMode,
     action_space,
     check_action,
+    check_mode,
+    from_unit,
     join_arms,
     limit_step,
     tool_to_joint_action,
@@ -43,6 +45,8 @@ from xr0_sim.types import Observation, RobotState
 
 ObservationMode = Literal["pixels", "state"]
 HOME_JAW = 0.8
+STATE_BOUND = 100.0
+"""Bound of every entry of a state observation; only a diverging scene reaches it."""
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 """The only state set that restores bit for bit; it carries ``eq_active``."""
 MODEL_FIELDS = ("eq_data", "light_pos", "light_diffuse", "cam_pos", "cam_quat", "geom_rgba")
@@ -113,12 +117,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             raise unknown_name("render_mode", str(render_mode), self.metadata["render_modes"])
         self.observation_mode = observation
         self.image_size = image_size
-        self.action_mode = action_mode
+        self.action_mode = check_mode(action_mode)
         self.timestep_s = timestep_s
         self.substeps = substeps(timestep_s)
         self.render_mode = render_mode
         self.render_size = render_size
-        self.action_space = action_space(action_mode)
+        self.action_space = action_space()
         self._fractions = np.arange(1, self.substeps + 1)[:, None] / self.substeps
         self._kinematics: DualArmKinematics | None = None
         self._renderers: dict[str, SceneRenderer] = {}
@@ -202,12 +206,20 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def step(
         self, action: NDArray[np.floating]
     ) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
-        """Runs one control tick; see the class for the action."""
-        reward, terminated, truncated, info = self.advance(action)
+        """Runs one control tick; the action (14,) lies in [-1, 1], see the class."""
+        physical = from_unit(check_action(action), self.action_mode)
+        reward, terminated, truncated, info = self.advance(physical)
         return self._observation(), reward, terminated, truncated, info
 
     def advance(self, action: NDArray[np.floating]) -> tuple[float, bool, bool, dict[str, Any]]:
-        """`step` without building the observation: reward, terminated, truncated, info."""
+        """One control tick without building the observation.
+
+        Args:
+            action: (14,) in physical units of the action mode, see `envs.actions.from_unit`.
+
+        Returns:
+            Reward, terminated, truncated, info.
+        """
         if self.data is None:
             raise ConfigError("step: expected a reset first; call env.reset(seed=...)")
         action = check_action(action)
@@ -236,6 +248,10 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def close(self) -> None:
         """Frees the renderers; may be called more than once."""
         self._close_renderers()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles without GL contexts and solver caches; both come back at first use."""
+        return {**self.__dict__, "_renderers": {}, "_kinematics": None}
 
     # ---------------------------------------------------------------- runtime plant
     @property
@@ -409,9 +425,9 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     option_names: tuple[str, ...] = ()
 
     def _make_observation_space(self) -> spaces.Dict:
-        inf = np.inf
+        bound = STATE_BOUND
         parts: dict[str, spaces.Space] = {
-            "proprio": spaces.Box(-inf, inf, (PROPRIO_DIM,), np.float32),
+            "proprio": spaces.Box(-bound, bound, (PROPRIO_DIM,), np.float32),
             "instruction": spaces.Box(0, 255, (INSTRUCTION_BYTES,), np.uint8),
         }
         if self.observation_mode == "pixels":
@@ -419,19 +435,20 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             for name in CAMERAS:
                 parts[f"image_{name}"] = spaces.Box(0, 255, shape, np.uint8)
         else:
-            parts["privileged"] = spaces.Box(-inf, inf, (self._privileged_dim(),), np.float32)
+            dim = self._privileged_dim()
+            parts["privileged"] = spaces.Box(-bound, bound, (dim,), np.float32)
         return spaces.Dict(parts)
 
     def _observation(self) -> dict[str, NDArray]:
         out = {
-            "proprio": proprio_vector(self.robot_state()),
+            "proprio": _bounded(proprio_vector(self.robot_state())),
             "instruction": encode_instruction(self.instruction),
         }
         if self.observation_mode == "pixels":
             for name, image in self.camera_images().items():
                 out[f"image_{name}"] = image
         else:
-            out["privileged"] = self.privileged_vector()
+            out["privileged"] = _bounded(self.privileged_vector())
         return out
 
     def _info(self, fired: tuple[EventRecord, ...] | list[EventRecord]) -> dict[str, Any]:
@@ -451,3 +468,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         if self._failure is not None:
             info["failure"] = self._failure
         return info
+
+
+def _bounded(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.nan_to_num(vector, copy=False).clip(-STATE_BOUND, STATE_BOUND, out=vector)

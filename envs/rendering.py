@@ -54,10 +54,13 @@ class SceneRenderer:
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:
-            raise RenderError(
-                f"MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} gives no picture ({error}); "
+            chosen = os.environ.get("MUJOCO_GL", "")
+            cure = (
                 f"install a software renderer ({INSTALL_HINT}) or use observation='state'"
-            ) from error
+                if chosen
+                else "import envs before mujoco, or set MUJOCO_GL=egl before python starts"
+            )
+            raise RenderError(f"MUJOCO_GL={chosen!r} gives no picture ({error}); {cure}") from error
         finally:
             model.vis.quality.offsamples, model.vis.quality.shadowsize = saved
         self._option = mujoco.MjvOption()

@@ -59,7 +59,8 @@ class BlockDismantlingEnv(DualArmEnv):
     Bricks are held together by breakable clutches (`envs.block_dismantling.clutch`).
 
     ## Action Space
-    ``Box(14,)`` float32, absolute targets for the end of the tick.
+    ``Box(-1, 1, (14,))`` float32, absolute targets for the end of the tick; -1 and 1 stand for the
+    bounds of each entry (joint limits of `envs.robot`; see `envs.actions.from_unit`).
 
     | index | ``action_mode="joint"`` | unit | ``action_mode="tool"`` | unit |
     |---|---|---|---|---|

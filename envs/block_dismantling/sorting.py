@@ -46,6 +46,8 @@ TEMPLATES = (
     "break up the assembly and drop {a} in the {A}, {b} in the {B}",
 )
 
+ONE_BIN_TEMPLATE = "take the blocks apart, all of them into the {A}"
+
 
 def sample_rule(rng: np.random.Generator) -> dict[str, int]:
     """A random split of the colours over both bins, none of them empty."""
@@ -69,6 +71,8 @@ def write_instruction(rng: np.random.Generator, rule: Rule, bin_names: tuple[str
     groups = []
     for index in range(2):
         names = [c for c in rule if rule[c] == index]
+        if not names:
+            return ONE_BIN_TEMPLATE.format(A=bin_names[1 - index])
         groups.append((_listing([names[i] for i in rng.permutation(len(names))]), bin_names[index]))
     if rng.random() < 0.5:
         groups.reverse()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.actions import to_unit
 from envs.block_dismantling.state import PER_BRICK, BlockState
 from envs.proprioception import robot_state_from_vector
 from policies.scripted.block_expert import BlockExpert
@@ -30,7 +31,7 @@ class ScriptedPolicy:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[NDArray[np.float32], Any]:
-        """Actions (14,) or (B, 14) float32, and `state` unchanged."""
+        """Gymnasium actions (14,) or (B, 14) float32, and `state` unchanged."""
         if "privileged" not in observation:
             raise ConfigError(
                 "scripted policy: expected the key 'privileged', got "
@@ -47,7 +48,7 @@ class ScriptedPolicy:
         action = self._expert.action(
             robot_state_from_vector(robot), BlockState.from_vector(scene, n)
         )
-        return action.astype(np.float32)
+        return to_unit(action)
 
 
 def _brick_count(length: int) -> int:

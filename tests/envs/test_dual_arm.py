@@ -1,0 +1,188 @@
+"""Control loop, options and errors of the shared base."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import envs.block_dismantling.events  # noqa: F401
+from envs import ENV_IDS
+from envs.actions import (
+    JOINT_HIGH,
+    JOINT_LOW,
+    MAX_CHANGE,
+    from_unit,
+    joint_to_tool_action,
+    limit_step,
+    to_unit,
+    tool_to_joint_action,
+)
+from envs.instruction import decode_instruction, encode_instruction
+from envs.kinematics import DualArmKinematics, home_joints
+from envs.proprioception import proprio_vector, robot_state_from_vector
+from envs.robot import JOINTS, servo_gains
+from envs.scene import substeps
+from xr0_sim.errors import ConfigError, Xr0SimError
+
+ID = ENV_IDS["block_dismantling"]
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = gym.make(ID, observation="state").unwrapped
+    yield env
+    env.close()
+
+
+def test_compiled_model_carries_the_robot_facts(env):
+    env.reset(seed=0)
+    gains = servo_gains()
+    for arm in ("left", "right"):
+        for name, facts in JOINTS.items():
+            joint = env.model.joint(f"{arm}/{name}")
+            assert joint.range == pytest.approx([facts.lower, facts.upper])
+            assert env.model.jnt_actfrcrange[joint.id] == pytest.approx(
+                [-facts.torque, facts.torque]
+            )
+            servo = env.model.actuator(f"{arm}/{name}")
+            assert servo.gainprm[0] == pytest.approx(gains[name].kp)
+            assert servo.biasprm[2] == pytest.approx(-gains[name].kd)
+            assert env.model.dof_armature[joint.dofadr[0]] == pytest.approx(facts.armature)
+
+
+def test_servo_holds_against_gravity_and_follows(env):
+    env.reset(seed=0)
+    for _ in range(30):
+        env.advance(env._home)
+    state = env.robot_state()
+    wanted, _ = env.kinematics.forward(home_joints())
+    assert np.abs(state.tool_pos - wanted).max() < 2e-4
+
+
+def test_kinematics_agree_with_the_scene(env):
+    env.reset(seed=0)
+    state = env.robot_state()
+    pos, quat = env.kinematics.forward(state.joint_pos)
+    assert np.allclose(pos, state.tool_pos, atol=1e-9)
+    assert np.allclose(np.abs((quat * state.tool_quat).sum(-1)), 1.0, atol=1e-9)
+
+
+def test_inverse_kinematics_reach_the_workspace():
+    kinematics = DualArmKinematics()
+    pos, quat = kinematics.forward(home_joints())
+    for shift in ([0.1, -0.1, -0.12], [0.15, 0.0, -0.1], [-0.1, 0.1, 0.1]):
+        goal = pos + np.array([shift, np.array(shift) * [1, -1, 1]])
+        joints = kinematics.inverse(home_joints(), goal, quat, iterations=30)
+        assert np.abs(kinematics.forward(joints)[0] - goal).max() < 5e-4
+
+
+def test_tool_and_joint_actions_are_inverse():
+    kinematics = DualArmKinematics()
+    home = np.concatenate([[*row, 0.5] for row in home_joints()])
+    target = home + np.where(np.arange(14) % 7 == 6, 0.1, 0.02)
+    tool = joint_to_tool_action(target, kinematics)
+    back = home
+    for _ in range(5):
+        back = tool_to_joint_action(tool, back, kinematics)
+    assert np.abs(back - target).max() < 1e-4
+
+
+def test_targets_obey_range_and_speed():
+    low, high = np.full(14, -100.0), np.full(14, 100.0)
+    previous = (JOINT_LOW + JOINT_HIGH) / 2
+    assert np.allclose(limit_step(high, previous), np.minimum(previous + MAX_CHANGE, JOINT_HIGH))
+    assert np.allclose(limit_step(low, previous), np.maximum(previous - MAX_CHANGE, JOINT_LOW))
+
+
+def test_physics_step_must_divide_the_tick():
+    assert substeps(1 / 600) == 20
+    with pytest.raises(ConfigError, match="1/\\(30"):
+        substeps(0.003)
+    with pytest.raises(ConfigError):
+        gym.make(ID, timestep_s=0.004)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"n_bricks": 0}, "n_bricks"),
+        ({"layout": "layerd"}, "layered"),
+        ({"observation": "pixel"}, "pixels"),
+        ({"action_mode": "joints"}, "joint"),
+        ({"image_size": 8}, "image_size"),
+        ({"instruction_style": "sides"}, "side"),
+    ],
+)
+def test_bad_arguments_get_one_clear_line(kwargs, message):
+    with pytest.raises(Xr0SimError, match=message) as caught:
+        gym.make(ID, **kwargs)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_actions_and_options_are_refused(env):
+    env.reset(seed=0)
+    with pytest.raises(ConfigError, match="shape"):
+        env.step(np.zeros(3))
+    with pytest.raises(ConfigError, match="NaN"):
+        env.step(np.full(14, np.nan))
+    with pytest.raises(ConfigError, match="events"):
+        env.reset(seed=0, options={"event": ["shove"]})
+    with pytest.raises(ConfigError, match="shove"):
+        env.reset(seed=0, options={"events": ["shov"]})
+
+
+def test_step_before_reset_says_so():
+    with pytest.raises(ConfigError, match="reset"):
+        gym.make(ID, observation="state").unwrapped.advance(np.zeros(14))
+
+
+def test_instruction_round_trip_and_change():
+    text = "sort – bitte"
+    assert decode_instruction(encode_instruction(text)) == text
+    with pytest.raises(ConfigError):
+        encode_instruction("x" * 300)
+    env = gym.make(ID, observation="state")
+    first, _ = env.reset(seed=0)
+    env.unwrapped.set_instruction("something else")
+    second, *_ = env.step(to_unit(env.unwrapped._home))
+    assert decode_instruction(first["instruction"]) != "something else"
+    assert decode_instruction(second["instruction"]) == "something else"
+
+
+def test_proprio_vector_round_trip(env):
+    env.reset(seed=2)
+    state = env.robot_state()
+    back = robot_state_from_vector(proprio_vector(state))
+    for name in ("joint_pos", "joint_vel", "jaw", "tool_pos", "tool_quat", "command"):
+        assert np.allclose(getattr(back, name), getattr(state, name), atol=1e-6), name
+
+
+def test_divergence_ends_the_episode_with_a_reason(env):
+    env.reset(seed=0)
+    env.data.qvel[:] = 1e6
+    _, terminated, _, info = env.advance(env._home)
+    assert terminated
+    assert info["failure"]
+    assert not info["success"]
+
+
+@pytest.mark.slow
+def test_an_hour_of_random_actions_stays_finite():
+    env = gym.make(ID, observation="state").unwrapped
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        env.reset(seed=seed)
+        for tick in range(3 * 60 * 30):
+            if tick % 15 == 0:
+                goal = rng.uniform(env.action_space.low, env.action_space.high)
+            observation, reward, *_ = env.step(goal)
+            assert np.isfinite(reward)
+            assert all(np.isfinite(v).all() for v in observation.values())
+
+
+def test_unit_actions_round_trip():
+    rng = np.random.default_rng(0)
+    for mode in ("joint", "tool"):
+        unit = rng.uniform(-1, 1, (50, 14)).astype(np.float32)
+        assert np.allclose(to_unit(from_unit(unit, mode), mode), unit, atol=1e-6)
+    assert np.allclose(from_unit(np.full(14, -1.0)), JOINT_LOW)
+    assert np.allclose(from_unit(np.ones(14)), JOINT_HIGH)
