@@ -1,0 +1,220 @@
+"""Grounding readout of the brain: what makes a small VLM, trained from scratch, see precisely.
+
+Three kinds of named targets share one flat vector with a mask:
+
+* *points*: where something is in one camera image. A query made from the last prompt token is
+  matched against that camera's visual tokens (cross entropy over tokens), and an offset inside the
+  token is regressed. This is the signal that teaches localisation: it is dense and local, and
+  reaches half a pixel within minutes, where regression alone stays at chance for tens of thousands
+  of frames.
+* *regressions*: scene values such as world positions, from the last prompt token.
+* *classes*: named alternatives such as the destination bin, from the last prompt token.
+
+Everything is read from the hidden states *before* the last layer, because those, not the final
+ones, become the last layer's keys and values, which the action expert sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xr0_sim.errors import ConfigError
+
+POINTING_WIDTH = 64
+READOUT_WIDTH = 256
+
+
+@dataclass(frozen=True)
+class GroundingSpec:
+    """Names and layout of the grounding vector: regressions, then classes, then points.
+
+    Attributes:
+        regressions: (name, width) pairs; scale values to about -1..1.
+        classes: (name, number of classes) pairs; each takes one slot holding the index.
+        points: (name, camera index) pairs; each takes two slots: image coordinates (u right, v
+            down), both 0..1 across the image. Mask points that are outside or hidden.
+    """
+
+    regressions: tuple[tuple[str, int], ...] = ()
+    classes: tuple[tuple[str, int], ...] = ()
+    points: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Length G of the vector."""
+        return self.regression_width + len(self.classes) + 2 * len(self.points)
+
+    @property
+    def regression_width(self) -> int:
+        """Slots taken by regressions."""
+        return sum(width for _, width in self.regressions)
+
+    def slots(self) -> dict[str, slice]:
+        """Name -> place in the vector; a point is named ``name@camera_index``."""
+        entries = [*self.regressions, *((name, 1) for name, _ in self.classes)]
+        entries += [(f"{name}@{camera}", 2) for name, camera in self.points]
+        places, start = {}, 0
+        for name, width in entries:
+            if name in places:
+                raise ConfigError(f"grounding spec: expected unique names, got {name!r} twice")
+            places[name] = slice(start, start + width)
+            start += width
+        return places
+
+    def pack(self, values: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Named values to (vector, mask); names that are missing or None are masked."""
+        places = self.slots()
+        unknown = sorted(set(values) - set(places))
+        if unknown:
+            raise ConfigError(f"grounding: expected names from {sorted(places)}, got {unknown}")
+        vector, mask = np.zeros(self.width, np.float32), np.zeros(self.width, bool)
+        for name, value in values.items():
+            if value is not None:
+                vector[places[name]] = value
+                mask[places[name]] = True
+        for name, camera in self.points:
+            place = places[f"{name}@{camera}"]
+            mask[place] &= bool(((vector[place] >= 0) & (vector[place] < 1)).all())
+        return vector, mask
+
+    def to_dict(self) -> dict[str, list]:
+        """JSON form."""
+        return {name: [list(e) for e in getattr(self, name)] for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, list]) -> GroundingSpec:
+        """Inverse of `to_dict`."""
+        return cls(
+            **{
+                name: tuple(tuple(e) for e in value.get(name, ()))
+                for name in cls.__dataclass_fields__
+            }
+        )
+
+
+@dataclass(frozen=True)
+class GroundingOutput:
+    """Raw readout of F frames.
+
+    Attributes:
+        regressions: (F, R).
+        class_logits: Per class target, (F, classes).
+        point_logits: (F, points, V) over the visual tokens of each point's camera.
+        point_queries: (F, points, 64).
+        visual_keys: (F, cameras, V, 64).
+    """
+
+    regressions: Tensor
+    class_logits: list[Tensor]
+    point_logits: Tensor
+    point_queries: Tensor
+    visual_keys: Tensor
+
+
+class GroundingHead(nn.Module):
+    """Reads a `GroundingSpec` from hidden states of width ``hidden``."""
+
+    def __init__(
+        self, spec: GroundingSpec, hidden: int, cameras: int, token_grid: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.cameras = cameras
+        self.token_grid = token_grid
+        outputs = spec.regression_width + sum(count for _, count in spec.classes)
+        self.last_norm = nn.LayerNorm(hidden)
+        self.token_norm = nn.LayerNorm(hidden)
+        self.readout = _mlp(hidden, READOUT_WIDTH, outputs)
+        self.query = nn.Linear(hidden, max(len(spec.points), 1) * POINTING_WIDTH)
+        self.key = nn.Linear(hidden, POINTING_WIDTH)
+        self.offset = _mlp(2 * POINTING_WIDTH, READOUT_WIDTH // 2, 2)
+
+    def forward(self, last: Tensor, visual: Tensor) -> GroundingOutput:
+        """Args: last (F, hidden) last prompt token; visual (F, cameras * V, hidden)."""
+        frames, count = len(last), len(self.spec.points)
+        last = self.last_norm(last)
+        flat = self.readout(last).float()
+        logits = flat[:, self.spec.regression_width :].split([n for _, n in self.spec.classes], -1)
+        keys = self.key(self.token_norm(visual)).float().unflatten(1, (self.cameras, -1))
+        queries = self.query(last).float().view(frames, -1, POINTING_WIDTH)[:, :count]
+        chosen = keys[:, [camera for _, camera in self.spec.points]]
+        pointed = torch.einsum("fpd,fpvd->fpv", queries, chosen) / POINTING_WIDTH**0.5
+        regressions = flat[:, : self.spec.regression_width]
+        return GroundingOutput(regressions, list(logits), pointed, queries, keys)
+
+    def points(self, output: GroundingOutput, tokens: Tensor) -> Tensor:
+        """Image coordinates (F, points, 2) in 0..1, read at the given tokens (F, points)."""
+        rows, columns = self.token_grid
+        cameras = torch.tensor([camera for _, camera in self.spec.points], dtype=torch.long)
+        frame = torch.arange(len(tokens))[:, None]
+        keys = output.visual_keys[frame, cameras[None], tokens]
+        offset = self.offset(torch.cat([keys, output.point_queries], -1)).float()
+        centre = torch.stack([tokens % columns + 0.5, tokens // columns + 0.5], -1) + offset
+        return centre / torch.tensor([columns, rows])
+
+    def loss(self, output: GroundingOutput, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Masked loss terms, each averaged over what the mask leaves.
+
+        Args:
+            output: Readout.
+            target: (F, G) grounding vectors.
+            mask: (F, G) bool.
+        """
+        spec = self.spec
+        split = [spec.regression_width, len(spec.classes), 2 * len(spec.points)]
+        value_r, value_c, value_p = target.split(split, -1)
+        mask_r, mask_c, mask_p = mask.split(split, -1)
+        terms: dict[str, Tensor] = {}
+        if spec.regressions:
+            terms["regression"] = _mean((output.regressions - value_r).abs(), mask_r)
+        if spec.classes:
+            entropy = [
+                functional.cross_entropy(logits, value_c[:, i].long(), reduction="none")
+                for i, logits in enumerate(output.class_logits)
+            ]
+            terms["classes"] = _mean(torch.stack(entropy, -1), mask_c)
+        if spec.points:
+            rows, columns = self.token_grid
+            uv = value_p.unflatten(-1, (-1, 2)).clamp(0.0, 1.0 - 1e-6)
+            known = mask_p.unflatten(-1, (-1, 2)).all(-1)
+            size = torch.tensor([columns, rows])
+            cell = (uv * size).floor().long()
+            tokens = cell[..., 1] * columns + cell[..., 0]
+            entropy = functional.cross_entropy(
+                output.point_logits.flatten(0, 1), tokens.flatten(), reduction="none"
+            )
+            terms["pointing"] = _mean(entropy.view_as(tokens), known)
+            error = (self.points(output, tokens) - uv) * size
+            terms["offset"] = _mean(error.abs().mean(-1), known)
+        return terms
+
+    @torch.no_grad()
+    def read(self, output: GroundingOutput) -> dict[str, Tensor]:
+        """Predictions by name: regressions (F, width), classes (F,), points (F, 2)."""
+        found: dict[str, Tensor] = {}
+        start = 0
+        for name, width in self.spec.regressions:
+            found[name] = output.regressions[:, start : start + width]
+            start += width
+        for (name, _), logits in zip(self.spec.classes, output.class_logits, strict=True):
+            found[name] = logits.argmax(-1)
+        if self.spec.points:
+            located = self.points(output, output.point_logits.argmax(-1))
+            for index, (name, camera) in enumerate(self.spec.points):
+                found[f"{name}@{camera}"] = located[:, index]
+        return found
+
+
+def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Linear(width, outputs))
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp_min(1)
