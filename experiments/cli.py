@@ -6,6 +6,7 @@ A subcommand is one line in `COMMANDS`. Its module offers a frozen dataclass, th
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def find_command(arguments: Sequence[str]) -> tuple[str, list[str]] | None:
         ConfigError: No such command.
     """
     words = list(arguments)
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in ("-h", "--help", "help", "-V", "--version"):
         return None
     if words[0] in COMMANDS:
         return words[0], words[1:]
@@ -107,6 +108,8 @@ def dispatch(arguments: Sequence[str]) -> int:
     """Runs one command; lets errors through."""
     found = find_command(arguments)
     if found is None:
+        if arguments and arguments[0] in ("--version", "-V"):
+            return _print_version()
         group = arguments[0] if arguments and arguments[0].isalpha() else ""
         print(overview(f"{group} " if group not in ("", "help") else ""))
         return 0
@@ -119,6 +122,13 @@ def dispatch(arguments: Sequence[str]) -> int:
     return int(module.run(config))
 
 
+def _print_version() -> int:
+    from xr0_sim import __version__
+
+    print(f"{PROGRAM} {__version__}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit status."""
     try:
@@ -129,6 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads the output has closed it, e.g. ``| head``; nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":
