@@ -7,6 +7,7 @@ drawn more often than nearly clean ones. Source: XR-0 report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -118,11 +119,13 @@ def flow_loss(
     targets: FlowTargets,
     config: FlowLossConfig,
     generator: torch.Generator,
+    velocity_field: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Half the mean squared velocity error over valid entries.
 
     Each frame's cache serves ``draws`` independent noise and time draws. Prefix rows are fed clean
-    and carry no loss.
+    and carry no loss. ``velocity_field`` stands in for the expert where gradients are taken, e.g.
+    its compiled form.
 
     Returns:
         (F,) loss per frame, each averaged over its valid entries.
@@ -142,7 +145,8 @@ def flow_loss(
     own_mask = None
     if config.hide_prefix:
         own_mask = hide_random_prefix(expert.own_mask(), prefix_lengths, generator)
-    velocity = expert(fed, time, state, cache, prefix_lengths, own_mask)
+    field = velocity_field or expert
+    velocity = field(fed, time, state, cache, prefix_lengths, own_mask)
 
     weight = targets.valid * ~is_prefix(targets.prefix_lengths, length)
     if config.reweight:

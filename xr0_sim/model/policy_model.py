@@ -1,0 +1,117 @@
+"""A loaded policy: observations and committed actions in physical units in, chunks out.
+
+This is the seam between the network, which knows normalised 32-wide rows, and a policy, which knows
+absolute joint targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
+from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.normalizer import Normalizer
+from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.types import RobotState
+
+
+@dataclass(frozen=True)
+class PolicyModel:
+    """Network, processor and statistics that belong together.
+
+    Attributes:
+        model: The network in evaluation mode.
+        processor: Images and text to network inputs.
+        normalizer: Statistics of the training set.
+    """
+
+    model: XR0ForActionGeneration
+    processor: XR0Processor
+    normalizer: Normalizer
+
+    @property
+    def config(self) -> XR0Config:
+        """Configuration of brain and head."""
+        return self.model.config
+
+    @torch.no_grad()
+    def predict(
+        self,
+        images: NDArray[np.uint8],
+        instructions: Sequence[str],
+        robot: RobotState,
+        prefixes: Sequence[ArmTargets | None],
+        noise_seeds: Sequence[Sequence[int]],
+    ) -> NDArray[np.float64]:
+        """Chunks for B observations.
+
+        Args:
+            images: (B, cameras, H, W, 3) uint8 in the order of `xr0_sim.conventions.CAMERAS`.
+            instructions: B task texts.
+            robot: Measured states with a leading axis B.
+            prefixes: Per observation the committed absolute targets, (d, 2, *) each, or None. They
+                are re-expressed relative to the new state here.
+            noise_seeds: Per observation the integers that seed its flow noise.
+
+        Returns:
+            (B, T, 32) relative actions in physical units; decode with
+            `xr0_sim.model.action_layout.decode_joints` or `decode_tools` and the same state.
+        """
+        state = self.normalizer.normalize_state(encode_state(robot, self.config.state_layout))
+        lengths = [0 if prefix is None else len(prefix.jaw) for prefix in prefixes]
+        prefix = np.zeros((len(prefixes), max(lengths), LAYOUT_DIM), np.float32)
+        for row, targets in enumerate(prefixes):
+            if targets is not None and lengths[row]:
+                relative = encode_chunk(targets, _row(robot, row))
+                prefix[row, : lengths[row]] = self.normalizer.normalize_actions(relative)
+        generators = [
+            torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            for seed in noise_seeds
+        ]
+        cache = self.model.encode(self.processor(images, instructions))
+        actions = self.model.sample_actions(
+            cache,
+            torch.from_numpy(state),
+            torch.from_numpy(prefix),
+            torch.tensor(lengths),
+            generators,
+        )
+        return self.normalizer.denormalize_actions(actions.numpy())
+
+
+def load_policy_model(path: Path, head: str) -> PolicyModel:
+    """Loads a shipped checkpoint with one of its heads.
+
+    Args:
+        path: Checkpoint directory (`xr0_sim.model.checkpoint`).
+        head: Name of a head; an unknown name lists what there is.
+    """
+    path = Path(path)
+    config = load_config(path, head)
+    model = XR0ForActionGeneration(config)
+    load_brain(path, model.vlm)
+    load_head(path, head, model.expert)
+    return PolicyModel(model.eval(), XR0Processor(config), load_normalizer(path))
+
+
+def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:
+    """An untrained policy with seeded weights and identity statistics, for tests and plumbing."""
+    model = XR0ForActionGeneration(config)
+    generator = torch.Generator().manual_seed(seed)
+    initialize_brain(model.vlm, generator)
+    initialize_expert(model.expert, generator)
+    normalizer = Normalizer.identity(config.action_length)
+    return PolicyModel(model.eval(), XR0Processor(config), normalizer)
+
+
+def _row(robot: RobotState, row: int) -> RobotState:
+    return RobotState(**{n: np.asarray(getattr(robot, n))[row] for n in robot.__dict__})

@@ -1,0 +1,255 @@
+"""Stages 2 and 3: the action expert learns the flow over the frozen brain's cached features.
+
+Stage 2 (`base`) trains without a prefix. Stage 3 continues from it once per head; a head differs
+from another only in its `HeadConfig`, so the three published variants are three values:
+`xr0_sim.training.posttrain.HEADS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import CheckpointError
+from xr0_sim.model.checkpoint import (
+    load_brain,
+    load_config,
+    load_head,
+    load_normalizer,
+    save_head,
+)
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.flow import FlowLossConfig, FlowTargets, euler_sample, flow_loss, is_prefix
+from xr0_sim.model.initialization import initialize_expert
+from xr0_sim.model.normalizer import Normalizer
+from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.training.chunk_tensors import ChunkTensors
+from xr0_sim.training.features import FeatureStore
+from xr0_sim.training.prefix_source import NoPrefix, PrefixSource, draw_prefix, longest_prefix
+from xr0_sim.training.schedule import SampleOrder, step_generator
+from xr0_sim.training.trainer import Trainer, TrainerConfig
+
+BASE_HEAD = "base"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """What distinguishes one head from another.
+
+    Attributes:
+        action_window: Earlier actions an action sees, None = plain causal.
+        noisy_position_offset: Gap before the noisy actions.
+        prefix: Where training prefixes come from.
+        hide_prefix: Random prefix mask.
+        reweight: Weight the loss by the sampled L1 error.
+    """
+
+    action_window: int | None = None
+    noisy_position_offset: int = 0
+    prefix: PrefixSource = field(default_factory=NoPrefix)
+    hide_prefix: bool = False
+    reweight: bool = False
+
+
+@dataclass(frozen=True)
+class ExpertStageConfig:
+    """Settings of stage 2 or 3.
+
+    Attributes:
+        trainer: Loop settings.
+        head: What is trained.
+        draws: Noise draws per frame (4 in the report).
+        validation_fraction: Share of episodes held out; must match stage 1.
+        compile: Compile the expert; pays off from about a thousand steps on.
+    """
+
+    trainer: TrainerConfig
+    head: HeadConfig = field(default_factory=HeadConfig)
+    draws: int = 4
+    validation_fraction: float = 0.05
+    compile: bool = False
+
+
+class ExpertStage:
+    """Loss and evaluation of one head over cached features."""
+
+    def __init__(
+        self,
+        expert: ActionExpert,
+        stage: ExpertStageConfig,
+        features: FeatureStore,
+        tensors: ChunkTensors,
+        normalizer: Normalizer,
+    ) -> None:
+        self.expert = expert
+        self.stage = stage
+        self._features = features
+        self._tensors = tensors
+        self._normalizer = normalizer
+        self._flow = FlowLossConfig(
+            stage.draws, stage.head.hide_prefix, stage.head.reweight, sampling_steps=5
+        )
+        self._velocity = torch.compile(expert, dynamic=False) if stage.compile else expert
+
+    def loss(self, rows: NDArray[np.integer], generator: torch.Generator) -> dict[str, Tensor]:
+        """Flow loss on store rows."""
+        index = torch.from_numpy(np.asarray(rows))
+        actions = self._tensors.actions[index]
+        prefix, lengths = draw_prefix(
+            self.stage.head.prefix,
+            actions,
+            self._tensors.committed[index],
+            torch.from_numpy(self._normalizer.action_std),
+            generator,
+        )
+        targets = FlowTargets(actions, self._tensors.valid(index), prefix, lengths)
+        per_frame = flow_loss(
+            self.expert,
+            self._features.gather(rows),
+            self._tensors.state[index],
+            targets,
+            self._flow,
+            generator,
+            self._velocity,
+        )
+        return {"loss": per_frame.mean()}
+
+    @torch.no_grad()
+    def evaluate(self, rows: NDArray[np.integer], prefix_length: int = 0) -> dict[str, float]:
+        """Errors of sampled chunks on held-out rows.
+
+        Returns:
+            ``tool_mm``, ``joint_mrad`` and ``jaw``: mean absolute errors over all labelled rows
+            behind the prefix, in mm, mrad and opening fraction; ``tool_mm_last`` of the last row.
+        """
+        sums = np.zeros(5)
+        size = self.stage.trainer.batch_size
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            index = torch.from_numpy(np.asarray(part))
+            actions = self._tensors.actions[index]
+            lengths = torch.full((len(part),), prefix_length)
+            noise = torch.randn(actions.shape, generator=step_generator(0, start))
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.trainer.bf16):
+                sampled = euler_sample(
+                    self.expert,
+                    self._features.gather(part),
+                    self._tensors.state[index],
+                    actions,
+                    lengths,
+                    noise * self.expert.action_valid,
+                    5,
+                )
+            std = torch.from_numpy(self._normalizer.action_std)
+            error = ((sampled - actions).abs() * std).double()
+            valid = self._tensors.valid(index) * ~is_prefix(lengths, actions.shape[1])
+            sums += _error_sums(error, valid)
+        tool, tool_last, joint, jaw, count = sums / max(1.0, sums[4])
+        del count
+        return {
+            "tool_mm": 1e3 * tool,
+            "tool_mm_last": 1e3 * tool_last * sums[4] / max(1.0, len(rows)),
+            "joint_mrad": 1e3 * joint,
+            "jaw": jaw,
+        }
+
+
+def _error_sums(error: Tensor, valid: Tensor) -> NDArray[np.float64]:
+    """Sums over rows: tool distance, tool distance of the last row, joint, jaw, rows."""
+    rows = valid.amax(-1)
+    tool = (error[..., 0:3].norm(dim=-1) + error[..., 14:17].norm(dim=-1)) / 2
+    joint = torch.cat([error[..., 7:13], error[..., 21:27]], -1).mean(-1)
+    jaw = (error[..., 6] + error[..., 20]) / 2
+    sums = [(part * rows).sum() for part in (tool, joint, jaw)]
+    last = (tool * rows)[:, -1].sum()
+    return np.array([float(v) for v in (sums[0], last, sums[1], sums[2], rows.sum())])
+
+
+def train_head(
+    store: ChunkStore,
+    checkpoint: Path,
+    name: str,
+    stage: ExpertStageConfig,
+    directory: Path,
+    features_dir: Path,
+    start: str | None = None,
+    show: Callable[[str], None] = print,
+    evaluation_rows: int = 512,
+) -> bool:
+    """Trains one head and stores it in the checkpoint.
+
+    Args:
+        store: Samples.
+        checkpoint: Directory with a stage 1 brain; the head is added there.
+        name: Name of the head.
+        stage: Settings.
+        directory: Run directory, resumable.
+        features_dir: Cache of brain features, shared by all heads and runs.
+        start: Head of the checkpoint to continue from, None = fresh weights.
+        show: Receives progress lines.
+        evaluation_rows: Held-out rows per evaluation.
+
+    Returns:
+        True when finished, False when interrupted.
+    """
+    checkpoint = Path(checkpoint)
+    shared = load_config(checkpoint)
+    if shared.action_length != store.meta.horizon:
+        raise CheckpointError(
+            f"checkpoint {checkpoint}: expected action_length {store.meta.horizon} as in the store, "
+            f"got {shared.action_length}; train the brain on this store"
+        )
+    head = stage.head
+    config = XR0Config(
+        **shared.to_dict()
+        | {
+            "action_window": head.action_window,
+            "noisy_position_offset": head.noisy_position_offset,
+            "prefix_max": longest_prefix(head.prefix),
+        }
+    )
+    model = XR0ForActionGeneration(config)
+    load_brain(checkpoint, model.vlm)
+    features = FeatureStore(features_dir, store, model, XR0Processor(config), show)
+    expert = model.expert
+    if start is None:
+        initialize_expert(expert, step_generator(stage.trainer.seed, 0))
+    else:
+        load_head(checkpoint, start, expert)
+    normalizer = load_normalizer(checkpoint)
+    tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
+    run = ExpertStage(expert, stage, features, tensors, normalizer)
+
+    training, validation = store.split(stage.validation_fraction)
+    weights = store.column("weight")[training]
+    if isinstance(head.prefix, NoPrefix):
+        weights = weights * (store.column("committed")[training] == 0)
+    order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
+    held_out = validation[store.column("committed")[validation] == 0]
+    held_out = held_out[:: max(1, len(held_out) // evaluation_rows)]
+
+    def loss(step: int, micro: int) -> Mapping[str, Tensor]:
+        generator = step_generator(stage.trainer.seed, step, micro, 1)
+        return run.loss(order.batch(step, micro), generator)
+
+    trainer = Trainer(
+        stage.trainer,
+        expert,
+        loss,
+        directory,
+        (lambda: run.evaluate(held_out)) if len(held_out) else None,
+        show,
+    )
+    finished = trainer.run()
+    with trainer.averaged():
+        save_head(checkpoint, name, config, expert)
+    return finished

@@ -1,0 +1,134 @@
+"""Keys and values of the frozen brain, computed once per sample and kept on disk.
+
+One float16 array per store shard, ``DIRECTORY/<brain hash>/<shard>.npy`` of shape
+(count, L_dit, 2, K, S, d), written by rename: an interrupted run goes on at the next shard, and new
+shards of a growing store are added without touching the old ones. About 110 kB a sample for the
+``tiny`` preset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from xr0_sim.data.chunk_store import ChunkStore, Shard
+from xr0_sim.errors import DatasetError
+from xr0_sim.model.brain import think
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.vla import XR0ForActionGeneration
+
+BATCH = 64
+
+
+def weights_hash(module: nn.Module) -> str:
+    """16 hex digits that change with any weight."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.detach().numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class FeatureStore:
+    """Cached brain features of a sample store; computes what is missing.
+
+    Args:
+        directory: Where features of any brain may lie.
+        store: The samples.
+        model: Holds the frozen brain, loaded from its stored (float16) weights.
+        processor: Prompts and images.
+        show: Receives progress lines.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        store: ChunkStore,
+        model: XR0ForActionGeneration,
+        processor: XR0Processor,
+        show: Callable[[str], None] = print,
+    ) -> None:
+        self._directory = Path(directory) / weights_hash(model.vlm)
+        self._store = store
+        self._processor = processor
+        size = (store.meta.image_size, store.meta.image_size)
+        prompts = [processor.prompt(text, size) for text in store.instructions]
+        self._lengths = np.array([len(prompt.ids) for prompt in prompts])
+        self._next = np.array([prompt.positions.max() + 1 for prompt in prompts])
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._make_missing(model, show)
+        self._arrays = [self._open(shard) for shard in store.shards]
+        self._starts = np.array([shard.start for shard in store.shards])
+
+    def gather(self, rows: NDArray[np.integer]) -> BrainCache:
+        """The cache of B samples, float32, padded to the longest prompt among them."""
+        rows = np.asarray(rows)
+        instruction = self._store.column("instruction")[rows]
+        lengths = self._lengths[instruction]
+        longest = int(lengths.max())
+        shape = self._arrays[0].shape
+        batch = np.zeros((len(rows), *shape[1:4], longest, shape[5]), np.float16)
+        shard_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for shard in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == shard)
+            part = self._arrays[shard][rows[here] - self._starts[shard]]
+            width = min(longest, part.shape[4])
+            batch[here, ..., :width, :] = part[..., :width, :]
+        key_mask = np.arange(longest) < lengths[:, None]
+        return BrainCache.from_stacked(
+            torch.from_numpy(batch).float(),
+            torch.from_numpy(key_mask),
+            torch.from_numpy(self._next[instruction]),
+        )
+
+    def _path(self, shard: Shard) -> Path:
+        return self._directory / f"{shard.name}.npy"
+
+    @torch.no_grad()
+    def _make_missing(self, model: XR0ForActionGeneration, show: Callable[[str], None]) -> None:
+        missing = [shard for shard in self._store.shards if not self._path(shard).exists()]
+        total, done, since = sum(shard.count for shard in missing), 0, time.monotonic()
+        for shard in missing:
+            blocks = []
+            rows = np.arange(shard.start, shard.start + shard.count)
+            texts = [self._store.instructions[i] for i in self._store.column("instruction")[rows]]
+            longest = max(len(self._processor.prompt(t, self._size()).ids) for t in texts)
+            for start in range(0, shard.count, BATCH):
+                part = slice(start, start + BATCH)
+                inputs = self._processor(self._store.images(rows[part]), texts[part])
+                layers = model.config.dit_config.num_hidden_layers
+                stacked = think(model.vlm, inputs, layers)[2].stacked().to(torch.float16).numpy()
+                block = np.zeros((*stacked.shape[:4], longest, stacked.shape[5]), np.float16)
+                block[..., : stacked.shape[4], :] = stacked
+                blocks.append(block)
+            temporary = self._path(shard).with_suffix(f".{os.getpid()}.tmp.npy")
+            np.save(temporary, np.concatenate(blocks))
+            os.replace(temporary, self._path(shard))
+            done += shard.count
+            rate = done / (time.monotonic() - since)
+            eta = (total - done) / rate / 60
+            show(f"features {done}/{total}  {rate:.0f} frames/s  eta {eta:.1f} min")
+
+    def _size(self) -> tuple[int, int]:
+        return (self._store.meta.image_size, self._store.meta.image_size)
+
+    def _open(self, shard: Shard) -> NDArray[np.float16]:
+        try:
+            array = np.load(self._path(shard), mmap_mode="r")
+            if len(array) != shard.count:
+                raise ValueError(f"{len(array)} rows for {shard.count} samples")
+        except (OSError, ValueError) as error:
+            raise DatasetError(
+                f"features {self._path(shard)}: expected {shard.count} rows, got "
+                f"{type(error).__name__}: {error}; delete the file, it will be made again"
+            ) from error
+        return array

@@ -1,0 +1,99 @@
+"""Stage 3: the heads that an ablation of asynchronous execution compares.
+
+All start from the same stage 2 expert and train for the same number of steps on the same samples in
+the same order; they differ only in the values below. Differences between `prefix` and
+`prefix_lambda` are therefore those of the mask, the position offset and the random prefix mask, and
+further heads take the switches one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import unknown_name
+from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.training.prefix_source import CleanPrefix, CorruptedPrefix, OwnPrefix
+
+LAMBDA_WINDOW = 4
+POSITION_OFFSET = 10
+
+HEADS: dict[str, HeadConfig] = {
+    "sync": HeadConfig(),
+    "prefix": HeadConfig(prefix=CleanPrefix()),
+    "prefix_lambda": HeadConfig(
+        action_window=LAMBDA_WINDOW,
+        noisy_position_offset=POSITION_OFFSET,
+        prefix=CleanPrefix(),
+        hide_prefix=True,
+    ),
+    "prefix_offset": HeadConfig(noisy_position_offset=POSITION_OFFSET, prefix=CleanPrefix()),
+    "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
+    "prefix_own": HeadConfig(prefix=OwnPrefix()),
+    "prefix_lambda_own": HeadConfig(
+        action_window=LAMBDA_WINDOW,
+        noisy_position_offset=POSITION_OFFSET,
+        prefix=OwnPrefix(),
+        hide_prefix=True,
+    ),
+    "prefix_lambda_reweight": HeadConfig(
+        action_window=LAMBDA_WINDOW,
+        noisy_position_offset=POSITION_OFFSET,
+        prefix=CleanPrefix(),
+        hide_prefix=True,
+        reweight=True,
+    ),
+}
+"""Head name -> switches; the first three are the published comparison."""
+
+
+def head_config(name: str) -> HeadConfig:
+    """A named head's switches; an unknown name lists what there is."""
+    if name not in HEADS:
+        raise unknown_name("head", name, HEADS)
+    return HEADS[name]
+
+
+def posttrain(
+    store: ChunkStore,
+    checkpoint: Path,
+    names: tuple[str, ...],
+    stage: ExpertStageConfig,
+    directory: Path,
+    features_dir: Path,
+    start: str = BASE_HEAD,
+    show: Callable[[str], None] = print,
+) -> bool:
+    """Trains several heads from one base for equal steps.
+
+    Args:
+        store: Samples.
+        checkpoint: Directory with brain and base head.
+        names: Heads to train, keys of `HEADS`.
+        stage: Settings; its ``head`` is replaced by each named one.
+        directory: Run directory; every head gets a sub-directory.
+        features_dir: Cache of brain features.
+        start: Head all of them continue from.
+        show: Receives progress lines.
+
+    Returns:
+        True when all are finished, False when interrupted.
+    """
+    for name in names:
+        head_config(name)
+    for name in names:
+        finished = train_head(
+            store,
+            checkpoint,
+            name,
+            replace(stage, head=head_config(name)),
+            Path(directory) / name,
+            features_dir,
+            start,
+            show,
+        )
+        if not finished:
+            return False
+    return True

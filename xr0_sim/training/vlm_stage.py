@@ -1,0 +1,242 @@
+"""Stage 1: the brain learns to see and to relate to actions, from random initialisation.
+
+Losses, with their weights in `BrainLossWeights`:
+
+* grounding readout (points, regressions, classes): `xr0_sim.model.grounding`;
+* Action Proposal head: `xr0_sim.model.proposal`;
+* the flow loss of a jointly trained action expert, whose gradient enters the brain through the
+  cache and shapes exactly what later heads will read. That expert can start stage 2.
+
+At the end the averaged brain is written (float16) as a checkpoint without heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.brain import think
+from xr0_sim.model.checkpoint import (
+    GROUNDING_FILE,
+    NORMALIZER_FILE,
+    save_brain,
+    save_head,
+    save_weights,
+)
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.flow import FlowLossConfig, FlowTargets, flow_loss
+from xr0_sim.model.grounding import GroundingHead, GroundingSpec
+from xr0_sim.model.images import normalize_pixels, patchify
+from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.proposal import ProposalHead, proposal_loss
+from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.training.augment import (
+    AugmentConfig,
+    draw_shifts,
+    jitter_colors,
+    shift_images,
+    shift_targets,
+)
+from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
+from xr0_sim.training.schedule import SampleOrder, step_generator
+from xr0_sim.training.trainer import Trainer, TrainerConfig
+
+JOINT_HEAD = "joint"
+"""Name under which the expert of stage 1 is stored."""
+
+
+@dataclass(frozen=True)
+class BrainLossWeights:
+    """Weight of each loss term; zero leaves its module out."""
+
+    pointing: float = 1.0
+    offset: float = 4.0
+    regression: float = 2.0
+    classes: float = 0.5
+    proposal: float = 0.5
+    score: float = 0.1
+    flow: float = 1.0
+
+
+@dataclass(frozen=True)
+class BrainStageConfig:
+    """Settings of stage 1.
+
+    Attributes:
+        trainer: Loop settings.
+        weights: Loss weights.
+        augment: Image augmentation.
+        flow_draws: Noise draws per frame of the joint flow loss.
+        validation_fraction: Share of episodes held out.
+    """
+
+    trainer: TrainerConfig
+    weights: BrainLossWeights = field(default_factory=BrainLossWeights)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    flow_draws: int = 1
+    validation_fraction: float = 0.05
+
+
+class BrainStage(nn.Module):
+    """Everything stage 1 trains, and its loss."""
+
+    def __init__(
+        self, config: XR0Config, stage: BrainStageConfig, store: ChunkStore, tensors: ChunkTensors
+    ) -> None:
+        super().__init__()
+        spec = GroundingSpec.from_dict(config.grounding or {})
+        if spec.width != store.meta.grounding_dim:
+            raise ConfigError(
+                f"grounding: expected the store's width {store.meta.grounding_dim}, got "
+                f"{spec.width}; take the spec from store.meta.grounding"
+            )
+        self.stage, self.store, self.tensors, self.spec = stage, store, tensors, spec
+        self.processor = XR0Processor(config, cameras=store.meta.cameras)
+        vision = config.vlm_config.vision_config
+        self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+        tokens = store.meta.image_size // vision.patch_size // vision.spatial_merge_size
+        model = XR0ForActionGeneration(config)
+        generator = step_generator(stage.trainer.seed, 0)
+        initialize_brain(model.vlm, generator)
+        initialize_expert(model.expert, generator)
+        self.vlm = model.vlm
+        self.config = config
+        self.expert = model.expert if stage.weights.flow > 0 else None
+        hidden = config.vlm_config.text_config.hidden_size
+        with torch.random.fork_rng():
+            torch.manual_seed(stage.trainer.seed)  # torch's own layer initialisation
+            self.grounding = GroundingHead(spec, hidden, len(store.meta.cameras), (tokens, tokens))
+            self.proposal = None
+            if config.proposals and stage.weights.proposal > 0:
+                self.proposal = ProposalHead(
+                    hidden,
+                    config.state_dim,
+                    config.proposals,
+                    config.action_length,
+                    config.action_dim,
+                )
+
+    def loss(
+        self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool = True
+    ) -> dict[str, Tensor]:
+        """Weighted loss and its terms on store rows."""
+        target = torch.from_numpy(self.store.column("grounding")[rows])
+        mask = torch.from_numpy(self.store.column("grounding_mask")[rows])
+        images = torch.from_numpy(self.store.images(rows)).flatten(0, 1).float()
+        moved = torch.zeros(len(rows), dtype=torch.bool)
+        if augment:
+            shifts = draw_shifts(
+                len(rows), len(self.store.meta.cameras), self.stage.augment, generator
+            )
+            moved = (shifts != 0).flatten(1).any(1)
+            images = shift_images(images, shifts.flatten(0, 1))
+            images = jitter_colors(images, self.stage.augment, generator)
+            cameras = torch.tensor([camera for _, camera in self.spec.points], dtype=torch.long)
+            target, mask = shift_targets(target, mask, shifts, cameras, self.store.meta.image_size)
+        instructions = self.store.column("instruction")[rows]
+        inputs = self.processor.assemble(
+            patchify(normalize_pixels(images), *self._patching),
+            tuple(images.shape[1:3]),
+            [self.store.instructions[i] for i in instructions],
+        )
+        _, before_last, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
+        last = before_last[torch.arange(len(rows)), inputs.lengths - 1]
+        visual = before_last.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))
+        terms = self.grounding.loss(self.grounding(last, visual), target, mask)
+
+        index = torch.from_numpy(np.asarray(rows))
+        state, actions = self.tensors.state[index], self.tensors.actions[index]
+        valid = self.tensors.valid(index) * ~moved[:, None, None]
+        if self.proposal is not None:
+            terms |= proposal_loss(*self.proposal(last, state), actions, valid)
+        if self.expert is not None:
+            none = torch.zeros(len(rows), dtype=torch.long)
+            targets = FlowTargets(actions, valid, actions, none)
+            settings = FlowLossConfig(draws=self.stage.flow_draws)
+            per_frame = flow_loss(self.expert, cache, state, targets, settings, generator)
+            terms["flow"] = per_frame.sum() / (~moved).sum().clamp_min(1)
+        total = sum(getattr(self.stage.weights, name) * term for name, term in terms.items())
+        return {"loss": total, **terms}
+
+    @torch.no_grad()
+    def evaluate(self, rows: NDArray[np.integer]) -> dict[str, float]:
+        """Loss terms on held-out rows, without augmentation."""
+        sums: dict[str, float] = {}
+        size = self.stage.trainer.batch_size
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.trainer.bf16):
+                terms = self.loss(part, step_generator(0, start), augment=False)
+            for name, value in terms.items():
+                sums[f"val_{name}"] = sums.get(f"val_{name}", 0.0) + float(value) * len(part)
+        return {name: value / max(1, len(rows)) for name, value in sums.items()}
+
+
+def train_brain(
+    store: ChunkStore,
+    config: XR0Config,
+    stage: BrainStageConfig,
+    directory: Path,
+    show: Callable[[str], None] = print,
+    evaluation_rows: int = 512,
+) -> bool:
+    """Runs stage 1 and writes the checkpoint ``directory/checkpoint``.
+
+    Args:
+        store: Samples; ``store.meta.grounding`` describes their grounding vectors.
+        config: Sizes; its grounding is taken from the store when it has none.
+        stage: Settings.
+        directory: Run directory, resumable.
+        show: Receives progress lines.
+        evaluation_rows: Held-out rows per evaluation.
+
+    Returns:
+        True when finished, False when interrupted.
+    """
+    if config.grounding is None:
+        values = config.to_dict() | {"grounding": store.meta.grounding}
+        config = XR0Config(**values)
+    training, validation = store.split(stage.validation_fraction)
+    normalizer = fit_normalizer(store, training, config.state_layout)
+    tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
+    module = BrainStage(config, stage, store, tensors)
+    order = SampleOrder(
+        training, store.column("weight")[training], stage.trainer.batch_size, stage.trainer.seed
+    )
+    held_out = validation[:: max(1, len(validation) // evaluation_rows)]
+
+    def loss(step: int, micro: int) -> Mapping[str, Tensor]:
+        generator = step_generator(stage.trainer.seed, step, micro, 1)
+        return module.loss(order.batch(step, micro), generator)
+
+    trainer = Trainer(
+        stage.trainer,
+        module,
+        loss,
+        directory,
+        (lambda: module.evaluate(held_out)) if len(held_out) else None,
+        show,
+    )
+    finished = trainer.run()
+    target = Path(directory) / "checkpoint"
+    with trainer.averaged():
+        save_brain(target, config, module.vlm)
+        save_weights(target / GROUNDING_FILE, module.grounding.state_dict())
+        if module.expert is not None:
+            save_head(target, JOINT_HEAD, config, module.expert)
+    normalizer.save(target / NORMALIZER_FILE)
+    return finished
+
+
+def describe(stage: BrainStageConfig) -> dict:
+    """The settings as plain values, for run cards."""
+    return asdict(stage)
