@@ -1,43 +1,38 @@
 """Seeded initialisation of a policy from scratch.
 
-The stock Qwen3-VL initialisation (normal, 0.02) suits widths in the thousands. At width 128 it
-makes every projection shrink its input four-fold, and the learned position grid of the vision tower
-drowns in the patch content; localisation then does not start within tens of thousands of frames.
-Here every matrix keeps the variance of its input (1 / sqrt(fan_in)) and the position grid starts as
-2-D sinusoids of unit order.
+The brain keeps the stock Qwen3-VL scheme (normal, 0.02, also for the learned position grid), drawn
+from an explicit generator. At width 128 a variance-preserving scheme and a sinusoidal position grid
+were tried as well: with pointing supervision, 600 steps of 32 frames left them at 0.76 % and 0.52 %
+of the image width, the stock scheme at 0.43 %.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xr0_sim.model.expert import ActionExpert
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
-POSITION_AMPLITUDE = 0.7
-EMBEDDING_STD = 0.5
-"""Of the order of the visual tokens that share the residual stream with the text."""
+BRAIN_STD = 0.02
 
 
 @torch.no_grad()
 def initialize_brain(vlm: Qwen3VLForConditionalGeneration, generator: torch.Generator) -> None:
-    """Sets every weight matrix of the brain from the generator; norms are left at one."""
+    """Sets every weight of the brain from the generator; norms start at one, biases at zero."""
     for module in vlm.modules():
-        if isinstance(module, nn.Linear | nn.Conv3d):
-            fan_in = module.weight[0].numel()
-            module.weight.normal_(0.0, fan_in**-0.5, generator=generator)
-            if module.bias is not None:
+        if isinstance(module, nn.Linear | nn.Conv3d | nn.Embedding):
+            module.weight.normal_(0.0, BRAIN_STD, generator=generator)
+            if getattr(module, "bias", None) is not None:
                 module.bias.zero_()
-    vlm.model.language_model.embed_tokens.weight.normal_(0.0, EMBEDDING_STD, generator=generator)
-    grid = vlm.model.visual.pos_embed.weight
-    side = math.isqrt(grid.shape[0])
-    grid.copy_(POSITION_AMPLITUDE * sinusoid_grid(side, grid.shape[1]))
+        elif hasattr(module, "weight") and isinstance(module.weight, nn.Parameter):
+            module.weight.fill_(1.0)
+            if getattr(module, "bias", None) is not None:
+                module.bias.zero_()
 
 
 @torch.no_grad()
@@ -56,20 +51,3 @@ def initialize_expert(expert: ActionExpert, generator: torch.Generator) -> None:
             parameter.normal_(0.0, (3 * parameter.shape[1]) ** -0.5, generator=generator)
         else:
             parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-
-
-def sinusoid_grid(side: int, width: int) -> Tensor:
-    """(side * side, width) sines and cosines of the row and of the column.
-
-    Frequencies run from half a turn over the whole image to half a turn per patch.
-    """
-    count = width // 4
-    frequencies = math.pi / 2 * torch.logspace(0, math.log10(max(side, 2)), count)
-    centres = (torch.arange(side) + 0.5) / side * 2 - 1
-    angles = centres[:, None] * frequencies
-    axis = torch.cat([angles.sin(), angles.cos()], dim=-1)
-    rows = axis[:, None].expand(side, side, -1)
-    columns = axis[None].expand(side, side, -1)
-    grid = torch.zeros(side * side, width)
-    grid[:, : 4 * count] = torch.cat([rows, columns], dim=-1).reshape(side * side, -1)
-    return grid

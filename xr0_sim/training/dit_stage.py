@@ -128,10 +128,11 @@ class ExpertStage:
         """Errors of sampled chunks on held-out rows.
 
         Returns:
-            ``tool_mm``, ``joint_mrad`` and ``jaw``: mean absolute errors over all labelled rows
-            behind the prefix, in mm, mrad and opening fraction; ``tool_mm_last`` of the last row.
+            ``tool_mm``, ``joint_mrad`` and ``jaw``: errors over all labelled rows behind the prefix,
+            mean over both arms, in mm, mrad and opening fraction; ``tool_mm_last``: of the last
+            row of complete chunks.
         """
-        sums = np.zeros(5)
+        sums = np.zeros(6)
         size = self.stage.trainer.batch_size
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
@@ -147,31 +148,28 @@ class ExpertStage:
                     actions,
                     lengths,
                     noise * self.expert.action_valid,
-                    5,
+                    self._flow.sampling_steps,
                 )
-            std = torch.from_numpy(self._normalizer.action_std)
-            error = ((sampled - actions).abs() * std).double()
+            error = (sampled - actions).abs() * torch.from_numpy(self._normalizer.action_std)
             valid = self._tensors.valid(index) * ~is_prefix(lengths, actions.shape[1])
-            sums += _error_sums(error, valid)
-        tool, tool_last, joint, jaw, count = sums / max(1.0, sums[4])
-        del count
+            sums += _error_sums(error, valid.amax(-1))
+        tool, joint, jaw, count, tool_last, last_count = sums
         return {
-            "tool_mm": 1e3 * tool,
-            "tool_mm_last": 1e3 * tool_last * sums[4] / max(1.0, len(rows)),
-            "joint_mrad": 1e3 * joint,
-            "jaw": jaw,
+            "tool_mm": 1e3 * tool / max(1.0, count),
+            "tool_mm_last": 1e3 * tool_last / max(1.0, last_count),
+            "joint_mrad": 1e3 * joint / max(1.0, count),
+            "jaw": jaw / max(1.0, count),
         }
 
 
-def _error_sums(error: Tensor, valid: Tensor) -> NDArray[np.float64]:
-    """Sums over rows: tool distance, tool distance of the last row, joint, jaw, rows."""
-    rows = valid.amax(-1)
+def _error_sums(error: Tensor, rows: Tensor) -> NDArray[np.float64]:
+    """Sums over labelled rows (F, T): tool, joint, jaw, rows, tool in the last row, last rows."""
     tool = (error[..., 0:3].norm(dim=-1) + error[..., 14:17].norm(dim=-1)) / 2
     joint = torch.cat([error[..., 7:13], error[..., 21:27]], -1).mean(-1)
     jaw = (error[..., 6] + error[..., 20]) / 2
     sums = [(part * rows).sum() for part in (tool, joint, jaw)]
-    last = (tool * rows)[:, -1].sum()
-    return np.array([float(v) for v in (sums[0], last, sums[1], sums[2], rows.sum())])
+    sums += [rows.sum(), (tool * rows)[:, -1].sum(), rows[:, -1].sum()]
+    return np.array([float(value) for value in sums])
 
 
 def train_head(
@@ -205,8 +203,8 @@ def train_head(
     shared = load_config(checkpoint)
     if shared.action_length != store.meta.horizon:
         raise CheckpointError(
-            f"checkpoint {checkpoint}: expected action_length {store.meta.horizon} as in the store, "
-            f"got {shared.action_length}; train the brain on this store"
+            f"checkpoint {checkpoint}: expected action_length {store.meta.horizon} as in the "
+            f"store, got {shared.action_length}; train the brain on this store"
         )
     head = stage.head
     config = XR0Config(
