@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,9 @@ from xr0_sim.conventions import INSTRUCTION_BYTES
 from xr0_sim.errors import ConfigError
 
 
+@functools.lru_cache(maxsize=64)
 def encode_instruction(text: str) -> NDArray[np.uint8]:
-    """Text -> (256,) uint8.
+    """Text -> (256,) uint8, read-only.
 
     Raises:
         ConfigError: The text is empty or longer than 256 bytes.
@@ -20,6 +23,7 @@ def encode_instruction(text: str) -> NDArray[np.uint8]:
         raise ConfigError(f"instruction: expected 1 .. {INSTRUCTION_BYTES} bytes, got {len(raw)}")
     out = np.zeros(INSTRUCTION_BYTES, dtype=np.uint8)
     out[: len(raw)] = np.frombuffer(raw, dtype=np.uint8)
+    out.flags.writeable = False
     return out
 
 

@@ -28,6 +28,7 @@ class RobotPorts:
                 for arm in ARMS
             ]
         )
+        self._quat = np.empty(4)
         self.tool_sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
         slots = range(ENV_ACTION_DIM)
         order = [
@@ -64,6 +65,21 @@ class RobotPorts:
             tool_quat=quat,
             command=command.copy(),
         )
+
+
+    def vector(self, data: mujoco.MjData, command: NDArray[np.float64]) -> NDArray[np.float32]:
+        """`proprio_vector` of `state`, read straight into place."""
+        out = np.empty(PROPRIO_DIM, dtype=np.float32)
+        out[:12] = data.qpos[self.joint_qpos]
+        out[12:24] = data.qvel[self.joint_dof]
+        out[24:26] = data.qpos[self.jaw_qpos] / JAW_STROKE
+        out[26:32] = data.site_xpos[self.tool_sites].ravel()
+        mat = data.site_xmat
+        for k, site in enumerate(self.tool_sites):
+            mujoco.mju_mat2Quat(self._quat, mat[site])
+            out[32 + 4 * k : 36 + 4 * k] = self._quat
+        out[40:] = command
+        return out
 
 
 def proprio_vector(state: RobotState) -> NDArray[np.float32]:

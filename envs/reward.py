@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import math
 
 
-def tolerance(
-    value: ArrayLike, bound: float, margin: float, at_margin: float = 0.1
-) -> NDArray[np.float64]:
-    """1 where ``|value| <= bound``, then a Gaussian that is `at_margin` at ``bound + margin``."""
-    excess = np.maximum(np.abs(np.asarray(value, dtype=np.float64)) - bound, 0.0) / margin
-    return np.exp(np.log(at_margin) * excess**2)
+def near(distance: float, bound: float, margin: float, at_margin: float = 0.1) -> float:
+    """1 up to `bound`, then a Gaussian that is `at_margin` at ``bound + margin``.
+
+    Scalars on purpose: a task shapes a handful of distances per tick.
+    """
+    if distance <= bound:
+        return 1.0
+    return math.exp(math.log(at_margin) * ((distance - bound) / margin) ** 2)

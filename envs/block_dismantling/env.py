@@ -27,7 +27,7 @@ from envs.block_dismantling.sorting import (
 )
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import Assessment, DualArmEnv
-from envs.reward import tolerance
+from envs.reward import near
 from envs.scene import base_scene
 from xr0_sim.conventions import ARMS
 
@@ -35,17 +35,13 @@ ASSEMBLY_AREA = ((-0.07, 0.03), (-0.05, 0.05))
 """Where the assembly's middle may stand: x and y range [m]."""
 ASSEMBLY_YAW = np.radians(25.0)
 BIN_JITTER = 0.015
-REST_SPEED = 0.03
-"""A brick slower than this [m/s] is at rest ..."""
-REST_SPIN = 0.6
-"""... if it also turns slower than this [rad/s]."""
+REST_LIMITS = np.array([0.03] * 3 + [0.6] * 3)
+"""A brick is at rest below these speeds: three times [m/s], three times [rad/s]."""
 REST_TICKS = 5
 REACH_DISTANCE = 0.12
 """A tool this near to an unsorted brick is reaching for it [m]."""
 DROP_SPEED = 0.5
 """A brick that falls faster than this outside the bins was dropped [m/s]."""
-CLUTCH_CHECKS = 2
-"""Clutch checks per control tick."""
 BRICK_STATES = ("attached", "detached", "misplaced", "sorted")
 PHASES = ("approach", "reach", "grasp", "pull", "carry", "done")
 
@@ -108,6 +104,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     reward_weights = {"sorted": 0.6, "detached": 0.2, "carried": 0.1, "reach": 0.1}  # noqa: RUF012
     option_names = ("rule",)
+    checks_per_tick = 2
 
     def __init__(
         self,
@@ -120,9 +117,6 @@ class BlockDismantlingEnv(DualArmEnv):
         self.level = Level(n_bricks, layout)
         self.style = Style(instruction_style)
         super().__init__(**kwargs)
-        self._clutch_ticks = {
-            round((k + 1) * self.substeps / CLUTCH_CHECKS) - 1 for k in range(CLUTCH_CHECKS)
-        }
 
     # ---------------------------------------------------------------- scene
     def _build(self, options: Mapping[str, Any]) -> mujoco.MjSpec:
@@ -151,6 +145,7 @@ class BlockDismantlingEnv(DualArmEnv):
         joints = [model.joint(f"brick{i}") for i in range(n)]
         self._brick_qpos = np.array([np.arange(j.qposadr[0], j.qposadr[0] + 7) for j in joints])
         self._brick_dof = np.array([np.arange(j.dofadr[0], j.dofadr[0] + 6) for j in joints])
+        self._colours = tuple(b.colour for b in self.bricks)
         self._half_size = np.array([b.half_size for b in self.bricks])
         self._lower = np.array([f.lower for f in self.interfaces], dtype=int)
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
@@ -173,7 +168,7 @@ class BlockDismantlingEnv(DualArmEnv):
     @property
     def targets(self) -> NDArray[np.int64]:
         """Bin index of every brick under the rule in force, (n,)."""
-        return np.array([self.rule[b.colour] for b in self.bricks])
+        return np.array([self.rule[colour] for colour in self._colours])
 
     # ---------------------------------------------------------------- for events and experts
     def move_bricks(
@@ -285,14 +280,13 @@ class BlockDismantlingEnv(DualArmEnv):
         self.set_instruction(write_instruction(rng, self.rule, self.bin_names))
 
     # ---------------------------------------------------------------- step
-    def _after_substep(self, index: int) -> None:
-        if index in self._clutch_ticks:
-            self._clutches.break_overloaded(self.data)
+    def _after_segment(self) -> None:
+        self._clutches.break_overloaded(self.data)
 
     def _bin_of(self, pos: NDArray[np.float64]) -> NDArray[np.int64]:
         """Bin each brick's centre is over, or -1, (n,)."""
-        inside = (np.abs(pos[:, None, :2] - self.bins) < BIN_HALF_SIZE).all(axis=2)
-        return np.where(inside.any(axis=1), inside.argmax(axis=1), NO_BRICK)
+        gap = np.abs(pos[:, None, :2] - self.bins).max(axis=2)
+        return np.where(gap.min(axis=1) < BIN_HALF_SIZE, gap.argmin(axis=1), NO_BRICK)
 
     def _assess(self) -> Assessment:
         data = self.data
@@ -300,62 +294,71 @@ class BlockDismantlingEnv(DualArmEnv):
         pos = data.xpos[self._bodies]
         velocity = data.qvel[self._brick_dof]
         active = self._clutches.active(data)
-        attached = np.zeros(len(self.bricks), dtype=bool)
-        attached[self._lower[active]] = True
-        attached[self._upper[active]] = True
-        still = (np.abs(velocity[:, :3]).max(axis=1) < REST_SPEED) & (
-            np.abs(velocity[:, 3:]).max(axis=1) < REST_SPIN
-        )
-        self._rest = np.where(still & ~touch.touched.any(axis=0), self._rest + 1, 0)
+        attached = self._attached(active)
+        still = (np.abs(velocity) < REST_LIMITS).all(axis=1)
+        still &= ~touch.touched.any(axis=0)
+        self._rest = (self._rest + 1) * still
         in_bin, targets = self._bin_of(pos), self.targets
-        settled = ~attached & (self._rest >= REST_TICKS)
+        settled = (self._rest >= REST_TICKS) & ~attached
         self._sorted = settled & (in_bin == targets)
         falling = (velocity[:, 2] < -DROP_SPEED) & (in_bin == NO_BRICK)
-        self._drops += int((falling & ~self._falling).sum())
+        if falling.any():
+            self._drops += int((falling & ~self._falling).sum())
         self._falling = falling
         self._peak_force = max(self._peak_force, touch.peak_force)
 
         unsorted = ~self._sorted
-        tools = data.site_xpos[self._ports.tool_sites]
+        share = 1.0 - np.count_nonzero(unsorted) / len(unsorted)
+        gaps = self._tool_gaps(pos, unsorted)
+        opened = 1.0 - np.count_nonzero(active) / active.size if active.size else 1.0
         terms = {
-            "sorted": float(self._sorted.mean()),
-            "detached": 1.0 - float(active.mean()) if active.size else 1.0,
+            "sorted": share,
+            "detached": opened,
             "carried": self._carried(pos, unsorted, attached, targets),
-            "reach": self._reach(pos, tools, unsorted),
+            "reach": sum(near(gap, 0.02, margin=0.4) for gap in gaps) / 2,
         }
-        code = np.select([self._sorted, attached, settled & (in_bin >= 0)], [3, 0, 2], default=1)
+        code = np.where(attached, 0, np.where(settled & (in_bin >= 0), 2, 1))
+        code[self._sorted] = 3
         details = {
-            "bricks": tuple(BRICK_STATES[c] for c in code),
-            "brick_colours": tuple(b.colour for b in self.bricks),
+            "bricks": tuple([BRICK_STATES[c] for c in code.tolist()]),
+            "brick_colours": self._colours,
             "drops": self._drops,
             "peak_contact_force": self._peak_force,
         }
-        success = bool(self._sorted.all())
-        phase = "done" if success else self._phase(touch.gripped, attached, pos, tools, unsorted)
-        return Assessment(terms, success, float(self._sorted.mean()), phase, details)
+        success = not unsorted.any()
+        phase = "done" if success else self._phase(touch.gripped, attached, gaps, unsorted)
+        return Assessment(terms, success, share, phase, details)
+
+    def _attached(self, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Bricks with a closed clutch, (n,)."""
+        attached = np.zeros(len(self.bricks), dtype=bool)
+        attached[self._lower[active]] = True
+        attached[self._upper[active]] = True
+        return attached
 
     def _carried(self, pos, unsorted, attached, targets) -> float:
-        loose = unsorted & ~attached
-        if not loose.any():
-            return 1.0 if not unsorted.any() else 0.0
-        gap = np.linalg.norm(pos[loose, :2] - self.bins[targets[loose]], axis=1)
-        return float(tolerance(gap, BIN_HALF_SIZE, margin=0.4).mean())
+        loose = np.flatnonzero(unsorted & ~attached).tolist()
+        if not loose:
+            return 0.0 if unsorted.any() else 1.0
+        offset = pos[loose, :2] - self.bins[targets[loose]]
+        gaps = np.sqrt((offset * offset).sum(axis=1)).tolist()
+        return sum(near(gap, BIN_HALF_SIZE, margin=0.4) for gap in gaps) / len(gaps)
 
-    def _reach(self, pos, tools, unsorted) -> float:
+    def _tool_gaps(self, pos, unsorted) -> list[float]:
+        """Distance of either tool to the nearest unsorted brick [m]; 0 when none is left."""
         if not unsorted.any():
-            return 1.0
-        gap = np.linalg.norm(tools[:, None] - pos[unsorted], axis=2).min(axis=1)
-        return float(tolerance(gap, 0.02, margin=0.4).mean())
+            return [0.0, 0.0]
+        offset = self.data.site_xpos[self._ports.tool_sites][:, None] - pos[unsorted]
+        return np.sqrt((offset * offset).sum(axis=2).min(axis=1)).tolist()
 
-    def _phase(self, gripped, attached, pos, tools, unsorted) -> str:
+    def _phase(self, gripped, attached, gaps, unsorted) -> str:
         held = [g for g in gripped.tolist() if g != NO_BRICK and unsorted[g]]
         if held:
             if any(not attached[g] for g in held):
                 return "carry"
             both = len(held) == len(ARMS) and held[1] in self.cluster(held[0])
             return "pull" if both else "grasp"
-        gap = np.linalg.norm(tools[:, None] - pos[unsorted], axis=2).min()
-        return "reach" if gap < REACH_DISTANCE else "approach"
+        return "reach" if min(gaps) < REACH_DISTANCE else "approach"
 
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
