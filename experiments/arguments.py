@@ -13,7 +13,8 @@ from xr0_sim.errors import ConfigError, unknown_name
 
 _ConfigT = TypeVar("_ConfigT")
 
-_BOX = re.compile(r"[╭╮╰╯│┌┐└┘─]+")
+_BORDER = "│| +"
+_RULE = re.compile(r"[─-]{8,}")
 _VALUE_ERROR = re.compile(r"Error parsing (?P<flag>--[\w-]+):")
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "text"}
 
@@ -75,9 +76,10 @@ def _one_line(text: str, config: type, words: Sequence[str], program: str) -> st
     """Condenses tyro's boxed message to its first paragraph."""
     body = []
     for line in text.splitlines()[1:]:
-        if "──" in line:
+        if not _RULE.search(line):
+            body.append(line.strip(_BORDER))
+        elif body:
             break
-        body.append(_BOX.sub(" ", line))
     message = " ".join(" ".join(body).split()) or "the options do not fit together"
     value_error = _VALUE_ERROR.match(message)
     if value_error:

@@ -45,7 +45,7 @@ PARTS = {
 
 DETAILS = {
     "": {
-        "_after_substep": "clutch checks, all substeps",
+        "_after_segment": "clutch checks",
         "robot_state": "robot state",
         "privileged_vector": "privileged vector",
         "_carried": "reward: carried",
@@ -152,10 +152,12 @@ def _profile(
     """Rows of part, µs per step, and cost relative to the physics."""
     spent = _watched(env, ticks, [(env, PARTS)])
     parts = {"mj_step": physics_us}
-    parts["substep loop, targets, clutches"] = max(0.0, spent.pop("physics loop") - physics_us)
+    loop_us = spent.pop("physics loop", physics_us)
+    parts["substep loop, targets, clutches"] = max(0.0, loop_us - physics_us)
     parts |= spent
     parts["rest: checks, events, limits"] = max(0.0, step_us - sum(parts.values()))
-    inner = [(getattr(env, name) if name else env, found) for name, found in DETAILS.items()]
+    owners = ((getattr(env, name, None) if name else env, names) for name, names in DETAILS.items())
+    inner = [(owner, names) for owner, names in owners if owner is not None]
     details = _watched(env, ticks, inner)
     # A stopwatch costs as much as a small method; what it shows of them is an upper bound.
     parts |= {f"  within: {label}": us for label, us in details.items()}

@@ -60,19 +60,22 @@ def record_expert(env: DualArmEnv, seed: int, most_ticks: int) -> list[RecordedT
 
 @contextmanager
 def _ctrl_recorded(env: DualArmEnv) -> Iterator[list[NDArray[np.float64]]]:
-    """Collects the actuator targets of every physics step."""
-    original = env._after_substep
+    """Collects the actuator targets of every physics step of the environment."""
+    import mujoco
+
+    original = mujoco.mj_step
     rows: list[NDArray[np.float64]] = []
 
-    def hook(index: int) -> None:
-        rows.append(env.data.ctrl.copy())
-        original(index)
+    def recording(model: Any, data: Any, nstep: int = 1) -> None:
+        if data is env.data:
+            rows.extend([data.ctrl.copy()] * nstep)
+        original(model, data, nstep)
 
-    env._after_substep = hook
+    mujoco.mj_step = recording
     try:
         yield rows
     finally:
-        del env._after_substep
+        mujoco.mj_step = original
 
 
 @contextmanager

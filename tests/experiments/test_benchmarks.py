@@ -1,0 +1,56 @@
+import json
+
+import numpy as np
+import pytest
+
+from experiments.bench_clutch import open_clutch
+from experiments.bench_report import Measure
+from experiments.bench_tracking import track
+from experiments.cli import main
+from experiments.tool_paths import PATHS, TABLE_PATHS, Circle, Line
+from xr0_sim.conventions import CONTROL_HZ
+
+
+def bench(capsys, *words):
+    assert main(["bench", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_env_prints_ratios_and_a_profile(capsys):
+    found = bench(capsys, "env", "--ticks", "25", "--repeats", "2")
+    assert found["step_ratio"]["value"] > 1.0 and found["step_ratio"]["target"] == 1.15
+    assert found["step_ratio"]["met"] == (found["step_ratio"]["value"] <= 1.15)
+    assert found["image_real_time_factor"]["value"] > 0
+    assert found["executor_us"]["met"] is True
+    rows = found["where env.step spends its time"]
+    assert rows[0]["part"] == "mj_step" and rows[0]["share of mj_step"] == pytest.approx(1.0)
+    assert found["versions"]["mujoco"] and found["commit"]
+
+
+def test_tracking_covers_both_arms():
+    tracked = track(TABLE_PATHS[0], 0.5)
+    assert tracked.error.shape[1:] == (2, 3)
+    assert 0.4 < tracked.speed.max() <= 0.5 + 1e-6
+    assert tracked.reach < 1e-3
+    left, right = tracked.size_mm.T
+    assert left == pytest.approx(right, abs=0.2)
+
+
+def test_clutches_open_near_their_limit_when_pulled():
+    opening = open_clutch((2, 2), "pull")
+    assert abs(opening.error_percent) <= 15.0
+    assert open_clutch((1, 1), "pull").limit < opening.limit
+
+
+@pytest.mark.parametrize("path", [*PATHS, *TABLE_PATHS], ids=lambda path: path.name)
+def test_paths_keep_their_speed_and_return(path: Line | Circle):
+    points = path.points(0.4)
+    speed = np.linalg.norm(np.diff(points, axis=0), axis=1) * CONTROL_HZ
+    assert 0.36 < speed.max() <= 0.4 + 1e-9
+    assert points[0] == pytest.approx(points[-1], abs=1e-9)
+
+
+def test_a_measure_knows_whether_it_is_met():
+    assert Measure("a", "a", 1.0, target=1.0).met is True
+    assert Measure("a", "a", 1.0, target=2.0, sense="at least").met is False
+    assert Measure("a", "a", 1.0).met is None

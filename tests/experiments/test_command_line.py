@@ -1,0 +1,144 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+
+import pytest
+
+from experiments.arguments import parse_config
+from experiments.cli import COMMANDS, main, overview
+from xr0_sim.errors import ConfigError
+
+HEAVY = ("mujoco", "torch", "transformers", "matplotlib", "scipy", "gymnasium", "pandas", "PIL")
+
+
+def python(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_is_light_and_quick():
+    out = python(
+        "import sys, time; start = time.process_time()\n"
+        "from experiments.cli import main\n"
+        "status = main(['--help'])\n"
+        f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
+        "print(status, heavy, time.process_time() - start)"
+    )
+    *text, last = out.splitlines()
+    assert last.startswith("0 []")
+    assert float(last.split()[-1]) < 1.0
+    assert all(any(name in line for line in text) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_resolves_and_imports_nothing_heavy(name):
+    command = COMMANDS[name]
+    out = python(
+        "import sys, importlib\n"
+        f"module = importlib.import_module({command.module!r})\n"
+        f"config = module.{command.config}\n"
+        "from experiments.arguments import parse_config\n"
+        "assert callable(module.run)\n"
+        "try:\n    parse_config(config, ['--help'], 'x')\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_configs_are_frozen_documented_and_have_defaults(name):
+    config = getattr(import_module(COMMANDS[name].module), COMMANDS[name].config)
+    assert is_dataclass(config) and config.__dataclass_params__.frozen
+    assert config() == parse_config(config, [], "x")
+    for field in fields(config):
+        assert re.search(rf"^        {field.name}: \S", config.__doc__, re.M), field.name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["rolout"], "did you mean 'rollout'"),
+        (["bench", "evn"], "did you mean 'env'"),
+        (["rollout", "--polcy", "expert"], "did you mean '--policy'"),
+        (["rollout", "--policy", "exprt"], "did you mean 'expert'"),
+        (["rollout", "--policy", "expert", "--executor", "snyc"], "did you mean 'sync'"),
+        (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
+        (["rollout", "--policy", "expert", "--head", "sync"], "has no heads"),
+        (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),
+        (["rollout", "--policy", "expert", "--event", "shove@x"], "trigger: expected"),
+        (["rollout", "--policy", "expert", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
+        (["rollout", "--policy", "expert", "--alignment", "redme"], "did you mean 'readme'"),
+        (["rollout", "--policy", "expert", "--executor", "sync", "--prefix-steps", "3"], "prefix"),
+        (["rollout", "--policy", "expert", "--layout", "layerd"], "did you mean 'layered'"),
+        (["rollout", "--policy", "expert", "--n-bricks", "99"], "expected 1 .. 34"),
+        (["rollout", "--policy", "expert", "--episodes", "0"], "--episodes: expected 1"),
+        (["rollout", "--policy", "expert", "--seed", "-1"], "expected an integer >= 0"),
+        (["rollout", "--policy", "expert", "--workers", "0"], "--workers: expected"),
+        (["rollout", "--policy", "expert", "--max-seconds", "0"], "--max-seconds: expected"),
+        (["rollout", "--policy", "expert", "--video-fps", "7"], "divisor of 30"),
+        (["rollout", "--env", "towel"], "unknown env"),
+        (["rollout", "--episodes", "abc"], "--episodes: expected a whole number, got 'abc'"),
+        (["rollout", "--max-seconds", "soon"], "--max-seconds: expected a number, got 'soon'"),
+        (["rollout", "--episodes"], "--episodes"),
+        (["rollout", "stray"], "stray"),
+        (["rollout", "--checkpoint", "nowhere"], "checkpoint"),
+        (["compare", "--policy", "expert", "--positions", "syn"], "did you mean 'sync'"),
+        (["oracle-grid", "--delays", "99"], "--delays: expected"),
+        (["bench", "tracking", "--speed", "9"], "--speed: expected"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(words, expected, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert err.startswith("xr0-sim: ") and expected in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_underscores_are_as_good_as_dashes():
+    @dataclass(frozen=True)
+    class Config:
+        """Options.
+
+        Attributes:
+            n_bricks: How many.
+        """
+
+        n_bricks: int = 2
+
+    assert parse_config(Config, ["--n_bricks", "3"], "x") == Config(3)
+    assert parse_config(Config, ["--n-bricks=4"], "x") == Config(4)
+    with pytest.raises(ConfigError, match="--n-bricks: expected a whole number, got 'many'"):
+        parse_config(Config, ["--n-bricks=many"], "x")
+
+
+def test_group_help_and_version(capsys):
+    assert main(["bench"]) == 0
+    out = capsys.readouterr().out
+    assert "bench env" in out and "rollout " not in out.split("commands:")[1].split("First")[0]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("xr0-sim ")
+    assert "doctor" in overview()
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = subprocess.run(
+        f"{sys.executable} -m experiments.cli bench clutch --json | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "{" and "Traceback" not in done.stderr
+
+
+def test_json_goes_to_standard_output_alone(capsys):
+    assert main(["bench", "clutch", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["clutch_error_percent"]["n"] > 0 and err == ""
