@@ -28,20 +28,29 @@ def quat_multiply(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
     """Hamilton product: ``right`` is applied first, then ``left``; ``(..., 4)``."""
     a = np.asarray(left, dtype=np.float64)
     b = np.asarray(right, dtype=np.float64)
-    scalar_a, vector_a = a[..., :1], a[..., 1:]
-    scalar_b, vector_b = b[..., :1], b[..., 1:]
-    scalar = scalar_a * scalar_b - (vector_a * vector_b).sum(-1, keepdims=True)
-    vector = scalar_a * vector_b + scalar_b * vector_a + np.cross(vector_a, vector_b)
-    return np.concatenate([scalar, vector], axis=-1)
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
+    bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
+    out[..., 0] = aw * bw - ax * bx - ay * by - az * bz
+    out[..., 1] = aw * bx + ax * bw + ay * bz - az * by
+    out[..., 2] = aw * by - ax * bz + ay * bw + az * bx
+    out[..., 3] = aw * bz + ax * by - ay * bx + az * bw
+    return out
 
 
 def quat_rotate(quat: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
     """Turns ``(..., 3)`` vectors by unit quaternions ``(..., 4)``."""
     q = np.asarray(quat, dtype=np.float64)
     v = np.asarray(vector, dtype=np.float64)
-    axis = q[..., 1:]
-    twice_cross = 2.0 * np.cross(axis, v)
-    return v + q[..., :1] * twice_cross + np.cross(axis, twice_cross)
+    out = np.empty((*np.broadcast_shapes(q.shape[:-1], v.shape[:-1]), 3))
+    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    vx, vy, vz = v[..., 0], v[..., 1], v[..., 2]
+    # v + w t + axis x t with t = 2 axis x v, written out: np.cross costs ten times as much here.
+    tx, ty, tz = 2 * (y * vz - z * vy), 2 * (z * vx - x * vz), 2 * (x * vy - y * vx)
+    out[..., 0] = vx + w * tx + y * tz - z * ty
+    out[..., 1] = vy + w * ty + z * tx - x * tz
+    out[..., 2] = vz + w * tz + x * ty - y * tx
+    return out
 
 
 def quat_from_rotvec(rotvec: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,111 @@
+"""Rectified flow in closed form."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.flow import (
+    WEIGHT_LIMITS,
+    FlowLossConfig,
+    FlowTargets,
+    draw_times,
+    error_weights,
+    euler_sample,
+    flow_loss,
+    interpolate,
+)
+
+
+class Oracle(nn.Module):
+    """Knows the target: its velocity (a - x) / (1 - t) makes every path end at the action."""
+
+    def __init__(self, target, error=0.0):
+        super().__init__()
+        self.target, self.error = target, error
+        self.action_valid = torch.ones(target.shape[-1])
+
+    def own_mask(self):
+        return torch.ones(2 + self.target.shape[1], 2 + self.target.shape[1], dtype=torch.bool)
+
+    def forward(self, x, time, state, cache, prefix_lengths, own_mask=None):
+        repeat = len(x) // len(self.target)
+        target = self.target.repeat_interleave(repeat, 0)
+        return (target - x) / (1 - time.view(-1, 1, 1)) + self.error
+
+
+def setting(frames=3, length=5, width=32):
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(frames, length, width, generator=generator)
+    cache = BrainCache((), torch.ones(frames, 1, dtype=torch.bool), torch.zeros(frames).long())
+    lengths = torch.tensor([0, 2, 4])
+    return target, cache, torch.zeros(frames, width), lengths, generator
+
+
+def test_times_follow_the_beta_law():
+    times = draw_times(200_000, torch.Generator().manual_seed(0))
+    assert times.min() >= 0 and times.max() <= 0.999
+    # u ~ Beta(1.5, 1): mean 0.6, variance 1.5 / (2.5^2 * 3.5)
+    assert abs(times.mean() / 0.999 - 0.4) < 0.005
+    assert abs(times.var() / 0.999**2 - 1.5 / (2.5**2 * 3.5)) < 0.002
+
+
+def test_interpolation_ends():
+    target, _, _, _, generator = setting()
+    noise = torch.randn(target.shape, generator=generator)
+    assert torch.equal(interpolate(noise, target, torch.zeros(3)), noise)
+    torch.testing.assert_close(interpolate(noise, target, torch.ones(3)), target)
+
+
+def test_euler_reaches_the_target_of_a_straight_field_and_keeps_the_prefix():
+    target, cache, state, lengths, generator = setting()
+    noise = torch.randn(target.shape, generator=generator)
+    prefix = torch.randn(target.shape, generator=generator)
+    sampled = euler_sample(Oracle(target), cache, state, prefix, lengths, noise, steps=5)
+    for row, d in enumerate(lengths):
+        assert torch.equal(sampled[row, :d], prefix[row, :d])
+        torch.testing.assert_close(sampled[row, d:], target[row, d:], atol=1e-5, rtol=1e-5)
+
+
+def test_loss_is_zero_for_the_oracle_and_half_the_square_for_a_constant_error():
+    target, cache, state, lengths, _ = setting()
+    valid = torch.ones_like(target)
+    valid[0, 3:] = 0.0
+    targets = FlowTargets(target, valid, target, lengths)
+    for hide in (False, True):
+        config = FlowLossConfig(draws=4, hide_prefix=hide)
+        generator = torch.Generator().manual_seed(1)
+        exact = flow_loss(Oracle(target), cache, state, targets, config, generator)
+        assert exact.shape == (3,) and exact.abs().max() < 1e-4
+        generator = torch.Generator().manual_seed(1)
+        off = flow_loss(Oracle(target, 0.2), cache, state, targets, config, generator)
+        torch.testing.assert_close(off, torch.full((3,), 0.5 * 0.2**2), atol=1e-4, rtol=1e-3)
+
+
+def test_masked_rows_and_prefix_rows_carry_no_loss():
+    target, cache, state, lengths, _ = setting()
+    valid = torch.ones_like(target)
+    valid[:, 3:] = 0.0
+    prefix = target + 5.0
+    targets = FlowTargets(target, valid, prefix, lengths)
+    oracle = Oracle(target)
+    oracle.error = torch.zeros(5, 32)
+    oracle.error[4] = 100.0
+    loss = flow_loss(
+        oracle, cache, state, targets, FlowLossConfig(2), torch.Generator().manual_seed(0)
+    )
+    assert loss.max() < 1e-4
+
+
+def test_error_weights_are_clamped_and_follow_the_error():
+    target, cache, state, _, _ = setting()
+    none = torch.zeros(3, dtype=torch.long)
+    targets = FlowTargets(target, torch.ones_like(target), target, none)
+    wrong = target.clone()
+    wrong[:, 0] += 10.0
+    weights = error_weights(
+        Oracle(wrong), cache, state, targets, FlowLossConfig(), torch.Generator().manual_seed(0)
+    )
+    assert weights.min() >= WEIGHT_LIMITS[0] and weights.max() <= WEIGHT_LIMITS[1]
+    assert (weights[:, 0] == weights.max()).all() and (weights[:, 1:] == weights.min()).all()
