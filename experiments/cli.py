@@ -47,6 +47,9 @@ COMMANDS: dict[str, Command] = {
     "expert-eval": Command(
         "experiments.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
     ),
+    "collect": Command(
+        "experiments.collect", "CollectConfig", "training samples: demonstrations or corrections"
+    ),
     "doctor": Command(
         "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
     ),

@@ -24,7 +24,7 @@ class RecordedTick:
 
     Attributes:
         before: Snapshot of the environment at its start.
-        action: (14,) action.
+        action: (14,) action for ``env.step``, -1 .. 1.
         ctrl: (substeps, nu) actuator targets of its physics steps.
         qpos: (nq,) positions at its end.
     """
@@ -40,6 +40,7 @@ def record_expert(env: DualArmEnv, seed: int, most_ticks: int) -> list[RecordedT
 
     A tick in which a clutch opens is left out: the bare physics steps would not open it.
     """
+    from envs.actions import to_unit
     from policies.scripted.block_expert import BlockExpert
 
     expert = BlockExpert(env.kinematics)
@@ -48,7 +49,7 @@ def record_expert(env: DualArmEnv, seed: int, most_ticks: int) -> list[RecordedT
     done = False
     while not done and env.tick < most_ticks:
         before = env.snapshot()
-        action = expert.action(env.robot_state(), env.privileged())
+        action = to_unit(expert.action(env.robot_state(), env.privileged()))
         active = env.data.eq_active.copy()
         with _ctrl_recorded(env) as ctrl:
             _, _, terminated, truncated, _ = env.step(action)

@@ -6,7 +6,9 @@ import pytest
 from experiments.bench_clutch import open_clutch
 from experiments.bench_report import Measure
 from experiments.bench_tracking import track
+from experiments.catalog import make_env
 from experiments.cli import main
+from experiments.step_replay import record_expert, time_physics, time_step
 from experiments.tool_paths import PATHS, TABLE_PATHS, Circle, Line
 from xr0_sim.conventions import CONTROL_HZ
 
@@ -54,3 +56,12 @@ def test_a_measure_knows_whether_it_is_met():
     assert Measure("a", "a", 1.0, target=1.0).met is True
     assert Measure("a", "a", 1.0, target=2.0, sense="at least").met is False
     assert Measure("a", "a", 1.0).met is None
+
+
+def test_the_recorded_expert_works_and_every_replay_is_exact():
+    env = make_env("block_dismantling")
+    ticks = record_expert(env, 0, 45)
+    assert env.phase != "approach"
+    assert ticks[0].ctrl.shape == (env.substeps, env.model.nu)
+    # Both raise if the end of the tick differs from the recording.
+    assert all(time_step(env, tick) > 0 and time_physics(env, tick) > 0 for tick in ticks)

@@ -1,0 +1,57 @@
+# make demo      install, then the main job: a trained policy, a latency, a shove; video and table
+# make test      install, then the linter, the tests and the notebooks
+# make install   a virtual environment in .venv with the tested package set
+#
+# Missing system packages are installed when root, else named.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+JOBS ?= 2
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install system demo test lint notebooks clean
+
+demo: install
+	$(BIN)/xr0-sim doctor
+	$(BIN)/xr0-sim rollout
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS)
+	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+
+notebooks: install
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: system $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install -c constraints.txt -e ".[test]"
+	touch $@
+
+# Rendering in software needs Mesa; a machine with a graphics driver has a libEGL of its own.
+system:
+	@wanted=""; \
+	if [ "$$(uname)" = Linux ]; then \
+		ldconfig -p | grep -q 'libEGL\.so\.1' || wanted="libegl1 libgl1-mesa-dri"; \
+		$(PYTHON) -c 'import ensurepip' 2>/dev/null || wanted="$$wanted $$(basename $(PYTHON))-venv"; \
+	fi; \
+	if [ -z "$$wanted" ]; then \
+		exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$wanted; \
+	else \
+		echo "missing system packages: run  sudo apt-get install -y $$wanted  and try again" >&2; \
+		exit 1; \
+	fi
+
+clean:
+	rm -rf $(VENV) build *.egg-info

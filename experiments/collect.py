@@ -1,0 +1,152 @@
+"""``xr0-sim collect``: demonstrations, or corrections of a policy, into a sample store."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.catalog import make_env, register_events
+from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
+from experiments.pool import TaskPool, check_stop
+from experiments.progress import Progress
+from experiments.relabelling import RelabelConfig, record_corrections
+from xr0_sim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from policies.scripted.oracle import ChunkOracle
+    from xr0_sim.data.chunk_schema import StoreMeta
+    from xr0_sim.types import ChunkModel
+
+TASK = "block_dismantling"
+BLOCK = 10
+"""Episodes per task and shard prefix."""
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """Collects training samples; an interrupted collection goes on where it stopped.
+
+    Attributes:
+        out: Store directory.
+        episodes: Number of episodes.
+        seed: Seed of the first; the others follow.
+        n_bricks: Bricks in the assembly.
+        checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
+        heads: Heads of the policy, with commas; each episode draws one.
+        source: Name of this data in the store; "demo" for demonstrations.
+        workers: Worker processes; the samples do not depend on it.
+    """
+
+    out: str = "data/blocks"
+    episodes: int = 1000
+    seed: int = 1_000_000
+    n_bricks: int = 2
+    checkpoint: str = ""
+    heads: str = "sync"
+    source: str = "demo"
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class CollectTask:
+    """A block of episodes that one worker records."""
+
+    config: CollectConfig
+    first: int
+    count: int
+
+    @property
+    def prefix(self) -> str:
+        """Shard prefix, unique in the store."""
+        return f"{self.config.source}_{self.first:09d}"
+
+
+def run(config: CollectConfig) -> int:
+    """Collects; returns the exit status."""
+    if config.episodes < 1 or config.seed < 0:
+        raise ConfigError(
+            f"collect: expected --episodes >= 1 and --seed >= 0, got {config.episodes} and "
+            f"{config.seed}"
+        )
+    if bool(config.checkpoint) == (config.source == "demo"):
+        raise ConfigError(
+            f"--source {config.source!r}: expected 'demo' without --checkpoint and another name "
+            "with it"
+        )
+    ends = range(config.seed, config.seed + config.episodes, BLOCK)
+    last = config.seed + config.episodes
+    tasks = [CollectTask(config, first, min(BLOCK, last - first)) for first in ends]
+    solved = played = samples = 0
+    with TaskPool(config.workers) as pool, Progress(config.episodes, "collecting") as progress:
+        for _, result in pool.run(collect_block, tasks):
+            for seed, success in result["episodes"]:
+                progress.advance(f"seed {seed}", "success" if success else "failure")
+                solved, played = solved + success, played + 1
+            samples += result["samples"]
+    print(f"{samples} samples from {played} episodes, {solved} of them solved", file=sys.stderr)
+    return 0
+
+
+@functools.lru_cache(maxsize=1)
+def _stage(n_bricks: int) -> ChunkOracle:
+    from policies.scripted.oracle import ChunkOracle
+
+    register_events(TASK)
+    return ChunkOracle(make_env(TASK, n_bricks=n_bricks))
+
+
+@functools.lru_cache(maxsize=1)
+def _models(checkpoint: str, heads: str) -> dict[str, ChunkModel]:
+    import torch
+    from policies.xr0 import load_chunk_model
+
+    torch.set_num_threads(1)
+    return {head: load_chunk_model(checkpoint, head) for head in heads.split(",")}
+
+
+def store_meta(config: CollectConfig, image_size: int) -> StoreMeta:
+    """Identity of the store a configuration writes."""
+    from policies.scripted.block_labels import block_grounding_spec
+    from policies.scripted.oracle import HORIZON
+    from xr0_sim.data.chunk_schema import StoreMeta
+
+    spec = block_grounding_spec()
+    return StoreMeta(
+        horizon=HORIZON,
+        image_size=image_size,
+        grounding_dim=spec.width,
+        grounding=spec.to_dict(),
+        provenance={"command": "xr0-sim collect", **asdict(config)},
+    )
+
+
+def collect_block(task: CollectTask) -> dict[str, Any]:
+    """Records the episodes of one block that its store does not hold yet."""
+    from policies.scripted.block_labels import block_grounding_spec
+    from xr0_sim.data.chunk_writer import ChunkWriter
+
+    config = task.config
+    oracle = _stage(config.n_bricks)
+    env = oracle.env
+    meta = store_meta(config, env.image_size)
+    writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)
+    if writer.finished_seeds():
+        return {"episodes": [], "samples": 0}
+    recorder = SampleRecorder(oracle, block_grounding_spec(), writer)
+    episodes = []
+    for seed in range(task.first, task.first + task.count):
+        check_stop()
+        if config.checkpoint:
+            models = _models(config.checkpoint, config.heads)
+            success = record_corrections(
+                env, recorder, oracle, models, RelabelConfig(), seed, config.source
+            )
+        else:
+            success = record_demonstration(env, recorder, oracle, DemoConfig(), seed)
+        writer.end_episode()
+        episodes.append((seed, success))
+    writer.flush()
+    return {"episodes": episodes, "samples": recorder.count}

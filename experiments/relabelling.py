@@ -1,0 +1,111 @@
+"""DAgger samples: the policy drives, the oracle says what it should have done.
+
+The policy runs under a random executor, latency and event, so that it visits the states its own
+delays and mistakes lead to. At random ticks the oracle continues the actions that the policy has
+already committed – and, for heads without prefix, also answers without any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.demonstrations import DEMO_EVENTS, SampleRecorder
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency import Constant
+from xr0_sim.runtime.strategies import NaiveAsync, PrefixAsync, Sync
+
+if TYPE_CHECKING:
+    from envs.block_dismantling.env import BlockDismantlingEnv
+    from policies.scripted.oracle import ChunkOracle
+    from xr0_sim.types import ChunkModel
+
+STREAM = 0x64616767
+
+
+@dataclass(frozen=True)
+class RelabelConfig:
+    """How the policy is driven and how often it is corrected.
+
+    Attributes:
+        stride: Shortest and longest gap between two samples [ticks].
+        event_share: Share of episodes with one random scene event.
+        longest_delay: Largest inference delay, drawn uniformly from 0 [ticks].
+        longest_prefix: Longest committed prefix that is continued [ticks].
+        expert_share: Share of episodes that begin with the expert in charge for a random time, so
+            that late phases are visited even by a policy that fails early.
+        max_ticks: Tick limit of an episode.
+    """
+
+    stride: tuple[int, int] = (5, 11)
+    event_share: float = 0.3
+    longest_delay: int = 6
+    longest_prefix: int = 6
+    expert_share: float = 0.4
+    max_ticks: int = 450
+
+
+def record_corrections(
+    env: BlockDismantlingEnv,
+    recorder: SampleRecorder,
+    oracle: ChunkOracle,
+    models: dict[str, ChunkModel],
+    config: RelabelConfig,
+    seed: int,
+    source: str,
+) -> bool:
+    """Plays one episode of the policy and records the oracle's answers; returns its success.
+
+    Args:
+        env: Environment with pictures.
+        recorder: Where samples go.
+        oracle: Oracle of `env`.
+        models: Head name -> model; one is drawn per episode, with an executor that fits it.
+        config: Settings.
+        seed: Episode seed.
+        source: Kind of data, e.g. ``dagger1``.
+    """
+    rng = np.random.default_rng([seed, STREAM])
+    events = [str(rng.choice(DEMO_EVENTS))] if rng.random() < config.event_share else []
+    env.reset_scene(seed, {"events": events})
+    head = str(rng.choice(sorted(models)))
+    execute = int(rng.integers(5, 16))
+    delay = int(rng.integers(0, config.longest_delay + 1))
+    if head == "sync":
+        strategy = Sync(execute) if rng.random() < 0.5 else NaiveAsync(execute)
+    else:
+        strategy = PrefixAsync(execute)
+    executor = Executor(models[head], strategy, Constant(delay / env.control_hz))
+    led = int(rng.integers(0, 120)) if rng.random() < config.expert_share else 0
+    for _ in range(led):
+        _, terminated, _, _ = env.advance(oracle.expert.action(env.robot_state(), env.privileged()))
+        if terminated:
+            break
+    executor.reset(seed, env.robot_state().command, first_tick=env.tick)
+    due = env.tick + int(rng.integers(0, config.stride[1]))
+    while env.tick < config.max_ticks:
+        record = executor.tick(env.observe)
+        if env.tick >= due:
+            recorder.record(seed, source, _prefixes(rng, executor, record.action, config))
+            due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
+        _, terminated, _, info = env.advance(record.action)
+        if terminated:
+            return bool(info["success"])
+    return False
+
+
+def _prefixes(
+    rng: np.random.Generator,
+    executor: Executor,
+    action: NDArray[np.float64],
+    config: RelabelConfig,
+) -> list[NDArray[np.float64]]:
+    """No prefix, and the policy's own next actions up to a random length."""
+    nothing = np.zeros((0, len(action)))
+    length = int(rng.integers(1, config.longest_prefix + 1))
+    later = np.asarray(executor.committed(length))[: length - 1]
+    own = np.concatenate([action[None], later.reshape(-1, len(action))])
+    return [nothing, own]

@@ -1,0 +1,141 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # First rollout
+#
+# A vision-language-action policy answers with a *chunk* of future actions, and it needs time to
+# think. This notebook looks at what a robot does in the meantime: one task, one perfect planner
+# in the place of a policy, three ways to execute its chunks.
+#
+# `XR0_SIM_NOTEBOOK_SEEDS` sets how many scenes are compared at the end.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Image, Markdown
+
+import envs
+
+SEEDS = range(int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "4")))
+
+# %% [markdown]
+# ## The task
+#
+# Two arms take a brick assembly apart: one holds, the other pulls, and every brick goes into the
+# tray that the instruction names for its colour. Three cameras and the instruction are what a
+# policy sees.
+
+# %%
+env = gym.make(envs.ENV_IDS["block_dismantling"], n_bricks=3).unwrapped
+env.reset(seed=4)
+observation = env.observe()
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
+for axis, (name, picture) in zip(axes, observation.images.items()):
+    axis.imshow(picture)
+    axis.set_title(name.replace("_", " "))
+    axis.axis("off")
+figure.suptitle(f"“{observation.instruction}”", fontsize=11)
+plt.show()
+
+# %% [markdown]
+# ## A chunk
+#
+# The scripted expert stands in for a policy. Asked for a chunk, it rehearses the next second in
+# the simulator and puts everything back: 30 rows, one per control tick, 14 numbers each – six
+# joints and a jaw per arm.
+
+# %%
+from policies.scripted.oracle import ExpertChunkModel
+
+model = ExpertChunkModel(env)
+chunk = model.infer(observation, prefix=np.empty((0, 14)), noise_seed=(0, 0))
+
+figure, axis = plt.subplots(figsize=(10, 2.6), layout="constrained")
+axis.plot(chunk.actions[:, :6] - chunk.actions[0, :6])
+axis.set(xlabel="row of the chunk (1/30 s each)", ylabel="left joints, change (rad)")
+axis.spines[["top", "right"]].set_visible(False)
+plt.show()
+
+# %% [markdown]
+# ## Latency
+#
+# An inference of 80 ms lasts three control ticks. Nothing is slept: latency is a number on an
+# event queue, so the same seed gives the same run on any machine, however busy.
+#
+# With `PrefixAsync` the robot goes on executing the old chunk while the next one is computed, and
+# the actions it will execute meanwhile are handed to the model as a *prefix*: rows of the new
+# chunk that are already decided. Grey bars are inferences, hatched frames prefixes, the lowest
+# lane is what the robot did, with the age of every action in ticks.
+
+# %%
+from envs.plant import EnvPlant
+from xr0_sim.record import TickLog, timeline_figure
+from xr0_sim.runtime import Executor, PrefixAsync, parse_latency, run_episode
+
+log = TickLog()
+executor = Executor(model, PrefixAsync(), parse_latency("xr0_4090"))
+result = run_episode(EnvPlant(env), executor, [log], seed=4, max_ticks=900, images=False)
+print(result.outcome, f"after {result.duration_s:.1f} s")
+timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
+
+# %% [markdown]
+# ## Three switch positions
+#
+# Now the assembly is shoved away while the hands reach for it, and the planner draws a new tempo
+# for every chunk, as a sampling policy draws a mode. The same scenes, three executors:
+#
+# - **sync** waits for every inference,
+# - **naive async** goes on and swaps plans on arrival, without telling the model,
+# - **prefix async** tells it.
+#
+# On the command line this is `xr0-sim compare --policy expert`.
+
+# %%
+from experiments.campaign import run_cell
+from experiments.compare import CompareConfig, file_name
+from experiments.comparison_figure import draw_comparison
+from experiments.headline import cell_summary, readable
+from experiments.pool import TaskPool
+from experiments.progress import Progress
+from experiments.run_folder import RunFolder
+from xr0_sim.metrics import markdown_table
+
+out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
+cells = CompareConfig(policy="expert", latency=("0.15s",), max_seconds=20).cells()
+rows, folders = {}, {}
+with TaskPool() as pool, open(os.devnull, "w") as quiet:
+    for name, cell in cells.items():
+        folders[name] = out / file_name(name)
+        progress = Progress(len(SEEDS), stream=quiet)
+        with RunFolder(folders[name], cell, SEEDS, "none") as folder, progress:
+            rows[name] = run_cell(cell, SEEDS, pool, progress, folder=folder)
+
+figures = {name: readable(cell_summary(found)) for name, found in rows.items()}
+columns = ("success", "bricks/min", "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
+Markdown(markdown_table(figures, columns))
+
+# %%
+draw_comparison(cells, rows, folders, out / "comparison.png")
+Image(str(out / "comparison.png"), width=1000)
+
+# %% [markdown]
+# Sync is slow, naive async jerks where plans meet, prefix async is as quick and smooth. With a
+# perfect planner that is the executor's doing alone; with a trained policy the prefix can also
+# mislead. `xr0-sim compare` asks the same question of the trained heads.
