@@ -66,7 +66,6 @@ class RobotPorts:
             command=command.copy(),
         )
 
-
     def vector(self, data: mujoco.MjData, command: NDArray[np.float64]) -> NDArray[np.float32]:
         """`proprio_vector` of `state`, read straight into place."""
         out = np.empty(PROPRIO_DIM, dtype=np.float32)

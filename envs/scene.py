@@ -14,7 +14,7 @@ from xr0_sim.errors import ConfigError
 TABLE_HALF_SIZE = (0.42, 0.62)
 """Half extents of the drawn table top in x and y [m]."""
 
-BASE_CAMERA = {"pos": (-0.42, 0.0, 0.70), "target": (0.06, 0.0, 0.0), "fovy": 44.0}
+BASE_CAMERA = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
 """The policy's base view, at the operator's head."""
 VIDEO_CAMERA = {"pos": (-0.98, 0.0, 0.66), "target": (0.02, 0.0, 0.10), "fovy": 42.0}
 """The view of rollout videos."""

@@ -60,7 +60,7 @@ class BlockExpert:
     """Maps (robot state, block state) to the joint action of the next tick.
 
     Attributes:
-        phase: Per arm, what it is doing now, e.g. ``("pull", "hold")``; for logs and triggers.
+        jobs: Per arm, what it was last asked to do.
     """
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
@@ -68,7 +68,7 @@ class BlockExpert:
         self._mover = ToolMover(kinematics)
         self._planner = BlockPlanner()
         self._home_pos, self._home_quat = kinematics.forward(home_joints())
-        self.phase = ("rest", "rest")
+        self.jobs = (Job("rest"), Job("rest"))
 
     def action(
         self, robot: RobotState, state: BlockState, tempo: float = 1.0
@@ -76,10 +76,14 @@ class BlockExpert:
         """Joint action (14,) for the coming tick; `tempo` scales the tool speeds."""
         return self._mover.action(robot, self.goals(robot, state), tempo)
 
+    @property
+    def phase(self) -> tuple[str, str]:
+        """Per arm, what it is doing, e.g. ``("pull", "hold")``."""
+        return tuple(job.kind for job in self.jobs)
+
     def goals(self, robot: RobotState, state: BlockState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        jobs = self._planner.jobs(state)
-        self.phase = tuple(job.kind for job in jobs)
+        self.jobs = jobs = self._planner.jobs(state)
         return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
 
     def commanded(self, robot: RobotState) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

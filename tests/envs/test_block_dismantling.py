@@ -13,12 +13,12 @@ from envs.block_dismantling.assembly import (
     is_stable,
     sample_assembly,
 )
-from envs.block_dismantling.bricks import Brick, add_brick
+from envs.block_dismantling.bricks import COLOURS, Brick, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.env import BlockDismantlingEnv
-from envs.block_dismantling.labels import detections
 from envs.block_dismantling.sorting import sample_rule, write_instruction
 from envs.block_dismantling.state import BlockState
+from envs.picture_labels import picture_points
 from envs.scene import base_scene
 from policies.scripted.block_expert import BlockExpert
 from xr0_sim.errors import ConfigError
@@ -232,14 +232,19 @@ def test_snapshot_covers_broken_clutches_and_events(env):
     assert env.privileged().joined.any()
 
 
-def test_detections_point_at_the_bricks(env):
-    env.reset_scene(6)
-    view = detections(env)
-    assert view.shape == (3, 6, 3)
-    base = view[0]
-    assert base[:, 2].all()
-    # Bricks near the middle of the table, trays left and right of them.
-    assert base[2, 0] < base[0, 0] < base[3, 0]
+def test_picture_points_fall_on_what_is_drawn():
+    env = BlockDismantlingEnv(n_bricks=2, image_size=256)
+    seen = 0
+    for seed in range(4):
+        env.reset_scene(seed)
+        state, image = env.privileged(), env.camera_images()["base"]
+        top = int(state.pos[:, 2].argmax())
+        u, v, inside = picture_points(env, {"top": state.pos[top]})["top"][0]
+        assert inside
+        pixel = image[int(v * 256), int(u * 256)].astype(float)
+        colour = np.array(COLOURS[env.bricks[top].colour][:3])
+        seen += np.corrcoef(pixel, colour)[0, 1] > 0.9
+    assert seen == 4
 
 
 def test_dense_and_sparse_newton_agree_or_we_stay_dense():
