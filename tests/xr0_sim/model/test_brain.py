@@ -8,8 +8,8 @@ import torch
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.brain import think
-from xr0_sim.model.presets import preset_config
 from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.presets import preset_config
 
 TEXTS = ["Fold the towel in half.", "Put the red brick into the red bin, then the blue one."]
 
