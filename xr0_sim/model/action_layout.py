@@ -6,7 +6,9 @@ relative to the robot state *measured* at the observation the chunk is computed 
 ```
 slots  action                                       state "xr0"   state "extended" adds
  0:3   tool displacement in the tool frame, m                     tool position, world, m
- 3:6   tool rotation vector in that frame, rad                    tool rotation vector, rad
+ 3:6   tool rotation vector in that frame, rad                    tool rotation vector, rad;
+                                                                  "motion": velocities of waist,
+                                                                  shoulder and elbow, rad/s
  6     jaw target - jaw measured                    jaw, -1..1
  7:13  joint target - joint measured, rad           joints, rad
  13    free                                                       jaw commanded - measured
@@ -44,7 +46,7 @@ TOOL_ROT = slice(3, 6)
 JAW = 6
 JOINTS = slice(7, 13)
 FREE = 13
-STATE_LAYOUTS = ("xr0", "extended")
+STATE_LAYOUTS = ("xr0", "extended", "motion")
 
 NOMINAL_TOOL_QUAT = ((0.5, 0.5, 0.5, -0.5), (0.5, -0.5, 0.5, 0.5))
 """Left and right tool pointing straight down with the jaw axis across its own arm, wxyz.
@@ -100,9 +102,9 @@ def state_valid(state_layout: str) -> NDArray[np.bool_]:
     _check_layout(state_layout)
     valid = np.zeros(LAYOUT_DIM, dtype=bool)
     for base in (0, ARM_STRIDE):
-        first = base if state_layout == "extended" else base + JAW
+        first = base + JAW if state_layout == "xr0" else base
         valid[first : base + JOINTS.stop] = True
-        valid[base + FREE] = state_layout == "extended"
+        valid[base + FREE] = state_layout != "xr0"
     return valid
 
 
@@ -160,11 +162,14 @@ def encode_state(state: RobotState, state_layout: str) -> NDArray[np.float64]:
     rows = np.zeros((*jaw.shape, ARM_STRIDE))
     rows[..., JAW] = 2.0 * jaw - 1.0
     rows[..., JOINTS] = state.joint_pos
-    if state_layout == "extended":
-        nominal = quat_conjugate(NOMINAL_TOOL_QUAT)
+    if state_layout != "xr0":
         command = np.asarray(state.command).reshape(*jaw.shape, ARM_ACTION_DIM)
         rows[..., TOOL_POS] = state.tool_pos
-        rows[..., TOOL_ROT] = rotvec_from_quat(quat_multiply(nominal, state.tool_quat))
+        if state_layout == "motion":
+            rows[..., TOOL_ROT] = np.asarray(state.joint_vel)[..., :3]
+        else:
+            nominal = quat_conjugate(NOMINAL_TOOL_QUAT)
+            rows[..., TOOL_ROT] = rotvec_from_quat(quat_multiply(nominal, state.tool_quat))
         rows[..., FREE] = command[..., JOINTS_PER_ARM] - jaw
     return _pack(rows)
 
