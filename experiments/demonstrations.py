@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.scripted.disturbance import Disturbance, DisturbanceConfig
-from xr0_sim.conventions import CAMERAS
+from policies.scripted.oracle import HORIZON
+from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 
 if TYPE_CHECKING:
     from envs.block_dismantling.env import BlockDismantlingEnv
+    from envs.dual_arm import Snapshot
     from policies.scripted.oracle import ChunkOracle
     from xr0_sim.data.chunk_writer import ChunkWriter
     from xr0_sim.model.grounding import GroundingSpec
+    from xr0_sim.types import RobotState
 
 DEMO_EVENTS = ("shove", "shove_brick", "drop", "change_instruction", "reattach")
 STREAM = 0x64656D6F
@@ -39,8 +42,20 @@ class DemoConfig:
     max_ticks: int = 450
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What is seen and known at one tick, before its labels exist."""
+
+    tick: int
+    images: NDArray[np.uint8]
+    robot: RobotState
+    instruction: str
+    grounding: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
 class SampleRecorder:
-    """Turns the present tick of an environment into labelled samples of a store."""
+    """Turns ticks of an environment into labelled samples of a store."""
 
     def __init__(self, oracle: ChunkOracle, spec: GroundingSpec, writer: ChunkWriter):
         self._oracle = oracle
@@ -48,40 +63,51 @@ class SampleRecorder:
         self._writer = writer
         self.count = 0
 
-    def record(self, seed: int, source: str, prefixes: list[NDArray[np.float64]]) -> None:
-        """Stores one sample per committed prefix (d, 14); all share pictures and state.
-
-        Args:
-            seed: Episode seed.
-            source: Kind of data, e.g. ``demo``.
-            prefixes: Committed actions the oracle continues; an empty one asks for its own chunk.
-        """
+    def frame(self) -> Frame:
+        """Captures the present tick."""
         from policies.scripted.block_labels import block_grounding
 
         env = self._oracle.env
         views = env.camera_images()
-        images = np.stack([views[name] for name in CAMERAS])
-        robot = env.robot_state()
         grounding, mask = block_grounding(env, self._oracle.expert, self._spec)
-        for prefix in prefixes:
-            actions = self._oracle.next_actions(prefix)
-            pairs = actions.reshape(len(actions), 2, 7)
-            position, quaternion = env.kinematics.forward(pairs[..., :6])
-            self._writer.add(
-                images=images,
-                robot=robot,
-                instruction=env.instruction,
-                actions=actions,
-                action_tools=np.concatenate([position, quaternion], axis=-1),
-                valid_steps=len(actions),
-                episode_seed=seed,
-                tick=env.tick,
-                source=source,
-                committed=len(prefix),
-                grounding=grounding,
-                grounding_mask=mask,
-            )
-            self.count += 1
+        return Frame(
+            env.tick,
+            np.stack([views[name] for name in CAMERAS]),
+            env.robot_state(),
+            env.instruction,
+            grounding,
+            mask,
+        )
+
+    def store(
+        self, frame: Frame, actions: NDArray[np.float64], committed: int, seed: int, source: str
+    ) -> None:
+        """Adds one sample.
+
+        Args:
+            frame: Captured tick.
+            actions: Chunk (T, 14) that should follow.
+            committed: Leading rows of it that were given, not chosen.
+            seed: Episode seed.
+            source: Kind of data, e.g. ``demo``.
+        """
+        pairs = actions.reshape(len(actions), 2, 7)
+        position, quaternion = self._oracle.env.kinematics.forward(pairs[..., :6])
+        self._writer.add(
+            images=frame.images,
+            robot=frame.robot,
+            instruction=frame.instruction,
+            actions=actions,
+            action_tools=np.concatenate([position, quaternion], axis=-1),
+            valid_steps=len(actions),
+            episode_seed=seed,
+            tick=frame.tick,
+            source=source,
+            committed=committed,
+            grounding=frame.grounding,
+            grounding_mask=frame.mask,
+        )
+        self.count += 1
 
 
 def record_demonstration(
@@ -91,20 +117,39 @@ def record_demonstration(
     config: DemoConfig,
     seed: int,
 ) -> bool:
-    """Plays one episode of the disturbed expert and records it; returns whether it succeeded."""
+    """Plays one episode of the disturbed expert and records it; returns whether it succeeded.
+
+    Where nothing disturbs the expert for a whole chunk, what it did is what the oracle would say;
+    elsewhere the oracle is asked at the snapshot of the captured tick.
+    """
     rng = np.random.default_rng([seed, STREAM])
     events = [str(rng.choice(DEMO_EVENTS))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
     disturbance = Disturbance(config.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[0] + 1))
-    nothing = np.zeros((0, 14))
+    frames: list[tuple[Frame, Snapshot]] = []
+    executed: list[NDArray[np.float64]] = []
+    disturbed: list[bool] = []
+    success = False
     for tick in range(config.max_ticks):
         if tick >= due:
-            recorder.record(seed, "demo", [nothing])
+            frames.append((recorder.frame(), env.snapshot()))
             due = tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
         robot = env.robot_state()
-        action = oracle.expert.action(robot, env.privileged())
-        _, terminated, _, info = env.advance(disturbance.apply(action, robot.command))
+        wanted = oracle.expert.action(robot, env.privileged())
+        action = disturbance.apply(wanted, robot.command)
+        _, terminated, _, info = env.advance(action)
+        executed.append(action)
+        disturbed.append(action is not wanted or bool(info["events"]))
         if terminated:
-            return bool(info["success"])
-    return False
+            success = bool(info["success"])
+            break
+    for frame, snapshot in frames:
+        window = slice(frame.tick, frame.tick + HORIZON)
+        if len(executed) >= window.stop and not any(disturbed[window]):
+            actions = np.stack(executed[window])
+        else:
+            env.restore(snapshot)
+            actions = oracle.next_actions(np.zeros((0, ENV_ACTION_DIM)))
+        recorder.store(frame, actions, 0, seed, "demo")
+    return success

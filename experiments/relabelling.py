@@ -89,7 +89,9 @@ def record_corrections(
     while env.tick < config.max_ticks:
         record = executor.tick(env.observe)
         if env.tick >= due:
-            recorder.record(seed, source, _prefixes(rng, executor, record.action, config))
+            frame = recorder.frame()
+            for prefix in _prefixes(rng, executor, record.action, config):
+                recorder.store(frame, oracle.next_actions(prefix), len(prefix), seed, source)
             due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
         _, terminated, _, info = env.advance(record.action)
         if terminated:
