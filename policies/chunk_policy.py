@@ -1,0 +1,159 @@
+"""Chunk models as Gymnasium policies: `predict` runs an executor per environment.
+
+`stable_baselines3.common.evaluation.evaluate_policy(policy, env)` takes them as they are, single or
+vectorised; latency and strategy work inside, in virtual time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.actions import to_unit
+from envs.instruction import decode_instruction
+from envs.proprioception import robot_state_from_vector
+from xr0_sim.conventions import CAMERAS, tick_ns
+from xr0_sim.errors import ConfigError
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency import Constant, LatencyModel
+from xr0_sim.runtime.strategies import Sync
+from xr0_sim.runtime.strategy import Strategy
+from xr0_sim.types import ChunkModel, Observation
+
+
+@dataclass
+class _Lane:
+    """One environment: its executor, its tick and how many episodes it has begun."""
+
+    executor: Executor
+    tick: int = 0
+    episodes: int = 0
+
+
+class ChunkPolicy:
+    """Runs a chunk model on pixel observations.
+
+    Args:
+        model: The chunk model; shared by all environments.
+        strategy: When to infer and how to join chunks.
+        latency: True inference latency.
+        seed: Seed of latencies and sampling noise; episode e of environment i uses
+            ``(seed, i, e)``, so a vectorised run repeats single ones.
+    """
+
+    def __init__(
+        self,
+        model: ChunkModel,
+        strategy: Strategy | None = None,
+        latency: LatencyModel | None = None,
+        seed: int = 0,
+    ):
+        self._model = model
+        self._strategy = strategy or Sync()
+        self._latency = latency or Constant(0.0)
+        self._seed = seed
+        self._lanes: list[_Lane] = []
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forgets all running episodes; the next `predict` starts new ones.
+
+        Args:
+            seed: New seed; None keeps the old one and starts its sequence again.
+        """
+        self._seed = self._seed if seed is None else seed
+        self._lanes = []
+
+    def predict(
+        self,
+        observation: Mapping[str, NDArray],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.float32], Any]:
+        """Actions of the next tick.
+
+        Args:
+            observation: Pixel observation of one environment, or of B stacked ones; pictures may
+                be channel-last or, as SB3 transposes them, channel-first.
+            state: Ignored and returned; executors live in the policy.
+            episode_start: (B,) True where an episode begins; None continues all.
+            deterministic: Ignored: sampling noise is seeded either way.
+
+        Returns:
+            Gymnasium actions (14,) or (B, 14) float32, and `state`.
+        """
+        proprio = np.asarray(observation["proprio"])
+        single = proprio.ndim == 1
+        rows = {k: np.asarray(v)[None] if single else np.asarray(v) for k, v in observation.items()}
+        count = len(rows["proprio"])
+        fresh = np.zeros(count, bool) if episode_start is None else np.ravel(episode_start)
+        if len(self._lanes) != count:
+            self._lanes = [self._lane() for _ in range(count)]
+            fresh = np.ones(count, bool)
+        actions = [
+            self._act(i, {k: v[i] for k, v in rows.items()}, bool(fresh[i])) for i in range(count)
+        ]
+        return (actions[0] if single else np.stack(actions)), state
+
+    def _lane(self) -> _Lane:
+        return _Lane(Executor(self._model, self._strategy, self._latency))
+
+    def _act(self, index: int, row: Mapping[str, NDArray], fresh: bool) -> NDArray[np.float32]:
+        lane = self._lanes[index]
+        robot = robot_state_from_vector(row["proprio"])
+        if fresh:
+            words = np.random.SeedSequence([self._seed, index, lane.episodes]).generate_state(1)
+            lane.executor.reset(int(words[0] >> 1), robot.command)
+            lane.tick, lane.episodes = 0, lane.episodes + 1
+        tick = lane.tick
+        record = lane.executor.tick(
+            lambda: Observation(
+                tick=tick,
+                time_ns=tick_ns(tick),
+                robot=robot,
+                images={name: _channel_last(row, name) for name in CAMERAS},
+                instruction=decode_instruction(row["instruction"]),
+            )
+        )
+        lane.tick += 1
+        return to_unit(record.action)
+
+
+class XR0Policy(ChunkPolicy):
+    """The shipped XR-0 checkpoint as a Gymnasium policy.
+
+    Args:
+        checkpoint: Shipped name or directory; None takes the shipped one.
+        head: Action expert.
+        strategy: Execution strategy; synchronous by default.
+        latency: True inference latency; none by default.
+        seed: See `ChunkPolicy`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        head: str = "sync",
+        strategy: Strategy | None = None,
+        latency: LatencyModel | None = None,
+        seed: int = 0,
+    ):
+        from policies.xr0 import load_chunk_model
+
+        super().__init__(load_chunk_model(checkpoint, head), strategy, latency, seed)
+
+
+def _channel_last(row: Mapping[str, NDArray], name: str) -> NDArray[np.uint8]:
+    key = f"image_{name}"
+    if key not in row:
+        raise ConfigError(
+            f"chunk policy: expected the key {key!r}, got {sorted(row)}; make the environment "
+            "with observation='pixels'"
+        )
+    image = row[key]
+    return image if image.shape[-1] == 3 else np.ascontiguousarray(np.moveaxis(image, 0, -1))
