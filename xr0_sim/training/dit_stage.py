@@ -128,7 +128,7 @@ class ExpertStage:
         """Errors of sampled chunks on held-out rows.
 
         Returns:
-            ``tool_mm``, ``joint_mrad`` and ``jaw``: errors over all labelled rows behind the prefix,
+            ``tool_mm``, ``joint_mrad`` and ``jaw``: errors over labelled rows behind the prefix,
             mean over both arms, in mm, mrad and opening fraction; ``tool_mm_last``: of the last
             row of complete chunks.
         """

@@ -109,3 +109,35 @@ def test_error_weights_are_clamped_and_follow_the_error():
     )
     assert weights.min() >= WEIGHT_LIMITS[0] and weights.max() <= WEIGHT_LIMITS[1]
     assert (weights[:, 0] == weights.max()).all() and (weights[:, 1:] == weights.min()).all()
+
+
+def test_expert_overfits_four_frames_and_samples_them():
+    from xr0_sim.model.expert import ActionExpert
+    from xr0_sim.model.initialization import initialize_expert
+    from xr0_sim.model.presets import preset_config
+
+    generator = torch.Generator().manual_seed(0)
+    expert = ActionExpert(preset_config("nano", action_length=5))
+    initialize_expert(expert, generator)
+    target = torch.randn(4, 5, 32, generator=generator) * expert.action_valid
+    stacked = torch.randn(4, 2, 2, 2, 6, 16, generator=generator)
+    cache = BrainCache.from_stacked(
+        stacked, torch.ones(4, 6, dtype=torch.bool), torch.full((4,), 6)
+    )
+    state, none = torch.zeros(4, 32), torch.zeros(4, dtype=torch.long)
+    valid = expert.action_valid.expand_as(target)
+    targets = FlowTargets(target, valid, target, none)
+    optimizer = torch.optim.Adam(expert.parameters(), 3e-3)
+    losses = []
+    for step in range(500):
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * (1 - step / 500)
+        loss = flow_loss(expert, cache, state, targets, FlowLossConfig(8), generator).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert sum(losses[-20:]) < 0.15 * sum(losses[:20])
+    noise = torch.randn(target.shape, generator=generator) * expert.action_valid
+    sampled = euler_sample(expert, cache, state, target, none, noise, 5)
+    assert (sampled - target).abs().mean() < 0.25 * target.abs().mean()

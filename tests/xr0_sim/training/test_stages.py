@@ -1,0 +1,138 @@
+"""The three stages end to end on synthetic squares, at nano size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from squares import build_store
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import ConfigError, DatasetError
+from xr0_sim.model.checkpoint import head_names
+from xr0_sim.model.policy_model import load_policy_model
+from xr0_sim.model.presets import preset_config
+from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
+from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.training.posttrain import HEADS, head_config, posttrain
+from xr0_sim.training.run_log import read_metrics
+from xr0_sim.training.trainer import TrainerConfig
+from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
+
+HORIZON = 8
+
+
+def quiet(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("squares")
+    store = ChunkStore(build_store(root / "store", 48, 64, HORIZON, ("red", "green")))
+    config = preset_config("nano", action_length=HORIZON, proposals=2)
+    trainer = TrainerConfig(steps=40, warmup_steps=10, log_every=10, batch_size=16)
+    stage = BrainStageConfig(trainer, validation_fraction=0.1)
+    assert train_brain(store, config, stage, root / "brain", quiet)
+    expert = ExpertStageConfig(
+        TrainerConfig(steps=120, learning_rate=3e-3, warmup_steps=20, batch_size=16, bf16=False),
+        draws=2,
+        validation_fraction=0.1,
+    )
+    checkpoint = root / "brain" / "checkpoint"
+    assert train_head(
+        store, checkpoint, BASE_HEAD, expert, root / "base", root / "features", show=quiet
+    )
+    return root, store, checkpoint, expert
+
+
+def test_brain_losses_fall(run):
+    rows = [row for row in read_metrics(run[0] / "brain") if "loss" in row]
+    assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]
+    for term in ("pointing", "offset", "regression", "classes", "proposal", "score", "flow"):
+        assert np.isfinite([row[term] for row in rows]).all()
+    assert "val_pointing" in read_metrics(run[0] / "brain")[-1]
+
+
+def test_expert_loss_falls_and_the_head_predicts(run):
+    root, store, checkpoint, _ = run
+    rows = [row for row in read_metrics(root / "base") if "loss" in row]
+    assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
+    assert np.isfinite(read_metrics(root / "base")[-1]["tool_mm"])
+    policy = load_policy_model(checkpoint, BASE_HEAD)
+    relative = policy.predict(
+        store.images(np.arange(2)),
+        [store.instructions[i] for i in store.column("instruction")[:2]],
+        store.robot(np.arange(2)),
+        [None] * 2,
+        [(0, 0), (0, 1)],
+    )
+    assert relative.shape == (2, HORIZON, 32) and np.isfinite(relative).all()
+
+
+def test_heads_share_base_and_step_count(run):
+    root, store, checkpoint, _ = run
+    stage = ExpertStageConfig(
+        TrainerConfig(steps=3, warmup_steps=1, log_every=1, batch_size=8), draws=2
+    )
+    names = ("sync", "prefix", "prefix_lambda", "prefix_lambda_reweight", "prefix_own")
+    assert posttrain(store, checkpoint, names, stage, root / "post", root / "features", show=quiet)
+    assert set(names) <= set(head_names(checkpoint))
+    config = load_policy_model(checkpoint, "prefix_lambda").config
+    assert (config.action_window, config.noisy_position_offset, config.prefix_max) == (4, 10, 6)
+    assert load_policy_model(checkpoint, "sync").config.prefix_max == 0
+    with pytest.raises(ConfigError, match="did you mean 'prefix'"):
+        head_config("prefx")
+    assert HEADS["sync"] == HeadConfig()
+
+
+def test_features_are_made_once_and_damage_is_named(run):
+    root, store, checkpoint, _ = run
+    (made,) = (root / "features").iterdir()
+    (file,) = made.glob("*.npy")
+    before = file.stat().st_mtime_ns
+    again = ExpertStageConfig(TrainerConfig(steps=1, warmup_steps=1, batch_size=4))
+    train_head(store, checkpoint, "again", again, root / "again", root / "features", show=quiet)
+    assert file.stat().st_mtime_ns == before
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(DatasetError, match="delete the file"):
+        train_head(store, checkpoint, "x", again, root / "x", root / "features", show=quiet)
+    file.unlink()
+
+
+def test_killed_stage_resumes_to_the_same_weights(run):
+    root, store, checkpoint, _ = run
+    trainer = TrainerConfig(steps=6, warmup_steps=1, save_every=2, log_every=2, batch_size=8)
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_four(line):
+        if line.startswith("step 4/"):
+            raise Stop
+
+    for name, show in (("whole", quiet), ("parts", stop_at_four), ("parts", quiet)):
+        stage = ExpertStageConfig(trainer, HEADS["prefix_lambda"], draws=2)
+        try:
+            train_head(
+                store, checkpoint, name, stage, root / name, root / "features", BASE_HEAD, show
+            )
+        except Stop:
+            assert not (root / name / "done").exists()
+    whole, parts = (load_policy_model(checkpoint, n).model.state_dict() for n in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_normalizer_and_validity_respect_truncation_and_commitment(run):
+    store = run[1]
+    rows = np.arange(len(store))
+    store.column("valid_steps")[0] = 4
+    store.column("committed")[0] = 2
+    normalizer = fit_normalizer(store, rows, "extended")
+    assert normalizer.action_length == HORIZON
+    tensors = ChunkTensors.from_store(store, normalizer, "extended")
+    valid = tensors.valid(torch.tensor([0, 1]))
+    assert valid[0, :, 0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0] and valid[1, :, 0].sum() == HORIZON
+    assert valid[0, 2, 27:].sum() == 0 and (tensors.actions[0, 4:] == 0).all()
+    store.column("valid_steps")[0] = HORIZON
+    store.column("committed")[0] = 0
