@@ -109,7 +109,7 @@ class ActionExpert(nn.Module):
             own_mask: Overrides the head's mask, (2 + T, 2 + T) or (F * R, 2 + T, 2 + T).
 
         Returns:
-            (F * R, T, 32) velocities, zero on prefix rows.
+            (F * R, T, 32) velocities, zero on prefix rows and in dimensions without meaning.
         """
         rows, length, _ = noisy_actions.shape
         repeat = rows // cache.frames
@@ -129,6 +129,6 @@ class ActionExpert(nn.Module):
         mask = self.own_mask() if own_mask is None else own_mask
         context = Context(angles.cos(), angles.sin(), cache, mask)
         hidden = self.dit(tokens, cache, modulation, context)[:, CONTEXT_TOKENS:]
-        velocity = self.action_output_layer(hidden).float()
+        velocity = self.action_output_layer(hidden).float() * self.action_valid
         clean = torch.arange(length, device=tokens.device) < prefix_lengths[:, None]
         return velocity.masked_fill(clean[..., None], 0.0)
