@@ -50,6 +50,9 @@ COMMANDS: dict[str, Command] = {
     "collect": Command(
         "experiments.collect", "CollectConfig", "training samples: demonstrations or corrections"
     ),
+    "train": Command(
+        "experiments.train", "TrainConfig", "brain, base and heads from collected samples"
+    ),
     "doctor": Command(
         "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
     ),

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.catalog import make_env, register_events
-from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
-from experiments.relabelling import RelabelConfig, record_corrections
 from xr0_sim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ class CollectConfig:
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
         n_bricks: Bricks in the assembly.
+        image_size: Side of the pictures [px]; the model preset must have the same.
         checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
         heads: Heads of the policy, with commas; each episode draws one.
         source: Name of this data in the store; "demo" for demonstrations.
@@ -44,6 +43,7 @@ class CollectConfig:
     episodes: int = 1000
     seed: int = 1_000_000
     n_bricks: int = 2
+    image_size: int = 128
     checkpoint: str = ""
     heads: str = "sync"
     source: str = "demo"
@@ -91,23 +91,24 @@ def run(config: CollectConfig) -> int:
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(n_bricks: int) -> ChunkOracle:
+def _stage(n_bricks: int, image_size: int) -> ChunkOracle:
     from policies.scripted.oracle import ChunkOracle
 
     register_events(TASK)
-    return ChunkOracle(make_env(TASK, n_bricks=n_bricks))
+    return ChunkOracle(make_env(TASK, n_bricks=n_bricks, image_size=image_size))
 
 
 @functools.lru_cache(maxsize=1)
 def _models(checkpoint: str, heads: str) -> dict[str, ChunkModel]:
     import torch
+
     from policies.xr0 import load_chunk_model
 
     torch.set_num_threads(1)
     return {head: load_chunk_model(checkpoint, head) for head in heads.split(",")}
 
 
-def store_meta(config: CollectConfig, image_size: int) -> StoreMeta:
+def store_meta(config: CollectConfig) -> StoreMeta:
     """Identity of the store a configuration writes."""
     from policies.scripted.block_labels import block_grounding_spec
     from policies.scripted.oracle import HORIZON
@@ -116,7 +117,7 @@ def store_meta(config: CollectConfig, image_size: int) -> StoreMeta:
     spec = block_grounding_spec()
     return StoreMeta(
         horizon=HORIZON,
-        image_size=image_size,
+        image_size=config.image_size,
         grounding_dim=spec.width,
         grounding=spec.to_dict(),
         provenance={"command": "xr0-sim collect", **asdict(config)},
@@ -125,13 +126,15 @@ def store_meta(config: CollectConfig, image_size: int) -> StoreMeta:
 
 def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
+    from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
+    from experiments.relabelling import RelabelConfig, record_corrections
     from policies.scripted.block_labels import block_grounding_spec
     from xr0_sim.data.chunk_writer import ChunkWriter
 
     config = task.config
-    oracle = _stage(config.n_bricks)
+    oracle = _stage(config.n_bricks, config.image_size)
     env = oracle.env
-    meta = store_meta(config, env.image_size)
+    meta = store_meta(config)
     writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)
     if writer.finished_seeds():
         return {"episodes": [], "samples": 0}

@@ -74,7 +74,7 @@ def record_corrections(
     head = str(rng.choice(sorted(models)))
     execute = int(rng.integers(5, 16))
     delay = int(rng.integers(0, config.longest_delay + 1))
-    if head == "sync":
+    if models[head].prefix_max == 0:
         strategy = Sync(execute) if rng.random() < 0.5 else NaiveAsync(execute)
     else:
         strategy = PrefixAsync(execute)

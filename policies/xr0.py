@@ -1,14 +1,14 @@
 """The XR-0 policy network behind the runtime's chunk port.
 
-Everything between the network's normalised, relative, 32-wide world and the environment's absolute
-joint targets happens here: prompts and pictures, the state layout, re-anchoring of the committed
-prefix to the new observation, and the way back.
+`xr0_sim.model.policy_model` speaks relative 32-wide rows; the environment wants absolute joint
+targets. This module is the way there and back: kinematics of the committed prefix, and the choice
+which half of a row moves the robot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,22 +20,11 @@ from envs.actions import join_arms, split_arms
 from envs.kinematics import DualArmKinematics
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
-from xr0_sim.model.action_layout import (
-    LAYOUT_DIM,
-    ArmTargets,
-    decode_joints,
-    decode_tools,
-    encode_chunk,
-    encode_state,
-)
+from xr0_sim.model.action_layout import ArmTargets, decode_joints, decode_tools
 from xr0_sim.types import ActionChunk, Observation, RobotState
 
 if TYPE_CHECKING:
-    import torch
-
-    from xr0_sim.model.normalizer import Normalizer
-    from xr0_sim.model.processor import XR0Processor
-    from xr0_sim.model.vla import XR0ForActionGeneration
+    from xr0_sim.model.policy_model import PolicyModel
 
 DECODINGS = ("joint", "tool")
 """Which half of the 32-wide action moves the robot: joint deltas, or tool deltas through IK."""
@@ -54,43 +43,33 @@ class XR0ChunkModel:
     """Implements `xr0_sim.types.ChunkModel` with a trained checkpoint.
 
     Args:
-        model: Network in evaluation mode.
-        processor: Prompts and pictures.
-        normalizer: Statistics of states and actions.
+        policy: Network, processor and statistics.
         decoding: One of `DECODINGS`.
     """
 
     needs_images = True
 
-    def __init__(
-        self,
-        model: XR0ForActionGeneration,
-        processor: XR0Processor,
-        normalizer: Normalizer,
-        decoding: str = "joint",
-    ):
+    def __init__(self, policy: PolicyModel, decoding: str = "joint"):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
-        self._model = model
-        self._processor = processor
-        self._normalizer = normalizer
+        self._policy = policy
         self._decoding = decoding
         self._kinematics = DualArmKinematics()
 
     @property
     def horizon(self) -> int:
         """Number of actions in every chunk."""
-        return self._model.config.action_length
+        return self._policy.config.action_length
 
     @property
     def image_size(self) -> int:
         """Side of the square pictures the weights were trained on [px]."""
-        return self._model.config.image_size
+        return self._policy.config.image_size
 
     @property
     def prefix_max(self) -> int:
         """Longest prefix the head was trained for."""
-        return self._model.config.prefix_max
+        return self._policy.config.prefix_max
 
     def reset(self, episode_seed: int) -> None:
         """Nothing to forget: every inference is a function of its arguments."""
@@ -103,41 +82,21 @@ class XR0ChunkModel:
 
     def infer_batch(self, requests: Sequence[Request]) -> list[ActionChunk]:
         """`infer` for several frames in one pass of the network."""
-        import torch
-
-        images = np.stack([_pictures(r.observation) for r in requests])
-        texts = [r.observation.instruction for r in requests]
-        layout = self._model.config.state_layout
-        states = [encode_state(r.observation.robot, layout) for r in requests]
-        prefix, lengths = self._anchor(requests)
-        generators = [_generator(r.noise_seed) for r in requests]
-        with torch.no_grad():
-            cache = self._model.encode(self._processor(images, texts))
-            rows = self._model.sample_actions(
-                cache,
-                torch.from_numpy(self._normalizer.normalize_state(np.stack(states))),
-                torch.from_numpy(prefix),
-                torch.from_numpy(lengths),
-                generators,
-            )
-        relative = self._normalizer.denormalize_actions(rows.numpy())
+        relative = self._policy.predict(
+            np.stack([_pictures(r.observation) for r in requests]),
+            [r.observation.instruction for r in requests],
+            _stack([r.observation.robot for r in requests]),
+            [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
+            [r.noise_seed for r in requests],
+        )
         return [
             ActionChunk(self._decode(chunk, r), r.observation.tick)
             for chunk, r in zip(relative, requests, strict=True)
         ]
 
-    def _anchor(self, requests: Sequence[Request]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Committed rows relative to the new observation: (B, d, 32) normalised, lengths (B,)."""
-        lengths = np.array([len(r.prefix) for r in requests], dtype=np.int64)
-        out = np.zeros((len(requests), int(lengths.max(initial=0)), LAYOUT_DIM), dtype=np.float32)
-        for row, request, length in zip(out, requests, lengths, strict=True):
-            if length:
-                targets = self._targets(np.asarray(request.prefix, dtype=np.float64))
-                relative = encode_chunk(targets, request.observation.robot)
-                row[:length] = self._normalizer.normalize_actions(relative)
-        return out, lengths
-
-    def _targets(self, actions: NDArray[np.float64]) -> ArmTargets:
+    def _targets(self, actions: NDArray[np.float64]) -> ArmTargets | None:
+        if not len(actions):
+            return None
         joints, _ = split_arms(actions)
         return ArmTargets.from_actions(actions, *self._kinematics.forward(joints))
 
@@ -164,6 +123,12 @@ class XR0ChunkModel:
         return actions
 
 
+def _stack(robots: Sequence[RobotState]) -> RobotState:
+    """States with a leading batch axis."""
+    columns = {f.name: np.stack([getattr(r, f.name) for r in robots]) for f in fields(RobotState)}
+    return RobotState(**columns)
+
+
 def _pictures(observation: Observation) -> NDArray[np.uint8]:
     missing = [name for name in CAMERAS if name not in observation.images]
     if missing:
@@ -172,13 +137,6 @@ def _pictures(observation: Observation) -> NDArray[np.uint8]:
             f"{', '.join(missing)}; capture with images=True"
         )
     return np.stack([observation.images[name] for name in CAMERAS])
-
-
-def _generator(noise_seed: tuple[int, int]) -> torch.Generator:
-    import torch
-
-    word = np.random.SeedSequence(noise_seed).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(word >> np.uint64(1)))
 
 
 def find_checkpoint(name: str | Path | None) -> Path:
@@ -207,13 +165,6 @@ def load_chunk_model(
         head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
         decoding: One of `DECODINGS`.
     """
-    from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
-    from xr0_sim.model.processor import XR0Processor
-    from xr0_sim.model.vla import XR0ForActionGeneration
+    from xr0_sim.model.policy_model import load_policy_model
 
-    directory = find_checkpoint(checkpoint)
-    config = load_config(directory, head)
-    model = XR0ForActionGeneration(config).eval()
-    load_brain(directory, model.vlm)
-    load_head(directory, head, model.expert)
-    return XR0ChunkModel(model, XR0Processor(config), load_normalizer(directory), decoding)
+    return XR0ChunkModel(load_policy_model(find_checkpoint(checkpoint), head), decoding)

@@ -4,4 +4,4 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import envs  # noqa: E402, F401
+import envs  # noqa: F401

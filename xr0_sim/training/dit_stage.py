@@ -34,7 +34,13 @@ from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.features import FeatureStore
-from xr0_sim.training.prefix_source import NoPrefix, PrefixSource, draw_prefix, longest_prefix
+from xr0_sim.training.prefix_source import (
+    NoPrefix,
+    OwnPrefix,
+    PrefixSource,
+    draw_prefix,
+    longest_prefix,
+)
 from xr0_sim.training.schedule import SampleOrder, step_generator
 from xr0_sim.training.trainer import Trainer, TrainerConfig
 
@@ -229,7 +235,7 @@ def train_head(
 
     training, validation = store.split(stage.validation_fraction)
     weights = store.column("weight")[training]
-    if isinstance(head.prefix, NoPrefix):
+    if not isinstance(head.prefix, OwnPrefix):
         weights = weights * (store.column("committed")[training] == 0)
     order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
     held_out = validation[store.column("committed")[validation] == 0]

@@ -21,32 +21,37 @@ LAMBDA_WINDOW = 4
 POSITION_OFFSET = 10
 
 HEADS: dict[str, HeadConfig] = {
+    BASE_HEAD: HeadConfig(),
     "sync": HeadConfig(),
-    "prefix": HeadConfig(prefix=CleanPrefix()),
+    "prefix": HeadConfig(prefix=OwnPrefix()),
     "prefix_lambda": HeadConfig(
-        action_window=LAMBDA_WINDOW,
-        noisy_position_offset=POSITION_OFFSET,
-        prefix=CleanPrefix(),
-        hide_prefix=True,
-    ),
-    "prefix_offset": HeadConfig(noisy_position_offset=POSITION_OFFSET, prefix=CleanPrefix()),
-    "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
-    "prefix_own": HeadConfig(prefix=OwnPrefix()),
-    "prefix_lambda_own": HeadConfig(
         action_window=LAMBDA_WINDOW,
         noisy_position_offset=POSITION_OFFSET,
         prefix=OwnPrefix(),
         hide_prefix=True,
     ),
-    "prefix_lambda_reweight": HeadConfig(
+    "prefix_offset": HeadConfig(noisy_position_offset=POSITION_OFFSET, prefix=OwnPrefix()),
+    "prefix_recorded": HeadConfig(prefix=CleanPrefix()),
+    "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
+    "prefix_lambda_recorded": HeadConfig(
         action_window=LAMBDA_WINDOW,
         noisy_position_offset=POSITION_OFFSET,
         prefix=CleanPrefix(),
         hide_prefix=True,
+    ),
+    "prefix_lambda_reweight": HeadConfig(
+        action_window=LAMBDA_WINDOW,
+        noisy_position_offset=POSITION_OFFSET,
+        prefix=OwnPrefix(),
+        hide_prefix=True,
         reweight=True,
     ),
 }
-"""Head name -> switches; the first three are the published comparison."""
+"""Head name -> switches.
+
+`sync`, `prefix` and `prefix_lambda` are the main comparison; ``recorded`` heads learn from recorded
+prefixes alone, as the report does.
+"""
 
 
 def head_config(name: str) -> HeadConfig:
@@ -63,7 +68,7 @@ def posttrain(
     stage: ExpertStageConfig,
     directory: Path,
     features_dir: Path,
-    start: str = BASE_HEAD,
+    start: str | None = BASE_HEAD,
     show: Callable[[str], None] = print,
 ) -> bool:
     """Trains several heads from one base for equal steps.
@@ -75,7 +80,7 @@ def posttrain(
         stage: Settings; its ``head`` is replaced by each named one.
         directory: Run directory; every head gets a sub-directory.
         features_dir: Cache of brain features.
-        start: Head all of them continue from.
+        start: Head all of them continue from, None = fresh weights.
         show: Receives progress lines.
 
     Returns:

@@ -3,7 +3,8 @@
 `NoPrefix` trains the synchronous head. The others give, with some probability, the first d rows of
 the chunk as clean input: as recorded (`CleanPrefix`, the paper), with an offset and jitter while
 the labels stay clean (`CorruptedPrefix`, against trusting the prefix blindly), or the rows the
-policy had really committed when a relabelled sample carries them (`OwnPrefix`).
+policy had really committed when a relabelled sample carries them (`OwnPrefix`). Samples whose first
+rows are a policy's commitment teach only with `OwnPrefix`: those rows are no labels.
 """
 
 from __future__ import annotations

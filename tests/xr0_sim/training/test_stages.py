@@ -75,7 +75,7 @@ def test_heads_share_base_and_step_count(run):
     stage = ExpertStageConfig(
         TrainerConfig(steps=3, warmup_steps=1, log_every=1, batch_size=8), draws=2
     )
-    names = ("sync", "prefix", "prefix_lambda", "prefix_lambda_reweight", "prefix_own")
+    names = ("sync", "prefix", "prefix_lambda", "prefix_lambda_reweight", "prefix_recorded")
     assert posttrain(store, checkpoint, names, stage, root / "post", root / "features", show=quiet)
     assert set(names) <= set(head_names(checkpoint))
     config = load_policy_model(checkpoint, "prefix_lambda").config

@@ -1,0 +1,193 @@
+"""``xr0-sim train``: brain, base expert and heads from a sample store; every stage resumable."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xr0_sim.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from xr0_sim.data.chunk_store import ChunkStore
+    from xr0_sim.model.config import XR0Config
+    from xr0_sim.training.dit_stage import ExpertStageConfig
+    from xr0_sim.training.trainer import TrainerConfig
+    from xr0_sim.training.vlm_stage import BrainStageConfig
+
+STAGES = ("brain", "base", "heads")
+FEATURES_DIR = "features"
+FLOW_DRAWS = {"brain": 1, "base": 4, "heads": 4}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Trains a policy; a stopped training goes on where it was, a finished stage is skipped.
+
+    Attributes:
+        data: Sample store of ``xr0-sim collect``.
+        out: Run folder; the policy is OUT/brain/checkpoint.
+        stages: What to do, with commas: brain (sees), base (acts), heads (acts behind a prefix).
+        label: Added to the names of the run folders of base and heads; a new one trains again,
+            e.g. after new data has been collected.
+        heads: Heads of the last stage, with commas.
+        start: Head that the base continues from; "joint" is the brain's companion, "fresh" none.
+        preset: Model size.
+        brain_steps: Steps of the brain.
+        base_steps: Steps of the base.
+        head_steps: Steps of each head, the same for all.
+        batch_size: Frames per step.
+        brain_rate: Learning rate of the brain.
+        base_rate: Learning rate of the base.
+        head_rate: Learning rate of the heads.
+        validation: Share of episodes held out.
+        threads: Threads of the matrix products.
+        log_every: Steps between two lines of the loss curve.
+        seed: Seed of weights, noise and order.
+    """
+
+    data: str = "data/blocks"
+    out: str = "runs/blocks"
+    stages: str = "brain,base,heads"
+    label: str = ""
+    heads: str = "sync,prefix,prefix_lambda"
+    start: str = "joint"
+    preset: str = "tiny"
+    brain_steps: int = 3000
+    base_steps: int = 3000
+    head_steps: int = 1500
+    batch_size: int = 32
+    brain_rate: float = 1e-3
+    base_rate: float = 1e-3
+    head_rate: float = 3e-4
+    validation: float = 0.05
+    threads: int = 2
+    log_every: int = 50
+    seed: int = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        """The policy that is being trained."""
+        return Path(self.out) / "brain" / "checkpoint"
+
+
+def run(config: TrainConfig) -> int:
+    """Trains; returns the exit status, 130 when interrupted."""
+    stages = config.stages.split(",")
+    for stage in stages:
+        if stage not in STAGES:
+            raise unknown_name("training stage", stage, STAGES)
+    if not 1 <= config.threads <= 256:
+        raise ConfigError(f"--threads: expected 1 .. 256, got {config.threads}")
+    import torch
+
+    from xr0_sim.data.chunk_store import ChunkStore
+    from xr0_sim.model.policy_model import load_policy_model
+    from xr0_sim.training.posttrain import head_config
+
+    for head in config.heads.split(","):
+        head_config(head)
+    torch.set_num_threads(config.threads)
+    store = ChunkStore(config.data)
+    _say(f"{len(store)} samples of {config.data}")
+    for name in [stage for stage in STAGES if stage in stages]:
+        if not _RUNNERS[name](config, store):
+            _say("stopped; the same command goes on from here")
+            return 130
+    head = config.heads.split(",")[0] if "heads" in stages else "base"
+    if "brain" not in stages or len(stages) > 1:
+        size = sum(p.numel() for p in load_policy_model(config.checkpoint, head).model.parameters())
+        _say(f"{config.checkpoint}: {size / 1e6:.1f} M weights with head {head!r}")
+    return 0
+
+
+def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 1 from random weights."""
+    from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
+
+    stage: BrainStageConfig = BrainStageConfig(
+        _trainer(config, config.brain_steps, config.brain_rate),
+        flow_draws=FLOW_DRAWS["brain"],
+        validation_fraction=config.validation,
+    )
+    return train_brain(store, _model(config, store), stage, Path(config.out) / "brain", _say)
+
+
+def train_base_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 2: the action expert without a prefix."""
+    from xr0_sim.training.dit_stage import BASE_HEAD
+
+    start = None if config.start == "fresh" else config.start
+    return _post(config, store, (BASE_HEAD,), config.base_steps, config.base_rate, start)
+
+
+def train_head_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 3: one head per switch position, all from the base."""
+    from xr0_sim.training.dit_stage import BASE_HEAD
+
+    names = tuple(config.heads.split(","))
+    return _post(config, store, names, config.head_steps, config.head_rate, BASE_HEAD)
+
+
+_RUNNERS: dict[str, Callable[[TrainConfig, ChunkStore], bool]] = {
+    "brain": train_brain_stage,
+    "base": train_base_stage,
+    "heads": train_head_stage,
+}
+
+
+def _post(
+    config: TrainConfig,
+    store: ChunkStore,
+    names: tuple[str, ...],
+    steps: int,
+    rate: float,
+    start: str | None,
+) -> bool:
+    from xr0_sim.training.dit_stage import ExpertStageConfig
+    from xr0_sim.training.posttrain import posttrain
+
+    stage: ExpertStageConfig = ExpertStageConfig(
+        _trainer(config, steps, rate),
+        draws=FLOW_DRAWS["heads"],
+        validation_fraction=config.validation,
+    )
+    directory = Path(config.out) / (f"experts_{config.label}" if config.label else "experts")
+    features = Path(config.out) / FEATURES_DIR
+    return posttrain(store, config.checkpoint, names, stage, directory, features, start, _say)
+
+
+def _trainer(config: TrainConfig, steps: int, rate: float) -> TrainerConfig:
+    from xr0_sim.training.trainer import TrainerConfig
+
+    return TrainerConfig(
+        steps=steps,
+        learning_rate=rate,
+        warmup_steps=min(200, max(1, steps // 10)),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        log_every=config.log_every,
+        eval_every=500,
+        save_every=250,
+    )
+
+
+def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
+    from xr0_sim.model.presets import preset_config
+
+    model = preset_config(
+        config.preset, action_length=store.meta.horizon, state_layout="motion", proposals=4
+    )
+    if model.image_size != store.meta.image_size:
+        raise ConfigError(
+            f"--data {config.data}: expected pictures of {model.image_size} px for preset "
+            f"{config.preset!r}, got {store.meta.image_size}; collect with --image-size "
+            f"{model.image_size}"
+        )
+    return model
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
