@@ -33,6 +33,7 @@ _BOUNDS = {
     "joint": (JOINT_LOW, JOINT_HIGH),
     "tool": (np.array(_TOOL_LOW * 2), np.array(_TOOL_HIGH * 2)),
 }
+_HALF_RANGE = {mode: (high - low) / 2 for mode, (low, high) in _BOUNDS.items()}
 
 
 def action_space() -> gymnasium.spaces.Box:
@@ -53,14 +54,14 @@ def from_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArr
     ``joint``: absolute joint targets [rad] between the joint limits and jaw opening.
     ``tool``: per arm, tool position [m] and rotation vector [rad] in the world frame, jaw opening.
     """
-    low, high = _BOUNDS[mode]
-    return low + (np.asarray(action, dtype=np.float64) + 1.0) * ((high - low) / 2)
+    unit = np.asarray(action, dtype=np.float64)
+    return _BOUNDS[mode][0] + (unit + 1.0) * _HALF_RANGE[mode]
 
 
 def to_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray[np.float32]:
     """Inverse of `from_unit`, clipped to the space."""
-    low, high = _BOUNDS[mode]
-    unit = (np.asarray(action, dtype=np.float64) - low) / ((high - low) / 2) - 1.0
+    physical = np.asarray(action, dtype=np.float64)
+    unit = (physical - _BOUNDS[mode][0]) / _HALF_RANGE[mode] - 1.0
     return np.clip(unit, -1.0, 1.0).astype(np.float32)
 
 

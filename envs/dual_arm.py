@@ -48,6 +48,8 @@ ObservationMode = Literal["pixels", "state"]
 HOME_JAW = 0.8
 STATE_BOUND = 100.0
 """Bound of every entry of a state observation; only a diverging scene reaches it."""
+MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
+"""Beyond these norms of the generalised velocity and acceleration the physics has diverged."""
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 """The only state set that restores bit for bit; it carries ``eq_active``."""
 MODEL_FIELDS = ("eq_data", "light_pos", "light_diffuse", "cam_pos", "cam_quat", "geom_rgba")
@@ -127,7 +129,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.action_space = action_space()
         self._fractions = np.arange(1, self.substeps + 1)[:, None] / self.substeps
         marks = [k * self.substeps // self.checks_per_tick for k in range(self.checks_per_tick + 1)]
-        self._segments = [range(a, b) for a, b in itertools.pairwise(marks)]
+        self._segments = [slice(a, b) for a, b in itertools.pairwise(marks)]
         self._kinematics: DualArmKinematics | None = None
         self._renderers: dict[str, SceneRenderer] = {}
         self._home = join_arms(home_joints(), np.full(2, HOME_JAW))
@@ -195,6 +197,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.model = self._build(options).compile()
         self.data = mujoco.MjData(self.model)
         self._ports = RobotPorts(self.model)
+        # Targets move linearly through the tick, ahead by what the servos lag behind.
+        self._ramp = self._fractions + self._ports.ctrl_lead_s * self.control_hz
         self._schedule = EventSchedule(events, event_seed)
         self._frozen = FrozenCameras()
         self._command = self._home.copy()
@@ -212,7 +216,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     ) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """Runs one control tick; the action (14,) lies in [-1, 1], see the class."""
         physical = from_unit(check_action(action), self.action_mode)
-        reward, terminated, truncated, info = self.advance(physical)
+        reward, terminated, truncated, info = self._advance(physical)
         return self._observation(), reward, terminated, truncated, info
 
     def advance(self, action: NDArray[np.floating]) -> tuple[float, bool, bool, dict[str, Any]]:
@@ -224,9 +228,11 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         Returns:
             Reward, terminated, truncated, info.
         """
+        return self._advance(check_action(action))
+
+    def _advance(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:
         if self.data is None:
             raise ConfigError("step: expected a reset first; call env.reset(seed=...)")
-        action = check_action(action)
         if self.action_mode == "tool":
             action = tool_to_joint_action(action, self._command, self.kinematics)
         target = limit_step(action, self._command)
@@ -383,29 +389,29 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     # ---------------------------------------------------------------- internals
     def _simulate(self, target: NDArray[np.float64]) -> None:
-        ports, data, model, mj_step = self._ports, self.data, self.model, mujoco.mj_step
-        change = target - self._command
-        table = (self._command + self._fractions * change) + (
-            ports.ctrl_lead_s * self.control_hz
-        ) * change
-        table *= ports.ctrl_scale
+        data, model, mj_step = self.data, self.model, mujoco.mj_step
+        table = self._command + self._ramp * (target - self._command)
+        table *= self._ports.ctrl_scale
         ctrl = data.ctrl
         try:
             for segment in self._segments:
-                for i in segment:
-                    ctrl[:] = table[i]
+                for row in table[segment]:
+                    ctrl[:] = row
                     mj_step(model, data)
                 self._after_segment()
         except mujoco.FatalError as error:
             self._failure = f"solver: {error}"
             return
+        qvel, qacc = data.qvel, data.qacc
         # NaN fails the comparison too.
-        if not (np.abs(data.qvel).max() < 1e3 and np.abs(data.qacc).max() < 1e8):
+        if not (qvel.dot(qvel) < MAX_SPEED**2 and qacc.dot(qacc) < MAX_ACCELERATION**2):
             self._failure = "diverged: velocity or acceleration out of range"
-        elif data.warning.number.any():
-            worst = int(np.flatnonzero(data.warning.number)[0])
-            self._failure = f"physics warning: {mujoco.mjtWarning(worst).name}"
-            data.warning.number[:] = 0
+        else:
+            warnings = data.warning.number
+            if warnings.any():
+                worst = int(np.flatnonzero(warnings)[0])
+                self._failure = f"physics warning: {mujoco.mjtWarning(worst).name}"
+                warnings[:] = 0
         mujoco.mj_kinematics(model, data)
 
     def _update_view(self) -> None:

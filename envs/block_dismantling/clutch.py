@@ -102,23 +102,29 @@ class Clutches:
         self._moment_scale = 1.0 / (tension * lever)
         self._slot = np.full(model.neq, -1)
         self._slot[self._eq] = np.arange(len(interfaces))
-        self._layout: tuple[bytes, np.ndarray, np.ndarray] = (b"", np.empty(0), np.empty(0))
+        # Weight of each absolute constraint force in a bound on the load.
+        scales = (self._force_scale, 0.5 * self._moment_scale)
+        self._bound_scale = np.repeat(np.stack(scales, axis=1), 3, axis=1)
+        self._key = b""
+        self._layout: tuple[np.ndarray, ...] = (np.empty(0, dtype=int),) * 3
 
     def active(self, data: mujoco.MjData) -> np.ndarray:
         """Which interfaces still hold, (n,) bool."""
         return data.eq_active[self._eq].view(bool)
 
-    def _rows(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
-        """Interface numbers (m,) of the active welds and their constraint rows (m, 6).
+    def _rows(self, data: mujoco.MjData) -> tuple[np.ndarray, ...]:
+        """Numbers (m,) of the active welds, their constraint rows (6m,) and bound weights (6m,).
 
         They change only when a clutch opens or closes.
         """
         key = data.eq_active.tobytes()
-        if self._layout[0] != key:
+        if self._key != key:
             slots = self._slot[data.efc_id[: data.ne]]
             first = np.flatnonzero(slots >= 0)[::6]
-            self._layout = (key, slots[first], first[:, None] + np.arange(6))
-        return self._layout[1:]
+            slots = slots[first]
+            rows = (first[:, None] + np.arange(6)).ravel()
+            self._key, self._layout = key, (slots, rows, self._bound_scale[slots].ravel())
+        return self._layout
 
     def wrench(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interface wrenches of the last step.
@@ -127,8 +133,8 @@ class Clutches:
             Interface numbers (m,) of the active welds, force on the upper brick (m, 3) [N] and
             moment on it about the interface centre (m, 3) [N·m], in the lower brick's frame.
         """
-        slots, rows = self._rows(data)
-        efc = data.efc_force[rows]
+        slots, rows, _ = self._rows(data)
+        efc = data.efc_force[rows].reshape(-1, 6)
         rotation = data.xmat[self._lower[slots]].reshape(-1, 3, 3)
         # The residual is body 1 (lower) minus body 2 (upper): what pulls the lower brick up pulls
         # the upper one down. Rotational rows act through half the quaternion error.
@@ -148,14 +154,12 @@ class Clutches:
 
     def break_overloaded(self, data: mujoco.MjData) -> np.ndarray:
         """Opens every weld whose load reached 1; returns their interface numbers."""
-        slots, rows = self._rows(data)
+        slots, rows, weights = self._rows(data)
         if not slots.size:
             return slots
-        # A bound that needs no rotation: most ticks stop here.
+        # A bound that needs no rotation and no look at the single weld: most ticks stop here.
         efc = np.abs(data.efc_force[rows])
-        bound = efc[:, :3].sum(axis=1) * self._force_scale[slots]
-        bound += 0.5 * efc[:, 3:].sum(axis=1) * self._moment_scale[slots]
-        if bound.max() < 1.0:
+        if efc.dot(weights) < 1.0 or (efc * weights).reshape(-1, 6).sum(axis=1).max() < 1.0:
             return slots[:0]
         slots, load = self.load(data)
         broken = slots[load >= 1.0]

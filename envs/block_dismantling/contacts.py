@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from envs.block_dismantling.state import NO_BRICK
 from xr0_sim.conventions import ARMS
@@ -19,13 +19,13 @@ class Touch:
     """Contacts of one tick.
 
     Attributes:
-        gripped: (2,) brick between both pads of an arm, or -1.
-        touched: (2, n) bool, some part of the arm touches the brick.
+        gripped: Brick between both pads of the left and of the right arm, or -1.
+        touched: For each brick, whether some part of an arm touches it.
         peak_force: Largest normal force between an arm and a brick [N].
     """
 
-    gripped: NDArray[np.int64]
-    touched: NDArray[np.bool_]
+    gripped: tuple[int, int]
+    touched: Sequence[bool]
     peak_force: float
 
 
@@ -51,32 +51,40 @@ class ContactReader:
         self._kind = np.array(
             [1 if b >= 0 else 2 * (a >= 0) for a, b in zip(self._arm, self._brick, strict=True)]
         )
-        self._nothing = Touch(np.full(2, NO_BRICK), np.zeros((2, n_bricks), dtype=bool), 0.0)
+        self._nothing = Touch((NO_BRICK, NO_BRICK), (False,) * n_bricks, 0.0)
 
     def read(self, data: mujoco.MjData) -> Touch:
         """Contacts of the last physics step."""
         if not data.ncon:
             return self._nothing
-        kind = self._kind[data.contact.geom].sum(axis=1)
-        rows = np.flatnonzero(kind == ARM_AND_BRICK)
+        contact = data.contact
+        geoms = contact.geom
+        kind = self._kind[geoms]
+        rows = np.flatnonzero(kind[:, 0] + kind[:, 1] == ARM_AND_BRICK)
         if not rows.size:
             return self._nothing
-        gripped = np.full(2, NO_BRICK)
-        touched = np.zeros((2, self.n_bricks), dtype=bool)
+        touched = [False] * self.n_bricks
+        pads: dict[tuple[int, int], float] = {}
         peak = 0.0
-        pads = np.zeros((4, self.n_bricks))
-        address = data.contact.efc_address[rows].tolist()
+        address = contact.efc_address[rows].tolist()
         efc_force = data.efc_force
-        for (first, second), row in zip(data.contact.geom[rows].tolist(), address, strict=True):
+        for (first, second), row in zip(geoms[rows].tolist(), address, strict=True):
             arm_geom, brick_geom = (first, second) if self._arm[first] >= 0 else (second, first)
             brick, pad = self._brick[brick_geom], self._pad[arm_geom]
-            touched[self._arm[arm_geom], brick] = True
+            touched[brick] = True
             force = float(efc_force[row]) if row >= 0 else 0.0
             peak = max(peak, force)
             if pad >= 0:
-                pads[pad, brick] += force
-        for a in range(2):
-            grip = np.minimum(pads[2 * a], pads[2 * a + 1])
-            if grip.max() > 0.0:
-                gripped[a] = grip.argmax()
-        return Touch(gripped, touched, peak)
+                pads[pad, brick] = pads.get((pad, brick), 0.0) + force
+        return Touch((_grip(pads, 0), _grip(pads, 2)), touched, peak)
+
+
+def _grip(pads: dict[tuple[int, int], float], first: int) -> int:
+    """Brick squeezed hardest between pads `first` and ``first + 1``, or -1."""
+    best, grip = 0.0, NO_BRICK
+    for (pad, brick), force in sorted(pads.items()):
+        if pad == first:
+            squeeze = min(force, pads.get((first + 1, brick), 0.0))
+            if squeeze > best:
+                best, grip = squeeze, brick
+    return grip

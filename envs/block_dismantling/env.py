@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mujoco
@@ -25,7 +26,7 @@ from envs.block_dismantling.sorting import (
     sample_rule,
     write_instruction,
 )
-from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.block_dismantling.state import NO_BRICK, PER_BRICK, BlockState
 from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.scene import base_scene
@@ -35,14 +36,13 @@ ASSEMBLY_AREA = ((-0.07, 0.03), (-0.05, 0.05))
 """Where the assembly's middle may stand: x and y range [m]."""
 ASSEMBLY_YAW = np.radians(25.0)
 BIN_JITTER = 0.015
-REST_LIMITS = np.array([0.03] * 3 + [0.6] * 3)
-"""A brick is at rest below these speeds: three times [m/s], three times [rad/s]."""
+REST_SPEED, REST_TURN = 0.03, 0.6
+"""A brick is at rest when every velocity component is below these [m/s], [rad/s]."""
 REST_TICKS = 5
 REACH_DISTANCE = 0.12
 """A tool this near to an unsorted brick is reaching for it [m]."""
 DROP_SPEED = 0.5
 """A brick that falls faster than this outside the bins was dropped [m/s]."""
-BRICK_STATES = ("attached", "detached", "misplaced", "sorted")
 PHASES = ("approach", "reach", "grasp", "pull", "carry", "done")
 
 
@@ -149,8 +149,10 @@ class BlockDismantlingEnv(DualArmEnv):
         self._half_size = np.array([b.half_size for b in self.bricks])
         self._lower = np.array([f.lower for f in self.interfaces], dtype=int)
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
-        self._rest = np.zeros(n, dtype=int)
-        self._falling = np.zeros(n, dtype=bool)
+        self._rest = [0] * n
+        self._falling = [False] * n
+        self._sorted = [False] * n
+        self._trays = [tuple(centre) for centre in self.bins.tolist()]
         self._drops = 0
         self._peak_force = 0.0
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
@@ -188,14 +190,15 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def cluster(self, brick: int) -> list[int]:
         """Bricks clutched to `brick`, itself included."""
-        active = self._clutches.active(self.data)
+        active = self._clutches.active(self.data).tolist()
+        joints = [
+            (f.lower, f.upper) for f, holds in zip(self.interfaces, active, strict=True) if holds
+        ]
         found, todo = {brick}, [brick]
         while todo:
             i = todo.pop()
-            near = np.concatenate(
-                [self._upper[active & (self._lower == i)], self._lower[active & (self._upper == i)]]
-            )
-            for j in near.tolist():
+            for lower, upper in joints:
+                j = upper if lower == i else lower if upper == i else i
                 if j not in found:
                     found.add(j)
                     todo.append(j)
@@ -213,16 +216,34 @@ class BlockDismantlingEnv(DualArmEnv):
             quat=self.data.xquat[self._bodies],
             half_size=self._half_size,
             target=self.targets,
-            sorted=self._sorted.copy(),
-            in_bin=self._bin_of(pos),
+            sorted=np.array(self._sorted),
+            in_bin=np.array([self._bin_of(p) for p in pos.tolist()]),
             joined=joined,
-            gripped=self._touch.gripped.copy(),
+            gripped=np.array(self._touch.gripped),
             bins=self.bins.copy(),
         )
 
     def privileged_vector(self) -> NDArray[np.float32]:
-        """`BlockState.to_vector` of the present tick."""
-        return self.privileged().to_vector()
+        """`BlockState.to_vector` of the present tick, written straight into place."""
+        n, data = len(self.bricks), self.data
+        pos = data.xpos[self._bodies]
+        vector = np.zeros(BlockState.vector_dim(n), dtype=np.float32)
+        rows = vector[: n * PER_BRICK].reshape(n, PER_BRICK)
+        rows[:, 0:3] = pos
+        rows[:, 3:7] = data.xquat[self._bodies]
+        rows[:, 7:10] = self._half_size
+        for i, place in enumerate(pos.tolist()):
+            row = rows[i]
+            row[10] = self.rule[self._colours[i]]
+            row[11] = self._sorted[i]
+            row[12] = self._bin_of(place)
+        for arm, brick in enumerate(self._touch.gripped):
+            if brick != NO_BRICK:
+                rows[brick, 13 + arm] = 1.0
+        joined = vector[n * PER_BRICK : -4].reshape(n, n)
+        joined[self._lower, self._upper] = self._clutches.active(data)
+        vector[-4:] = self.bins.ravel()
+        return vector
 
     def _privileged_dim(self) -> int:
         return BlockState.vector_dim(self.level.n_bricks)
@@ -239,19 +260,17 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def largest_cluster(self) -> list[int]:
         """The biggest group of clutched bricks outside the trays; ties go to the lowest brick."""
-        outside = np.flatnonzero(self._bin_of(self.data.xpos[self._bodies]) == NO_BRICK)
-        groups = [self.cluster(int(i)) for i in outside] or [self.cluster(0)]
+        groups = [self.cluster(i) for i in self._outside()] or [self.cluster(0)]
         return max(groups, key=lambda g: (len(g), -g[0]))
 
     def loose_bricks(self) -> list[int]:
         """Single bricks that lie on the table outside the trays, not held."""
-        outside = self._bin_of(self.data.xpos[self._bodies]) == NO_BRICK
-        free = [i for i in np.flatnonzero(outside).tolist() if self.cluster(i) == [i]]
-        return [i for i in free if not self._touch.touched[:, i].any()]
+        free = [i for i in self._outside() if self.cluster(i) == [i]]
+        return [i for i in free if not self._touch.touched[i]]
 
     def carried_bricks(self) -> list[int]:
         """Single bricks between the pads of a hand."""
-        held = {int(g) for g in self._touch.gripped if g != NO_BRICK}
+        held = {g for g in self._touch.gripped if g != NO_BRICK}
         return [i for i in sorted(held) if self.cluster(i) == [i]]
 
     def reattach(self, within_m: float) -> list[int]:
@@ -283,76 +302,88 @@ class BlockDismantlingEnv(DualArmEnv):
     def _after_segment(self) -> None:
         self._clutches.break_overloaded(self.data)
 
-    def _bin_of(self, pos: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Bin each brick's centre is over, or -1, (n,)."""
-        gap = np.abs(pos[:, None, :2] - self.bins).max(axis=2)
-        return np.where(gap.min(axis=1) < BIN_HALF_SIZE, gap.argmin(axis=1), NO_BRICK)
+    def _bin_of(self, pos: Sequence[float]) -> int:
+        """Bin a point (x, y, ...) is over, or -1."""
+        for k, (x, y) in enumerate(self._trays):
+            if abs(pos[0] - x) < BIN_HALF_SIZE and abs(pos[1] - y) < BIN_HALF_SIZE:
+                return k
+        return NO_BRICK
+
+    def _outside(self) -> list[int]:
+        """Bricks that are not over a bin."""
+        pos = self.data.xpos[self._bodies].tolist()
+        return [i for i, p in enumerate(pos) if self._bin_of(p) == NO_BRICK]
 
     def _assess(self) -> Assessment:
+        # Plain numbers on purpose: for a handful of bricks an array operation costs more than the
+        # arithmetic, and this runs every tick.
         data = self.data
         touch = self._touch = self._contacts.read(data)
-        pos = data.xpos[self._bodies]
-        velocity = data.qvel[self._brick_dof]
-        active = self._clutches.active(data)
+        pos = data.xpos[self._bodies].tolist()
+        speed = data.qvel[self._brick_dof].tolist()
+        active = self._clutches.active(data).tolist()
         attached = self._attached(active)
-        still = (np.abs(velocity) < REST_LIMITS).all(axis=1)
-        still &= ~touch.touched.any(axis=0)
-        self._rest = (self._rest + 1) * still
-        in_bin, targets = self._bin_of(pos), self.targets
-        settled = (self._rest >= REST_TICKS) & ~attached
-        self._sorted = settled & (in_bin == targets)
-        falling = (velocity[:, 2] < -DROP_SPEED) & (in_bin == NO_BRICK)
-        if falling.any():
-            self._drops += int((falling & ~self._falling).sum())
-        self._falling = falling
+        states = []
+        for i, (p, v) in enumerate(zip(pos, speed, strict=True)):
+            still = _at_rest(v) and not touch.touched[i]
+            self._rest[i] = self._rest[i] + 1 if still else 0
+            place = self._bin_of(p)
+            falling = v[2] < -DROP_SPEED and place == NO_BRICK
+            self._drops += falling and not self._falling[i]
+            self._falling[i] = falling
+            settled = self._rest[i] >= REST_TICKS and not attached[i] and place != NO_BRICK
+            self._sorted[i] = settled and place == self.rule[self._colours[i]]
+            settled_as = "sorted" if self._sorted[i] else "misplaced"
+            moving_as = "attached" if attached[i] else "detached"
+            states.append(settled_as if settled else moving_as)
         self._peak_force = max(self._peak_force, touch.peak_force)
 
-        unsorted = ~self._sorted
-        share = 1.0 - np.count_nonzero(unsorted) / len(unsorted)
-        gaps = self._tool_gaps(pos, unsorted)
-        opened = 1.0 - np.count_nonzero(active) / active.size if active.size else 1.0
+        unsorted = [i for i, done in enumerate(self._sorted) if not done]
+        share = 1.0 - len(unsorted) / len(pos)
+        gaps = self._tool_gaps([pos[i] for i in unsorted])
         terms = {
             "sorted": share,
-            "detached": opened,
-            "carried": self._carried(pos, unsorted, attached, targets),
+            "detached": 1.0 - sum(active) / len(active) if active else 1.0,
+            "carried": self._carried(pos, unsorted, attached),
             "reach": sum(near(gap, 0.02, margin=0.4) for gap in gaps) / 2,
         }
-        code = np.where(attached, 0, np.where(settled & (in_bin >= 0), 2, 1))
-        code[self._sorted] = 3
         details = {
-            "bricks": tuple([BRICK_STATES[c] for c in code.tolist()]),
+            "bricks": tuple(states),
             "brick_colours": self._colours,
             "drops": self._drops,
             "peak_contact_force": self._peak_force,
         }
-        success = not unsorted.any()
-        phase = "done" if success else self._phase(touch.gripped, attached, gaps, unsorted)
+        success = not unsorted
+        phase = "done" if success else self._phase(touch.gripped, attached, gaps)
         return Assessment(terms, success, share, phase, details)
 
-    def _attached(self, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Bricks with a closed clutch, (n,)."""
-        attached = np.zeros(len(self.bricks), dtype=bool)
-        attached[self._lower[active]] = True
-        attached[self._upper[active]] = True
+    def _attached(self, active: list[bool]) -> list[bool]:
+        """Bricks with a closed clutch."""
+        attached = [False] * len(self.bricks)
+        for face, holds in zip(self.interfaces, active, strict=True):
+            if holds:
+                attached[face.lower] = attached[face.upper] = True
         return attached
 
-    def _carried(self, pos, unsorted, attached, targets) -> float:
-        loose = np.flatnonzero(unsorted & ~attached).tolist()
+    def _carried(self, pos: list[list[float]], unsorted: list[int], attached: list[bool]) -> float:
+        loose = [i for i in unsorted if not attached[i]]
         if not loose:
-            return 0.0 if unsorted.any() else 1.0
-        offset = pos[loose, :2] - self.bins[targets[loose]]
-        gaps = np.sqrt((offset * offset).sum(axis=1)).tolist()
-        return sum(near(gap, BIN_HALF_SIZE, margin=0.4) for gap in gaps) / len(gaps)
+            return 0.0 if unsorted else 1.0
+        total = 0.0
+        for i in loose:
+            tray = self._trays[self.rule[self._colours[i]]]
+            total += near(math.dist(pos[i][:2], tray), BIN_HALF_SIZE, margin=0.4)
+        return total / len(loose)
 
-    def _tool_gaps(self, pos, unsorted) -> list[float]:
-        """Distance of either tool to the nearest unsorted brick [m]; 0 when none is left."""
-        if not unsorted.any():
+    def _tool_gaps(self, pos: list[list[float]]) -> list[float]:
+        """Distance of either tool to the nearest of some points [m]; 0 without points."""
+        if not pos:
             return [0.0, 0.0]
-        offset = self.data.site_xpos[self._ports.tool_sites][:, None] - pos[unsorted]
-        return np.sqrt((offset * offset).sum(axis=2).min(axis=1)).tolist()
+        tools = self.data.site_xpos[self._ports.tool_sites].tolist()
+        return [min(math.dist(tool, p) for p in pos) for tool in tools]
 
-    def _phase(self, gripped, attached, gaps, unsorted) -> str:
-        held = [g for g in gripped.tolist() if g != NO_BRICK and unsorted[g]]
+    def _phase(self, gripped: Sequence[int], attached: list[bool], gaps: list[float]) -> str:
+        held = [g for g in gripped if g != NO_BRICK and not self._sorted[g]]
         if held:
             if any(not attached[g] for g in held):
                 return "carry"
@@ -365,16 +396,28 @@ class BlockDismantlingEnv(DualArmEnv):
         return (
             dict(self.rule),
             self.bin_colours,
-            self._rest.copy(),
-            self._falling.copy(),
+            tuple(self._rest),
+            tuple(self._falling),
             self._drops,
             self._peak_force,
-            self._sorted.copy(),
+            tuple(self._sorted),
             self._touch,
         )
 
     def _task_restore(self, state: Any) -> None:
         rule, self.bin_colours, rest, falling, self._drops, self._peak_force = state[:6]
         self.rule = dict(rule)
-        self._rest, self._falling = rest.copy(), falling.copy()
-        self._sorted, self._touch = state[6].copy(), state[7]
+        self._rest, self._falling = list(rest), list(falling)
+        self._sorted, self._touch = list(state[6]), state[7]
+
+
+def _at_rest(v: Sequence[float]) -> bool:
+    """Whether a free body with velocity (6,) [m/s, rad/s] hardly moves."""
+    return (
+        -REST_SPEED < v[0] < REST_SPEED
+        and -REST_SPEED < v[1] < REST_SPEED
+        and -REST_SPEED < v[2] < REST_SPEED
+        and -REST_TURN < v[3] < REST_TURN
+        and -REST_TURN < v[4] < REST_TURN
+        and -REST_TURN < v[5] < REST_TURN
+    )
