@@ -31,7 +31,7 @@ def renderer_for(cell: Cell, film: bool) -> str:
     import envs  # noqa: F401  (chooses the backend)
     from envs.gl import INSTALL_HINT
 
-    looks = bool(POLICIES[cell.policy].heads)
+    looks = POLICIES[cell.policy].trained
     if not (looks or film):
         return "none"
     backend = os.environ.get("MUJOCO_GL", "")

@@ -76,11 +76,11 @@ class PolicyEntry:
 
     Attributes:
         load: From checkpoint and head to the policy.
-        heads: Heads it can be asked for; empty for policies without heads.
+        trained: Whether it has a checkpoint, and heads in it.
     """
 
     load: Callable[[str | None, str | None], Policy]
-    heads: tuple[str, ...] = ()
+    trained: bool = False
 
 
 EXECUTORS: dict[str, StrategyConfig] = {
@@ -123,7 +123,7 @@ def _xr0(checkpoint: str | None, head: str | None) -> Policy:
 POLICIES: dict[str, PolicyEntry] = {
     "expert": PolicyEntry(_expert),
     "expert_redrawn": PolicyEntry(_expert_redrawn),
-    "xr0": PolicyEntry(_xr0, heads=("sync", "prefix", "prefix_lambda")),
+    "xr0": PolicyEntry(_xr0, trained=True),
 }
 """``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
 with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""
@@ -176,6 +176,11 @@ def checkpoint_path(name: str) -> Path:
         if (path / "config.json").is_file():
             return path
     raise unknown_name("checkpoint", name, [*checkpoint_names(), "PATH"])
+
+
+def checkpoint_heads(name: str) -> list[str]:
+    """Action-expert heads a checkpoint holds."""
+    return sorted(p.parent.name for p in checkpoint_path(name).glob("heads/*/config.json"))
 
 
 def checkpoint_digest(name: str) -> str:

@@ -11,6 +11,7 @@ from experiments.catalog import (
     POLICIES,
     TASKS,
     checkpoint_digest,
+    checkpoint_heads,
     default_checkpoint,
     look_up,
     register_events,
@@ -107,18 +108,21 @@ def choose_executor(
     return strategy if execute is None else replace(strategy, execute=execute)
 
 
-def choose_head(policy: str, head: str | None, executor: StrategyConfig) -> str | None:
-    """The head asked for, or the one trained for the executor."""
-    heads = look_up("policy", policy, POLICIES).heads
-    if not heads:
-        if head is not None:
-            raise ConfigError(f"--head: policy {policy!r} has no heads, got {head!r}; leave it out")
-        return None
-    if head is None:
-        return HEAD_FOR[type(executor)]
+def choose_weights(
+    task: str, policy: str, checkpoint: str | None, head: str | None, executor: StrategyConfig
+) -> tuple[str | None, str | None]:
+    """Checkpoint and head asked for, or the task's and the one trained for the executor."""
+    if not look_up("policy", policy, POLICIES).trained:
+        for option, value in (("--head", head), ("--checkpoint", checkpoint)):
+            if value is not None:
+                raise ConfigError(f"{option}: policy {policy!r} has no weights; leave it out")
+        return None, None
+    checkpoint = checkpoint or default_checkpoint(task)
+    heads = checkpoint_heads(checkpoint)
+    head = head or HEAD_FOR[type(executor)]
     if head not in heads:
-        raise unknown_name("head", head, heads)
-    return head
+        raise unknown_name(f"head of {checkpoint}", head, heads)
+    return checkpoint, head
 
 
 def choose_events(task: str, text: str) -> tuple[Event, ...]:
@@ -154,14 +158,10 @@ def make_cell(
 ) -> Cell:
     """Checks every switch and resolves names to values."""
     look_up("env", env, TASKS)
-    head = choose_head(policy, head, executor)
+    checkpoint, head = choose_weights(env, policy, checkpoint, head, executor)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
     check_level(n_bricks, layout)
-    if head is None and checkpoint is not None:
-        raise ConfigError(f"--checkpoint: policy {policy!r} has no weights; leave it out")
-    if head is not None:
-        checkpoint = checkpoint or default_checkpoint(env)
     return Cell(
         env=env,
         n_bricks=n_bricks,

@@ -53,6 +53,9 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         "experiments.train", "TrainConfig", "brain, base and heads from collected samples"
     ),
+    "probe": Command(
+        "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
+    ),
     "doctor": Command(
         "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
     ),

@@ -7,6 +7,7 @@ from xr0_sim.metrics.reaction import (
     reaction,
     summarise_reactions,
 )
+from xr0_sim.metrics.reliance import offset_carry, picture_follow, picture_followed
 from xr0_sim.metrics.statistics import (
     Interval,
     bootstrap_interval,
@@ -30,8 +31,11 @@ __all__ = [
     "markdown_table",
     "mean_interval",
     "n_to_separate",
+    "offset_carry",
     "paired_difference",
     "paired_rate_difference",
+    "picture_follow",
+    "picture_followed",
     "reaction",
     "separation_notes",
     "summarise",
