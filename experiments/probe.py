@@ -32,7 +32,7 @@ PHASES = ("approach", "reach")
 FIRST_TICKS = (8, 60)
 LAST_TICK = 200
 SMALLEST_CHANGE_M = 0.02
-"""States in which the move changes the right plan by less than this say nothing and are left out."""
+"""A state in which the move changes the right plan by less says nothing and is left out."""
 
 
 @dataclass(frozen=True)

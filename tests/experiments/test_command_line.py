@@ -68,7 +68,7 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rollout", "--policy", "exprt"], "did you mean 'expert'"),
         (["rollout", "--policy", "expert", "--executor", "snyc"], "did you mean 'sync'"),
         (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
-        (["rollout", "--policy", "expert", "--head", "sync"], "has no heads"),
+        (["rollout", "--policy", "expert", "--head", "sync"], "has no weights"),
         (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),
         (["rollout", "--policy", "expert", "--event", "shove@x"], "trigger: expected"),
         (["rollout", "--policy", "expert", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
