@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STAGES = ("brain", "base", "heads")
 FEATURES_DIR = "features"
-FLOW_DRAWS = {"brain": 1, "base": 4, "heads": 4}
+BRAIN_FLOW_DRAWS = 1
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class TrainConfig:
         head_rate: Learning rate of the heads.
         validation: Share of episodes held out.
         threads: Threads of the matrix products.
+        compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
         log_every: Steps between two lines of the loss curve.
         seed: Seed of weights, noise and order.
     """
@@ -64,6 +65,7 @@ class TrainConfig:
     head_rate: float = 3e-4
     validation: float = 0.05
     threads: int = 2
+    compile: bool = False
     log_every: int = 50
     seed: int = 0
 
@@ -109,7 +111,7 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
 
     stage: BrainStageConfig = BrainStageConfig(
         _trainer(config, config.brain_steps, config.brain_rate),
-        flow_draws=FLOW_DRAWS["brain"],
+        flow_draws=BRAIN_FLOW_DRAWS,
         validation_fraction=config.validation,
     )
     return train_brain(store, _model(config, store), stage, Path(config.out) / "brain", _say)
@@ -151,8 +153,8 @@ def _post(
 
     stage: ExpertStageConfig = ExpertStageConfig(
         _trainer(config, steps, rate),
-        draws=FLOW_DRAWS["heads"],
         validation_fraction=config.validation,
+        compile=config.compile,
     )
     directory = Path(config.out) / (f"experts_{config.label}" if config.label else "experts")
     features = Path(config.out) / FEATURES_DIR
