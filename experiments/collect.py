@@ -15,8 +15,8 @@ from xr0_sim.errors import ConfigError
 
 if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
+    from policies.xr0 import XR0ChunkModel
     from xr0_sim.data.chunk_schema import StoreMeta
-    from xr0_sim.types import ChunkModel
 
 TASK = "block_dismantling"
 BLOCK = 10
@@ -99,7 +99,7 @@ def _stage(n_bricks: int, image_size: int) -> ChunkOracle:
 
 
 @functools.lru_cache(maxsize=1)
-def _models(checkpoint: str, heads: str) -> dict[str, ChunkModel]:
+def _models(checkpoint: str, heads: str) -> dict[str, XR0ChunkModel]:
     import torch
 
     from policies.xr0 import load_chunk_model

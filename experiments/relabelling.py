@@ -21,7 +21,7 @@ from xr0_sim.runtime.strategies import NaiveAsync, PrefixAsync, Sync
 if TYPE_CHECKING:
     from envs.block_dismantling.env import BlockDismantlingEnv
     from policies.scripted.oracle import ChunkOracle
-    from xr0_sim.types import ChunkModel
+    from policies.xr0 import XR0ChunkModel
 
 STREAM = 0x64616767
 
@@ -40,19 +40,19 @@ class RelabelConfig:
         max_ticks: Tick limit of an episode.
     """
 
-    stride: tuple[int, int] = (5, 11)
+    stride: tuple[int, int] = (6, 13)
     event_share: float = 0.3
     longest_delay: int = 6
     longest_prefix: int = 6
     expert_share: float = 0.4
-    max_ticks: int = 450
+    max_ticks: int = 360
 
 
 def record_corrections(
     env: BlockDismantlingEnv,
     recorder: SampleRecorder,
     oracle: ChunkOracle,
-    models: dict[str, ChunkModel],
+    models: dict[str, XR0ChunkModel],
     config: RelabelConfig,
     seed: int,
     source: str,
