@@ -53,6 +53,9 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         "experiments.train", "TrainConfig", "brain, base and heads from collected samples"
     ),
+    "ship": Command(
+        "experiments.ship", "ShipConfig", "a trained policy with its record, into the assets"
+    ),
     "probe": Command(
         "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
     ),

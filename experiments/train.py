@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 STAGES = ("brain", "base", "heads")
 FEATURES_DIR = "features"
+COMMANDS_FILE = "commands.jsonl"
+"""One line per call: options, commit, versions, data."""
 BRAIN_FLOW_DRAWS = 1
 
 
@@ -94,6 +97,7 @@ def run(config: TrainConfig) -> int:
     torch.set_num_threads(config.threads)
     store = ChunkStore(config.data)
     _say(f"{len(store)} samples of {config.data}")
+    _note(config, store)
     for name in [stage for stage in STAGES if stage in stages]:
         if not _RUNNERS[name](config, store):
             _say("stopped; the same command goes on from here")
@@ -189,6 +193,35 @@ def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
             f"{model.image_size}"
         )
     return model
+
+
+def _note(config: TrainConfig, store: ChunkStore) -> None:
+    """Adds what is trained, on what, by which code, to the run's list of commands."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from xr0_sim.record.runcard import installed_versions, source_commit
+
+    source, seed = store.column("source"), store.column("episode_seed")
+    data = {
+        name: {
+            "samples": int((source == i).sum()),
+            "episodes": len(np.unique(seed[source == i])),
+            "seeds": [int(seed[source == i].min()), int(seed[source == i].max())],
+        }
+        for i, name in enumerate(store.sources)
+    }
+    note = {
+        "commit": source_commit(),
+        "config": asdict(config),
+        "data": data,
+        "versions": installed_versions(),
+    }
+    path = Path(config.out) / COMMANDS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(note, sort_keys=True) + "\n")
 
 
 def _say(line: str) -> None:
