@@ -65,8 +65,7 @@ def imported(node, lazy, typing):
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not lazy:
             continue
         elif is_type_checking(child) and not typing:
-            for part in child.orelse:
-                found |= imported(part, lazy, typing)
+            found |= imported(ast.Module(child.orelse, []), lazy, typing)
         else:
             found |= imported(child, lazy, typing)
     return found

@@ -67,7 +67,7 @@ class ChunkOracle:
     ) -> NDArray[np.float64]:
         """Actions (steps, 14) whose first rows are `prefix` (d, 14), then the expert's.
 
-        An episode that ends inside the chunk is continued with its last action.
+        Where the episode ends inside the chunk, the expert goes on: it moves to rest.
         """
         prefix = np.asarray(prefix, dtype=np.float64).reshape(-1, ENV_ACTION_DIM)
         if len(prefix) > steps:
