@@ -44,6 +44,8 @@ class ChunkPolicy:
         latency: True inference latency.
         seed: Seed of latencies and sampling noise; episode e of environment i uses
             ``(seed, i, e)``, so a vectorised run repeats single ones.
+        first_env: Number i of the first environment; a run of environment i alone needs it to
+            repeat that environment of a vectorised run.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class ChunkPolicy:
         strategy: Strategy | None = None,
         latency: LatencyModel | None = None,
         seed: int = 0,
+        first_env: int = 0,
     ):
         self._model = model
         self._strategy = strategy or Sync()
         self._latency = latency or Constant(0.0)
         self._seed = seed
+        self._first_env = first_env
         self._lanes: list[_Lane] = []
 
     def reset(self, seed: int | None = None) -> None:
@@ -107,7 +111,8 @@ class ChunkPolicy:
         lane = self._lanes[index]
         robot = robot_state_from_vector(row["proprio"])
         if fresh:
-            words = np.random.SeedSequence([self._seed, index, lane.episodes]).generate_state(1)
+            entropy = [self._seed, self._first_env + index, lane.episodes]
+            words = np.random.SeedSequence(entropy).generate_state(1)
             lane.executor.reset(int(words[0] >> 1), robot.command)
             lane.tick, lane.episodes = 0, lane.episodes + 1
         tick = lane.tick
@@ -133,6 +138,7 @@ class XR0Policy(ChunkPolicy):
         strategy: Execution strategy; synchronous by default.
         latency: True inference latency; none by default.
         seed: See `ChunkPolicy`.
+        first_env: See `ChunkPolicy`.
     """
 
     def __init__(
@@ -142,10 +148,11 @@ class XR0Policy(ChunkPolicy):
         strategy: Strategy | None = None,
         latency: LatencyModel | None = None,
         seed: int = 0,
+        first_env: int = 0,
     ):
         from policies.xr0 import load_chunk_model
 
-        super().__init__(load_chunk_model(checkpoint, head), strategy, latency, seed)
+        super().__init__(load_chunk_model(checkpoint, head), strategy, latency, seed, first_env)
 
 
 def _channel_last(row: Mapping[str, NDArray], name: str) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets import CHECKPOINT_DIR, checkpoint_names
-from envs.actions import join_arms, split_arms
+from envs.actions import JOINT_HIGH, JOINT_LOW, join_arms, split_arms
 from envs.kinematics import DualArmKinematics
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
@@ -101,14 +101,14 @@ class XR0ChunkModel:
         return ArmTargets.from_actions(actions, *self._kinematics.forward(joints))
 
     def _decode(self, relative: NDArray[np.float64], request: Request) -> NDArray[np.float64]:
-        """Relative rows (T, 32) -> absolute actions (T, 14), the prefix repeated exactly."""
+        """Relative rows (T, 32) -> absolute actions (T, 14) in range, the prefix as it was."""
         robot = request.observation.robot
         if self._decoding == "joint":
             actions = decode_joints(relative, robot)
         else:
             actions = self._solve(relative, robot)
-        joints, jaws = split_arms(actions)
-        actions = join_arms(joints, jaws.clip(0.0, 1.0))
+        # A later inference gets these rows as its prefix, so they must be ones the robot can reach.
+        actions = actions.clip(JOINT_LOW, JOINT_HIGH)
         actions[: len(request.prefix)] = request.prefix
         return actions
 
