@@ -97,6 +97,8 @@ def run(config: TrainConfig) -> int:
     torch.set_num_threads(config.threads)
     store = ChunkStore(config.data)
     _say(f"{len(store)} samples of {config.data}")
+    if "brain" in stages:
+        _model(config, store)  # what does not fit is refused before anything is written
     _note(config, store)
     for name in [stage for stage in STAGES if stage in stages]:
         if not _RUNNERS[name](config, store):

@@ -1,0 +1,216 @@
+"""From demonstrations to a policy, its corrections and its probe, at nano size."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import experiments.relabelling as relabelling
+from experiments.cli import main
+from policies.scripted.block_labels import block_grounding_spec
+from policies.xr0 import load_chunk_model
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.model.checkpoint import head_names
+from xr0_sim.runtime import Executor
+from xr0_sim.training.run_log import read_metrics
+
+LONGEST = 6
+"""Committed rows the watched executor writes down."""
+
+
+def collect(root, *words):
+    common = ["--out", str(root / "store"), "--image-size", "64", "--workers", "1"]
+    return main(["collect", *common, *words])
+
+
+def train_words(root, *words):
+    # The base stops early, so that the heads have something left to learn.
+    sizes = {"brain": 100, "base": 80, "head": 100}
+    steps = [part for name, n in sizes.items() for part in (f"--{name}-steps", str(n))]
+    common = ["--data", str(root / "store"), "--out", str(root / "run"), "--preset", "nano"]
+    common += ["--batch-size", "8", "--log-every", "20", "--threads", "1", "--head-rate", "3e-3"]
+    return ["train", *common, *steps, *words]
+
+
+def checkpoint_of(root):
+    return root / "run" / "brain" / "checkpoint"
+
+
+def dagger_words(root):
+    words = ["--checkpoint", str(checkpoint_of(root)), "--heads", "base", "--source", "dagger1"]
+    return [*words, "--seed", "2000000", "--episodes", "2"]
+
+
+def shards(root):
+    return {path: path.stat().st_mtime_ns for path in (root / "store").rglob("*.npy")}
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory):
+    """A folder whose store holds three demonstrations."""
+    root = tmp_path_factory.mktemp("blocks")
+    assert collect(root, "--episodes", "3") == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(demos):
+    """The same folder after all stages of the training."""
+    assert main(train_words(demos)) == 0
+    return demos
+
+
+@pytest.fixture(scope="module")
+def watched(trained):
+    """(seed, tick) -> what the policy had committed, from the corrections of two episodes."""
+    seen = {}
+
+    class Watched(Executor):
+        def reset(self, episode_seed, command, first_tick=0):
+            super().reset(episode_seed, command, first_tick)
+            self.seed = episode_seed
+
+        def tick(self, observe, command=None):
+            record = super().tick(observe, command)
+            rows = [record.action, *self.committed(LONGEST - 1)]
+            seen[self.seed, record.tick] = np.array(rows, np.float32)
+            return record
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relabelling, "Executor", Watched)
+        assert collect(trained, *dagger_words(trained)) == 0
+    return seen
+
+
+def rows_of(store, source):
+    return np.flatnonzero(store.column("source") == store.sources.index(source))
+
+
+def test_demonstrations_fill_a_store(demos):
+    store = ChunkStore(demos / "store")
+    rows = rows_of(store, "demo")
+    assert len(rows) > 30
+    assert set(store.column("episode_seed")[rows].tolist()) == {1_000_000, 1_000_001, 1_000_002}
+    assert store.meta.image_size == 64 and store.meta.horizon == 30
+    assert store.meta.grounding_dim == block_grounding_spec().width
+    assert (store.column("committed")[rows] == 0).all()
+    assert (store.column("valid_steps")[rows] == 30).all()
+    for name in ("actions", "action_tools", "grounding", "joint_vel"):
+        assert np.isfinite(store.column(name)[rows]).all() and store.column(name)[rows].std() > 0
+    images = store.images(rows)
+    assert images.shape[1:] == (3, 64, 64, 3) and (images.std(axis=(2, 3, 4)) > 1).all()
+    gaps = np.diff(store.column("tick")[rows])
+    assert ((gaps >= 3) & (gaps <= 8) | (gaps < 0)).all()
+
+
+def test_a_repeated_collection_adds_nothing(demos, capsys):
+    before = shards(demos)
+    assert collect(demos, "--episodes", "3") == 0
+    assert "0 samples from 0 episodes" in capsys.readouterr().err
+    assert shards(demos) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--source", "dagger1"], "--source 'dagger1': expected 'demo' without --checkpoint"),
+        (["--checkpoint", "x"], "--source 'demo': expected 'demo' without --checkpoint"),
+        (["--episodes", "0"], "expected --episodes >= 1"),
+        (["--workers", "0"], "--workers: expected 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(words, expected, tmp_path, capsys):
+    assert main(["collect", "--out", str(tmp_path / "store"), *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.strip().splitlines()) == 1 and expected in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_mistakes_are_one_line(demos, tmp_path, capsys):
+    for words, expected in (
+        (["--stages", "brain,hedas"], "did you mean 'heads'"),
+        (["--heads", "prefx"], "did you mean 'prefix'"),
+        (["--preset", "tiny"], "collect with --image-size 128"),
+        (["--threads", "0"], "--threads: expected 1 .. 256"),
+    ):
+        assert main([*train_words(demos, "--out", str(tmp_path)), *words]) == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if "xr0-sim:" in line]
+        assert len(lines) == 1 and expected in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+STAGE_RUNS = ("brain", "experts/base", "experts/sync", "experts/prefix", "experts/prefix_lambda")
+
+
+@pytest.mark.parametrize("stage", STAGE_RUNS)
+def test_the_loss_of_a_stage_falls(trained, stage):
+    rows = [row["loss"] for row in read_metrics(trained / "run" / stage) if "loss" in row]
+    assert len(rows) >= 4 and np.isfinite(rows).all()
+    assert rows[-1] < 0.95 * rows[0]
+
+
+def test_the_checkpoint_holds_all_heads(trained):
+    checkpoint = checkpoint_of(trained)
+    assert {"base", "sync", "prefix", "prefix_lambda"} <= set(head_names(checkpoint))
+    limits = {head: load_chunk_model(checkpoint, head).prefix_max for head in ("sync", "prefix")}
+    assert limits == {"sync": 0, "prefix": 6}
+
+
+def test_the_same_command_again_skips_what_is_finished(trained, capsys):
+    run = trained / "run"
+    logs = {stage: read_metrics(run / stage) for stage in STAGE_RUNS}
+    weights = {path: path.read_bytes() for path in (run / "brain").rglob("*.safetensors")}
+    assert main(train_words(trained)) == 0
+    assert "step " not in capsys.readouterr().err
+    assert {stage: read_metrics(run / stage) for stage in STAGE_RUNS} == logs
+    assert {path: path.read_bytes() for path in weights} == weights
+
+
+def test_corrections_continue_what_the_policy_had_committed(watched, trained):
+    store = ChunkStore(trained / "store")
+    rows = rows_of(store, "dagger1")
+    committed = store.column("committed")[rows]
+    assert (committed == 0).any() and (committed > 0).any() and committed.max() > 1
+    assert set(store.column("episode_seed")[rows].tolist()) == {2_000_000, 2_000_001}
+    for row, length in zip(rows, committed, strict=True):
+        key = store.column("episode_seed")[row], store.column("tick")[row]
+        wanted = watched[tuple(map(int, key))]
+        actions = store.column("actions")[row]
+        assert np.array_equal(actions[:length], wanted[:length])
+        if length < len(wanted):
+            # From here on the expert plans, and it is no untrained network.
+            assert not np.allclose(actions[length], wanted[length], atol=1e-4)
+
+
+def test_corrections_come_in_pairs_of_one_moment(watched, trained):
+    store = ChunkStore(trained / "store")
+    rows = rows_of(store, "dagger1")
+    committed, tick = store.column("committed")[rows], store.column("tick")[rows]
+    assert (committed[0::2] == 0).all() and (committed[1::2] > 0).all()
+    assert (tick[0::2] == tick[1::2]).all()
+    assert np.array_equal(store.images(rows[0::2]), store.images(rows[1::2]))
+
+
+def test_corrections_are_collected_once(watched, trained, capsys):
+    before = shards(trained)
+    assert collect(trained, *dagger_words(trained)) == 0
+    assert "0 samples from 0 episodes" in capsys.readouterr().err
+    assert shards(trained) == before
+
+
+def test_the_probe_asks_both_heads_and_the_planner(trained, capsys):
+    words = ["--checkpoint", str(checkpoint_of(trained))]
+    words += ["--states", "3", "--lengths", "2,4", "--workers", "1", "--json"]
+    assert main(["probe", *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = {(row["head"], row["prefix"]): row for row in found["rows"]}
+    heads = ("prefix", "prefix_lambda", "perfect planner")
+    assert set(rows) == {(head, length) for head in heads for length in (2, 4)}
+    counts = {row["n"] for row in rows.values()}
+    assert len(counts) == 1 and 1 <= counts.pop() <= 3
+    for length in (2, 4):
+        planner = rows["perfect planner", length]
+        assert planner["follow"]["value"] == pytest.approx(1, abs=1e-6)
+        assert planner["followed"]["value"] == 1
