@@ -145,7 +145,7 @@ def flow_loss(
     own_mask = None
     if config.hide_prefix:
         own_mask = hide_random_prefix(expert.own_mask(), prefix_lengths, generator)
-    field = velocity_field or expert
+    field = expert if velocity_field is None else velocity_field
     velocity = field(fed, time, state, cache, prefix_lengths, own_mask)
 
     weight = targets.valid * ~is_prefix(targets.prefix_lengths, length)

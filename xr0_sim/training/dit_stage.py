@@ -120,7 +120,7 @@ class ExpertStage:
         targets = FlowTargets(actions, self._tensors.valid(index), prefix, lengths)
         per_frame = flow_loss(
             self.expert,
-            self._features.gather(rows),
+            self._features.gather(rows, full_length=self.stage.compile),
             self._tensors.state[index],
             targets,
             self._flow,

@@ -69,12 +69,18 @@ class FeatureStore:
         self._arrays = [self._open(shard) for shard in store.shards]
         self._starts = np.array([shard.start for shard in store.shards])
 
-    def gather(self, rows: NDArray[np.integer]) -> BrainCache:
-        """The cache of B samples, float32, padded to the longest prompt among them."""
+    def gather(self, rows: NDArray[np.integer], full_length: bool = False) -> BrainCache:
+        """The cache of B samples, float32.
+
+        Args:
+            rows: Store rows.
+            full_length: Pad to the longest prompt of the store, so that every batch has the same
+                shape, instead of to the longest among the rows.
+        """
         rows = np.asarray(rows)
         instruction = self._store.column("instruction")[rows]
         lengths = self._lengths[instruction]
-        longest = int(lengths.max())
+        longest = int((self._lengths if full_length else lengths).max())
         shape = self._arrays[0].shape
         batch = np.zeros((len(rows), *shape[1:4], longest, shape[5]), np.float16)
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
