@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import envs.block_dismantling.events  # noqa: F401
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
