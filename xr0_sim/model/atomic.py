@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -24,3 +26,20 @@ def write_bytes(path: Path, payload: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Writes indented JSON with sorted keys, atomically."""
     write_bytes(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a neighbouring temporary path to fill; on success it is synced and replaces ``path``.
+
+    For files too large to hold in memory twice. On an error ``path`` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

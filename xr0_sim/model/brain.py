@@ -75,8 +75,8 @@ def see(
     rows, count, _ = patches.shape
     position, cos, sin = _vision_tables(vlm, image_grid)
     kernel = visual.patch_embed.proj.weight
-    x = functional.linear(patches, kernel.flatten(1), visual.patch_embed.proj.bias)
-    x = x + position
+    x = functional.linear(patches.to(kernel.dtype), kernel.flatten(1), visual.patch_embed.proj.bias)
+    x = x + position.to(kernel.dtype)
     deepstack = []
     for index, block in enumerate(visual.blocks):
         attention = block.attn

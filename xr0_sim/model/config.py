@@ -14,6 +14,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_layout import LAYOUT_DIM, STATE_LAYOUTS
+from xr0_sim.model.image_rules import IMAGE_RULES
 
 HEAD_FIELDS = ("action_window", "noisy_position_offset", "prefix_max", "num_euler_steps")
 """Fields that belong to one action-expert head; the rest is shared by all heads of a checkpoint."""
@@ -53,8 +54,14 @@ class XR0Config(PreTrainedConfig):
         noisy_position_offset: Added to the positions of noisy action tokens, also when there is no
             prefix; 10 in the post-training code, 0 in the released inference code.
         prefix_max: Longest prefix the head was trained for, rows; 6 (report), 0 = none.
+        prefix_hide_probability: Chance that training hides an old prefix row from the noisy rows;
+            0.5 in the post-training code, 0 = never (report, released inference code).
         state_layout: "xr0" or "extended" (`xr0_sim.model.action_layout`).
         image_size: Side of the square camera images [px] the weights were trained on.
+        image_rule: "fit" or "qwen" (`xr0_sim.model.image_rules`); the released processor is the
+            stock Qwen one.
+        prompt_header: Line before the views, "" = none; the published prompt opens with
+            `xr0_sim.model.prompt.PUBLISHED_HEADER`.
         grounding: `GroundingSpec` as a dict, None when the brain has no grounding readout.
         proposals: Candidate chunks K of the Action Proposal head, 0 = no such head.
         tokenizer: Name of a tokenizer directory below ``assets``.
@@ -73,8 +80,11 @@ class XR0Config(PreTrainedConfig):
     action_window: int | None = None
     noisy_position_offset: int = 0
     prefix_max: int = 0
+    prefix_hide_probability: float = 0.0
     state_layout: str = "extended"
     image_size: int = 128
+    image_rule: str = "fit"
+    prompt_header: str = ""
     grounding: dict | None = None
     proposals: int = 0
     tokenizer: str = "tokenizer"
@@ -102,6 +112,12 @@ class XR0Config(PreTrainedConfig):
             )
         if self.state_layout not in STATE_LAYOUTS:
             raise ConfigError(f"state_layout: expected {STATE_LAYOUTS}, got {self.state_layout!r}")
+        if self.image_rule not in IMAGE_RULES:
+            raise ConfigError(f"image_rule: expected {IMAGE_RULES}, got {self.image_rule!r}")
+        if not 0.0 <= self.prefix_hide_probability <= 1.0:
+            raise ConfigError(
+                f"prefix_hide_probability: expected 0..1, got {self.prefix_hide_probability}"
+            )
         if self.action_window is not None and self.action_window < 0:
             raise ConfigError(f"action_window: expected None or >= 0, got {self.action_window}")
         if not 0 <= self.prefix_max < self.action_length:

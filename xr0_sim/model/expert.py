@@ -56,7 +56,8 @@ class TimeEmbedder(nn.Module):
         steps = torch.arange(half, device=time.device, dtype=torch.float32)
         frequencies = torch.exp(-math.log(LONGEST_PERIOD) / half * steps)
         angles = TIME_SCALE * time.float()[:, None] * frequencies
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return self.mlp(waves.to(self.mlp[0].weight.dtype))
 
 
 class ActionExpert(nn.Module):
@@ -97,6 +98,7 @@ class ActionExpert(nn.Module):
         cache: BrainCache,
         prefix_lengths: Tensor,
         own_mask: Tensor | None = None,
+        action_mask: Tensor | None = None,
     ) -> Tensor:
         """Velocity field.
 
@@ -107,6 +109,9 @@ class ActionExpert(nn.Module):
             cache: F frames; each serves R consecutive rows.
             prefix_lengths: (F * R,) clean rows.
             own_mask: Overrides the head's mask, (2 + T, 2 + T) or (F * R, 2 + T, 2 + T).
+            action_mask: Mask of a robot type, (T, 32) or (F * R, T, 32), instead of the dual-arm
+                layout's. The released code masks the network's input in every step and lets the
+                other entries drift; here they are held at zero, which the network cannot tell.
 
         Returns:
             (F * R, T, 32) velocities, zero on prefix rows and in dimensions without meaning.
@@ -114,7 +119,11 @@ class ActionExpert(nn.Module):
         rows, length, _ = noisy_actions.shape
         repeat = rows // cache.frames
         modulation = self.t_projector(self.t_embedder(time)).view(rows, 6, -1)
+        valid = self.action_valid if action_mask is None else action_mask
+        if action_mask is not None:
+            noisy_actions = noisy_actions * valid
         sink = self.sink.weight.expand(rows, 1, -1)
+        state, noisy_actions = state.to(sink.dtype), noisy_actions.to(sink.dtype)
         state_token = self.state_projector(state).repeat_interleave(repeat, 0)[:, None]
         tokens = torch.cat(
             [sink, state_token.to(sink.dtype), self.action_projector(noisy_actions).to(sink.dtype)],
@@ -129,6 +138,6 @@ class ActionExpert(nn.Module):
         mask = self.own_mask() if own_mask is None else own_mask
         context = Context(angles.cos(), angles.sin(), cache, mask)
         hidden = self.dit(tokens, cache, modulation, context)[:, CONTEXT_TOKENS:]
-        velocity = self.action_output_layer(hidden).float() * self.action_valid
+        velocity = self.action_output_layer(hidden).float() * valid
         clean = torch.arange(length, device=tokens.device) < prefix_lengths[:, None]
         return velocity.masked_fill(clean[..., None], 0.0)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.config import XR0Config
 from xr0_sim.model.expert import ActionExpert
-from xr0_sim.model.masks import hide_random_prefix
+from xr0_sim.model.masks import PREFIX_HIDE_PROBABILITY, hide_random_prefix
 
 BETA_SHAPE = 1.5
 LARGEST_TIME = 0.999
@@ -48,6 +49,7 @@ class FlowLossConfig:
     Attributes:
         draws: Noise/time draws R per frame; 4 in the report.
         hide_prefix: Random prefix mask of the post-training code.
+        hide_probability: Chance of a prefix row to be hidden by that mask; 0.5 there.
         reweight: Weight rows and dimensions by the L1 error of a sampled chunk (report).
         sampling_steps: Euler steps of that sampled chunk.
     """
@@ -56,6 +58,18 @@ class FlowLossConfig:
     hide_prefix: bool = False
     reweight: bool = False
     sampling_steps: int = 5
+    hide_probability: float = PREFIX_HIDE_PROBABILITY
+
+    @classmethod
+    def of(cls, config: XR0Config, **overrides: object) -> FlowLossConfig:
+        """The switches of the loss that a model configuration decides; the rest as given."""
+        probability = config.prefix_hide_probability
+        fields = {
+            "hide_prefix": probability > 0.0,
+            "hide_probability": probability,
+            "sampling_steps": config.num_euler_steps,
+        }
+        return cls(**(fields | overrides))
 
 
 def draw_times(count: int, generator: torch.Generator) -> Tensor:
@@ -88,6 +102,7 @@ def euler_sample(
     prefix_lengths: Tensor,
     noise: Tensor,
     steps: int,
+    action_mask: Tensor | None = None,
 ) -> Tensor:
     """Integrates the velocity field from noise at t = 0 to actions at t = 1.
 
@@ -99,15 +114,17 @@ def euler_sample(
         prefix_lengths: (B,) long.
         noise: (B, T, 32).
         steps: Euler steps.
+        action_mask: Mask of a robot type (`ActionExpert.forward`); the layout's when None.
 
     Returns:
         (B, T, 32) normalised; prefix rows come back bit for bit.
     """
     clean = is_prefix(prefix_lengths, noise.shape[1])
+    masked = {} if action_mask is None else {"action_mask": action_mask}
     x = torch.where(clean, prefix, noise)
     for step in range(steps):
         time = torch.full((len(x),), step / steps, device=x.device)
-        velocity = expert(x, time, state, cache, prefix_lengths)
+        velocity = expert(x, time, state, cache, prefix_lengths, **masked)
         x = torch.where(clean, prefix, x + velocity / steps)
     return x
 
@@ -144,7 +161,9 @@ def flow_loss(
     )
     own_mask = None
     if config.hide_prefix:
-        own_mask = hide_random_prefix(expert.own_mask(), prefix_lengths, generator)
+        own_mask = hide_random_prefix(
+            expert.own_mask(), prefix_lengths, generator, config.hide_probability
+        )
     field = expert if velocity_field is None else velocity_field
     velocity = field(fed, time, state, cache, prefix_lengths, own_mask)
 

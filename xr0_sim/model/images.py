@@ -13,39 +13,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.image_rules import MAX_PIXELS, SIDE_MULTIPLE, fitted_size, image_size
 
-SIDE_MULTIPLE = 32
-"""Image sides are rounded to multiples of this (reference)."""
-MAX_PIXELS = 90_000
-"""Largest image (reference)."""
+__all__ = [
+    "MAX_PIXELS",
+    "SIDE_MULTIPLE",
+    "fit_images",
+    "fitted_size",
+    "normalize_pixels",
+    "patchify",
+    "to_patches",
+]
+
 PIXEL_MEAN = 0.5
 PIXEL_STD = 0.5
 """Qwen3-VL maps 0..255 to -1..1."""
 
 
-def fitted_size(height: int, width: int) -> tuple[int, int]:
-    """Rounds sides to multiples of 32 and shrinks to at most 90,000 pixels, keeping the aspect."""
-    if min(height, width) < 1:
-        raise ConfigError(f"image size: expected positive sides, got {height} x {width}")
-    scale = min(1.0, (MAX_PIXELS / (height * width)) ** 0.5)
-    sides = []
-    for side in (height, width):
-        rounded = side * scale / SIDE_MULTIPLE
-        count = round(rounded) if scale == 1.0 else int(rounded)
-        sides.append(max(1, count) * SIDE_MULTIPLE)
-    while sides[0] * sides[1] > MAX_PIXELS:
-        sides[int(np.argmax(sides))] -= SIDE_MULTIPLE
-    return sides[0], sides[1]
-
-
-def fit_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resizes (N, H, W, 3) to `fitted_size`, bicubic; returns the input when it fits already."""
+def fit_images(images: NDArray[np.uint8], rule: str = "fit") -> NDArray[np.uint8]:
+    """Resizes (N, H, W, 3) by an image rule, bicubic; returns the input when it fits already."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ConfigError(
             f"images: expected uint8 (N, H, W, 3), got {images.dtype} {images.shape}; "
             "pass camera frames as rendered"
         )
-    height, width = fitted_size(*images.shape[1:3])
+    height, width = image_size(*images.shape[1:3], rule)
     if images.shape[1:3] == (height, width):
         return images
     from PIL import Image

@@ -57,8 +57,13 @@ def expert_mask(action_length: int, window: int | None) -> Tensor:
     return seen
 
 
-def hide_random_prefix(mask: Tensor, prefix_lengths: Tensor, generator: torch.Generator) -> Tensor:
-    """Hides prefix rows from the noisy rows, each with probability 0.5, except the last two.
+def hide_random_prefix(
+    mask: Tensor,
+    prefix_lengths: Tensor,
+    generator: torch.Generator,
+    probability: float = PREFIX_HIDE_PROBABILITY,
+) -> Tensor:
+    """Hides prefix rows from the noisy rows, each at random, except the last two.
 
     Training only: it keeps the suffix from leaning on the oldest committed actions.
 
@@ -66,6 +71,8 @@ def hide_random_prefix(mask: Tensor, prefix_lengths: Tensor, generator: torch.Ge
         mask: (2 + T, 2 + T) bool.
         prefix_lengths: (B,) clean rows per sample.
         generator: Source of the draws.
+        probability: Chance of a row to be hidden; 0.5 in the post-training code, which draws once
+            for a whole batch of equal prefixes, here every sample has its own.
 
     Returns:
         (B, 2 + T, 2 + T) bool.
@@ -73,7 +80,7 @@ def hide_random_prefix(mask: Tensor, prefix_lengths: Tensor, generator: torch.Ge
     rows = torch.arange(mask.shape[-1]) - CONTEXT_TOKENS
     drawn = torch.rand(len(prefix_lengths), len(rows), generator=generator)
     hideable = (rows >= 0) & (rows < prefix_lengths[:, None] - PREFIX_KEPT_VISIBLE)
-    hidden = hideable & (drawn < PREFIX_HIDE_PROBABILITY)
+    hidden = hideable & (drawn < probability)
     noisy = rows >= prefix_lengths[:, None]
     return mask & ~(noisy[:, :, None] & hidden[:, None, :])
 

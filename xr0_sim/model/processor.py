@@ -5,7 +5,7 @@ Prompts are tokenised once per instruction and kept. Everything is offline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xr0_sim.conventions import CAMERAS
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.model.brain import BrainInputs
 from xr0_sim.model.config import XR0Config
-from xr0_sim.model.images import fit_images, fitted_size, to_patches
+from xr0_sim.model.image_rules import image_size as ruled_size
+from xr0_sim.model.images import fit_images, to_patches
 from xr0_sim.model.prompt import mrope_positions, prompt_text
+from xr0_sim.model.robot_schema import RobotSchema
 from xr0_sim.model.special_tokens import IMAGE_TOKEN, PAD_TOKEN
 from xr0_sim.model.tokenizer import load_tokenizer
 
@@ -34,12 +36,14 @@ class Prompt:
 
 
 class XR0Processor:
-    """Turns camera images and instructions into `BrainInputs`.
+    """Turns camera images and instructions into `BrainInputs`, and chunks into physical actions.
 
     Args:
-        config: The policy's configuration (patch sizes, image size).
-        tokenizer_dir: Directory of the tokenizer file; the shipped one when None.
+        config: The policy's configuration (patch sizes, image rule, prompt header).
+        tokenizer_dir: Directory of the tokenizer file, ours or a Qwen3-VL one; the shipped one when
+            None.
         cameras: Views in prompt order.
+        schemas: Action statistics per robot type, e.g. `robot_schema.load_schemas`.
     """
 
     def __init__(
@@ -47,12 +51,16 @@ class XR0Processor:
         config: XR0Config,
         tokenizer_dir: Path | None = None,
         cameras: tuple[str, ...] = CAMERAS,
+        schemas: Mapping[str, RobotSchema] | None = None,
     ) -> None:
         if tokenizer_dir is None:
             tokenizer_dir = shipped_tokenizer_dir(config.tokenizer)
         vision = config.vlm_config.vision_config
         self.cameras = cameras
         self._tokenizer = load_tokenizer(tokenizer_dir)
+        self._header = config.prompt_header
+        self._image_rule = config.image_rule
+        self._schemas = dict(schemas or {})
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         self._image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
         self._pad_id = self._tokenizer.token_to_id(PAD_TOKEN)
@@ -70,6 +78,26 @@ class XR0Processor:
             )
 
     @property
+    def robot_types(self) -> list[str]:
+        """Robot types whose actions can be decoded."""
+        return sorted(self._schemas)
+
+    def schema(self, robot_type: str) -> RobotSchema:
+        """Action statistics of a robot type."""
+        if robot_type not in self._schemas:
+            raise unknown_name("robot type", robot_type, self._schemas)
+        return self._schemas[robot_type]
+
+    def action_mask(self, robot_type: str, batch_size: int = 1) -> Tensor:
+        """(batch_size, T, 32) float mask for `XR0ForActionGeneration.sample_actions`."""
+        mask = torch.from_numpy(self.schema(robot_type).action_mask.astype(np.float32))
+        return mask.expand(batch_size, -1, -1)
+
+    def decode_action(self, actions: Tensor, robot_type: str) -> NDArray[np.float64]:
+        """(..., T, 32) normalised chunks to relative actions in physical units."""
+        return self.schema(robot_type).decode(actions.detach().float().cpu().numpy())
+
+    @property
     def image_id(self) -> int:
         """Id of the image pad token."""
         return self._image_id
@@ -80,7 +108,7 @@ class XR0Processor:
         if key not in self._prompts:
             patch, merge, _ = self._patching
             grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
-            text = prompt_text(instruction, grid[0] * grid[1], self.cameras)
+            text = prompt_text(instruction, grid[0] * grid[1], self.cameras, self._header)
             ids = np.asarray(self._tokenizer.encode(text).ids, np.int64)
             self._prompts[key] = Prompt(
                 ids,
@@ -101,7 +129,7 @@ class XR0Processor:
                 f"images: expected ({len(instructions)}, {len(self.cameras)}, H, W, 3) for "
                 f"{len(instructions)} instructions, got {images.shape}"
             )
-        frames = fit_images(images.reshape(-1, *images.shape[2:]))
+        frames = fit_images(images.reshape(-1, *images.shape[2:]), self._image_rule)
         patches = to_patches(frames, *self._patching)
         return self.assemble(patches, frames.shape[1:3], instructions)
 
@@ -131,7 +159,7 @@ class XR0Processor:
 
     def expected_size(self, height: int, width: int) -> tuple[int, int]:
         """Size [px] an image of this size is brought to."""
-        return fitted_size(height, width)
+        return ruled_size(height, width, self._image_rule)
 
 
 def shipped_tokenizer_dir(name: str) -> Path:

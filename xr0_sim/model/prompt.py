@@ -18,16 +18,24 @@ VIEW_TITLES = {
     "left_wrist": "# Left-Wrist View",
     "right_wrist": "# Right-Wrist View",
 }
+PUBLISHED_HEADER = "The following observations are captured from multiple views.\n"
+"""Opens the published prompt (release README); the small policies were trained without it."""
 REQUEST = "Generate robot actions for the task:"
 
 
-def prompt_text(instruction: str, visual_tokens: int, cameras: tuple[str, ...] = CAMERAS) -> str:
+def prompt_text(
+    instruction: str,
+    visual_tokens: int,
+    cameras: tuple[str, ...] = CAMERAS,
+    header: str = "",
+) -> str:
     """The whole prompt with every image written as its run of pad tokens.
 
     Args:
         instruction: Task in natural language.
         visual_tokens: Tokens one image takes.
         cameras: Views in prompt order.
+        header: Text before the first view, e.g. `PUBLISHED_HEADER`.
     """
     views = []
     for camera in cameras:
@@ -36,7 +44,7 @@ def prompt_text(instruction: str, visual_tokens: int, cameras: tuple[str, ...] =
         image = f"<|vision_start|>{IMAGE_TOKEN * visual_tokens}<|vision_end|>"
         views.append(f"{VIEW_TITLES[camera]}\n{image}\n")
     return (
-        f"<|im_start|>user\n{''.join(views)}{REQUEST}\n{instruction} /no_cot<|im_end|>\n"
+        f"<|im_start|>user\n{header}{''.join(views)}{REQUEST}\n{instruction} /no_cot<|im_end|>\n"
         "<|im_start|>assistant\n<cot></cot><|im_end|>\n"
     )
 

@@ -57,6 +57,7 @@ class XR0ForActionGeneration(PreTrainedModel):
         prefix: Tensor,
         prefix_lengths: Tensor,
         generator: torch.Generator | list[torch.Generator],
+        action_mask: Tensor | None = None,
     ) -> Tensor:
         """Draws one chunk per frame.
 
@@ -68,6 +69,8 @@ class XR0ForActionGeneration(PreTrainedModel):
             prefix_lengths: (B,) long, each at most d.
             generator: Source of the flow noise; a list gives every row its own, so that a row's
                 noise does not depend on its neighbours in the batch.
+            action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
+                dual-arm layout's when None.
 
         Returns:
             (B, T, 32) normalised; the first ``prefix_lengths`` rows equal the prefix exactly.
@@ -84,11 +87,13 @@ class XR0ForActionGeneration(PreTrainedModel):
             noise = torch.cat(drawn)
         else:
             noise = torch.randn(rows, length, width, generator=generator)
-        noise = noise * self.expert.action_valid
+        noise = noise * (self.expert.action_valid if action_mask is None else action_mask)
         padded = torch.zeros_like(noise)
         padded[:, :longest] = prefix
         steps = self.config.num_euler_steps
-        return euler_sample(self.expert, cache, state, padded, prefix_lengths, noise, steps)
+        return euler_sample(
+            self.expert, cache, state, padded, prefix_lengths, noise, steps, action_mask
+        )
 
     def forward(self, inputs: BrainInputs, state: Tensor, generator: torch.Generator) -> Tensor:
         """`encode` and `sample_actions` without a prefix."""
