@@ -48,8 +48,15 @@ def parse_config(config: type[_ConfigT], words: Sequence[str], program: str) -> 
 
 
 def flags_of(config: type) -> list[str]:
-    """Option names of a flat dataclass, e.g. ``--n-bricks``."""
-    return [f"--{field.name.replace('_', '-')}" for field in fields(config)]
+    """Option names of a flat dataclass, e.g. ``--n-bricks``; positional fields have none."""
+    from tyro.conf import Positional
+
+    hints = get_type_hints(config, include_extras=True)
+    return [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(config)
+        if Positional not in getattr(hints[field.name], "__metadata__", ())
+    ]
 
 
 def _dashed(word: str) -> str:

@@ -59,6 +59,9 @@ COMMANDS: dict[str, Command] = {
     "probe": Command(
         "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
     ),
+    "checkpoint inspect": Command(
+        "experiments.checkpoint_inspect", "CheckpointInspectConfig", "parts of a weight file"
+    ),
     "doctor": Command(
         "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
     ),
