@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xr0_sim.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 STAGES = ("brain", "base", "heads")
 FEATURES_DIR = "features"
+DEMO_SOURCE = "demo"
 COMMANDS_FILE = "commands.jsonl"
 """One line per call: options, commit, versions, data."""
 BRAIN_FLOW_DRAWS = 1
@@ -37,6 +40,7 @@ class TrainConfig:
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
         start: Head that the base continues from; "joint" is the brain's companion, "fresh" none.
+        brain_start: Checkpoint whose brain is continued, e.g. after new data; empty = fresh.
         preset: Model size.
         brain_steps: Steps of the brain.
         base_steps: Steps of the base.
@@ -45,6 +49,7 @@ class TrainConfig:
         brain_rate: Learning rate of the brain.
         base_rate: Learning rate of the base.
         head_rate: Learning rate of the heads.
+        correction_weight: How often a correction of the policy is drawn, per demonstration.
         validation: Share of episodes held out.
         threads: Threads of the matrix products.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
@@ -58,6 +63,7 @@ class TrainConfig:
     label: str = ""
     heads: str = "sync,prefix,prefix_lambda"
     start: str = "joint"
+    brain_start: str = ""
     preset: str = "tiny"
     brain_steps: int = 3000
     base_steps: int = 3000
@@ -66,6 +72,7 @@ class TrainConfig:
     brain_rate: float = 1e-3
     base_rate: float = 1e-3
     head_rate: float = 3e-4
+    correction_weight: float = 2.0
     validation: float = 0.05
     threads: int = 2
     compile: bool = False
@@ -96,6 +103,7 @@ def run(config: TrainConfig) -> int:
         head_config(head)
     torch.set_num_threads(config.threads)
     store = ChunkStore(config.data)
+    _weigh_corrections(store, config.correction_weight)
     _say(f"{len(store)} samples of {config.data}")
     if "brain" in stages:
         _model(config, store)  # what does not fit is refused before anything is written
@@ -112,7 +120,8 @@ def run(config: TrainConfig) -> int:
 
 
 def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
-    """Stage 1 from random weights."""
+    """Stage 1, from random weights or from an earlier brain."""
+    from policies.scripted.block_labels import block_sentence
     from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
 
     stage: BrainStageConfig = BrainStageConfig(
@@ -120,7 +129,15 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
         flow_draws=BRAIN_FLOW_DRAWS,
         validation_fraction=config.validation,
     )
-    return train_brain(store, _model(config, store), stage, Path(config.out) / "brain", _say)
+    return train_brain(
+        store,
+        _model(config, store),
+        stage,
+        Path(config.out) / "brain",
+        _say,
+        sentences=block_sentence,
+        start=Path(config.brain_start) if config.brain_start else None,
+    )
 
 
 def train_base_stage(config: TrainConfig, store: ChunkStore) -> bool:
@@ -197,11 +214,15 @@ def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
     return model
 
 
+def _weigh_corrections(store: ChunkStore, weight: float) -> None:
+    """Raises the sampling weight of everything that is no demonstration."""
+    demo = np.array([source == DEMO_SOURCE for source in store.sources])
+    store.column("weight")[~demo[store.column("source")]] *= weight
+
+
 def _note(config: TrainConfig, store: ChunkStore) -> None:
     """Adds what is trained, on what, by which code, to the run's list of commands."""
     from dataclasses import asdict
-
-    import numpy as np
 
     from xr0_sim.record.runcard import installed_versions, source_commit
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.bricks import COLOURS
 from envs.block_dismantling.env import BlockDismantlingEnv
+from envs.block_dismantling.sorting import sample_rule, write_instruction
 from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
@@ -39,6 +40,13 @@ def block_grounding_spec() -> GroundingSpec:
         points += [(f"{arm} brick", c) for c in range(len(CAMERAS))]
         points += [(f"{arm} tool", BASE), (f"{arm} goal point", BASE)]
     return GroundingSpec(tuple(regressions), tuple(classes), tuple(points))
+
+
+def block_sentence(rng: np.random.Generator) -> tuple[str, dict[str, int]]:
+    """A random instruction and the grounding classes it decides."""
+    rule = sample_rule(rng)
+    text = write_instruction(rng, rule, ("left bin", "right bin"))
+    return text, {f"{colour} goes to": target for colour, target in rule.items()}
 
 
 def block_grounding(

@@ -155,10 +155,13 @@ def think(
         the cache.
     """
     text = vlm.model.language_model
-    visual, deepstack = see(vlm, inputs.patches, inputs.image_grid)
+    deepstack: list[Tensor] = []
     frames, length = inputs.input_ids.shape
     x = text.embed_tokens(inputs.input_ids).flatten(0, 1)
-    x = x.index_copy(0, inputs.image_index, visual.to(x.dtype)).view(frames, length, -1)
+    if len(inputs.patches):
+        visual, deepstack = see(vlm, inputs.patches, inputs.image_grid)
+        x = x.index_copy(0, inputs.image_index, visual.to(x.dtype))
+    x = x.view(frames, length, -1)
     cos, sin = text.rotary_emb(x, inputs.position_ids)
     layers: list[tuple[Tensor, Tensor]] = []
     before_last = x

@@ -141,13 +141,21 @@ class GroundingHead(nn.Module):
         frames, count = len(last), len(self.spec.points)
         last = self.last_norm(last)
         flat = self.readout(last).float()
-        logits = flat[:, self.spec.regression_width :].split([n for _, n in self.spec.classes], -1)
+        logits = self._split_classes(flat)
         keys = self.key(self.token_norm(visual)).float().unflatten(1, (self.cameras, -1))
         queries = self.query(last).float().view(frames, -1, POINTING_WIDTH)[:, :count]
         chosen = keys[:, [camera for _, camera in self.spec.points]]
         pointed = torch.einsum("fpd,fpvd->fpv", queries, chosen) / POINTING_WIDTH**0.5
         regressions = flat[:, : self.spec.regression_width]
-        return GroundingOutput(regressions, list(logits), pointed, queries, keys)
+        return GroundingOutput(regressions, logits, pointed, queries, keys)
+
+    def classify(self, last: Tensor) -> list[Tensor]:
+        """Class logits alone, (F, classes) each, from the last prompt token (F, hidden)."""
+        return self._split_classes(self.readout(self.last_norm(last)).float())
+
+    def _split_classes(self, flat: Tensor) -> list[Tensor]:
+        widths = [count for _, count in self.spec.classes]
+        return list(flat[:, self.spec.regression_width :].split(widths, -1))
 
     def points(self, output: GroundingOutput, tokens: Tensor) -> Tensor:
         """Image coordinates (F, points, 2) in 0..1, read at the given tokens (F, points)."""

@@ -157,6 +157,27 @@ class XR0Processor:
             (image_size[0] // patch, image_size[1] // patch),
         )
 
+    def text_only(self, instructions: Sequence[str]) -> BrainInputs:
+        """A batch of the closing part of the prompt, instruction included, without pictures."""
+        ids = [
+            np.asarray(self._tokenizer.encode(prompt_text(text, 0, ())).ids, np.int64)
+            for text in instructions
+        ]
+        lengths = np.array([len(row) for row in ids])
+        padded = np.full((len(ids), int(lengths.max())), self._pad_id, np.int64)
+        for row, values in zip(padded, ids, strict=True):
+            row[: len(values)] = values
+        positions = np.broadcast_to(np.arange(padded.shape[1]), (3, *padded.shape)).copy()
+        patch, merge, temporal = self._patching
+        return BrainInputs(
+            torch.from_numpy(padded),
+            torch.from_numpy(lengths),
+            torch.from_numpy(positions),
+            torch.zeros(0, dtype=torch.long),
+            torch.zeros(0, merge * merge, 3 * temporal * patch * patch),
+            (merge, merge),
+        )
+
     def expected_size(self, height: int, width: int) -> tuple[int, int]:
         """Size [px] an image of this size is brought to."""
         return ruled_size(height, width, self._image_rule)

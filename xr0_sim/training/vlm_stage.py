@@ -4,6 +4,8 @@ Losses, with their weights in `BrainLossWeights`:
 
 * grounding readout (points, regressions, classes): `xr0_sim.model.grounding`;
 * Action Proposal head: `xr0_sim.model.proposal`;
+* language drill (optional): the grounding classes that an instruction decides, asked for fresh
+  sentences without pictures: `xr0_sim.training.language_drill`;
 * the flow loss of a jointly trained action expert, whose gradient enters the brain through the
   cache and shapes exactly what later heads will read. That expert can start stage 2.
 
@@ -13,7 +15,7 @@ At the end the averaged brain is written (float16) as a checkpoint without heads
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,11 @@ from xr0_sim.model.brain import think
 from xr0_sim.model.checkpoint import (
     GROUNDING_FILE,
     NORMALIZER_FILE,
+    head_names,
+    load_brain,
+    load_head,
+    load_normalizer,
+    load_weights,
     save_brain,
     save_head,
     save_weights,
@@ -47,6 +54,7 @@ from xr0_sim.training.augment import (
     shift_targets,
 )
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
+from xr0_sim.training.language_drill import LanguageDrill, SentenceSource
 from xr0_sim.training.schedule import SampleOrder, step_generator
 from xr0_sim.training.trainer import Trainer, TrainerConfig
 
@@ -65,6 +73,7 @@ class BrainLossWeights:
     proposal: float = 0.5
     score: float = 0.1
     flow: float = 1.0
+    drill: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class BrainStageConfig:
         weights: Loss weights.
         augment: Image augmentation.
         flow_draws: Noise draws per frame of the joint flow loss.
+        drill_sentences: Sentences of the language drill per step.
         validation_fraction: Share of episodes held out.
     """
 
@@ -83,6 +93,7 @@ class BrainStageConfig:
     weights: BrainLossWeights = field(default_factory=BrainLossWeights)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     flow_draws: int = 1
+    drill_sentences: int = 32
     validation_fraction: float = 0.05
 
 
@@ -90,7 +101,12 @@ class BrainStage(nn.Module):
     """Everything stage 1 trains, and its loss."""
 
     def __init__(
-        self, config: XR0Config, stage: BrainStageConfig, store: ChunkStore, tensors: ChunkTensors
+        self,
+        config: XR0Config,
+        stage: BrainStageConfig,
+        store: ChunkStore,
+        tensors: ChunkTensors,
+        sentences: SentenceSource | None = None,
     ) -> None:
         super().__init__()
         spec = GroundingSpec.from_dict(config.grounding or {})
@@ -101,6 +117,9 @@ class BrainStage(nn.Module):
             )
         self.stage, self.store, self.tensors, self.spec = stage, store, tensors, spec
         self.processor = XR0Processor(config, cameras=store.meta.cameras)
+        self._drill = None
+        if sentences is not None and stage.weights.drill > 0:
+            self._drill = LanguageDrill(sentences, self.processor, stage.drill_sentences)
         vision = config.vlm_config.vision_config
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         tokens = store.meta.image_size // vision.patch_size // vision.spatial_merge_size
@@ -124,6 +143,13 @@ class BrainStage(nn.Module):
                     config.action_length,
                     config.action_dim,
                 )
+
+    def load(self, checkpoint: Path) -> None:
+        """Takes brain, grounding readout and joint head over from a checkpoint."""
+        load_brain(checkpoint, self.vlm)
+        load_weights(checkpoint / GROUNDING_FILE, self.grounding)
+        if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
+            load_head(checkpoint, JOINT_HEAD, self.expert)
 
     def loss(
         self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool = True
@@ -164,6 +190,10 @@ class BrainStage(nn.Module):
             settings = FlowLossConfig(draws=self.stage.flow_draws)
             per_frame = flow_loss(self.expert, cache, state, targets, settings, generator)
             terms["flow"] = per_frame.sum() / (~moved).sum().clamp_min(1)
+        if self._drill is not None:
+            rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+            layers = self.config.dit_config.num_hidden_layers
+            terms["drill"] = self._drill.loss(self.vlm, self.grounding, rng, layers)
         total = sum(getattr(self.stage.weights, name) * term for name, term in terms.items())
         return {"loss": total, **terms}
 
@@ -188,6 +218,8 @@ def train_brain(
     directory: Path,
     show: Callable[[str], None] = print,
     evaluation_rows: int = 512,
+    sentences: SentenceSource | None = None,
+    start: Path | None = None,
 ) -> bool:
     """Runs stage 1 and writes the checkpoint ``directory/checkpoint``.
 
@@ -198,6 +230,8 @@ def train_brain(
         directory: Run directory, resumable.
         show: Receives progress lines.
         evaluation_rows: Held-out rows per evaluation.
+        sentences: Draws instructions for the language drill; None leaves it out.
+        start: Checkpoint whose brain, readout and joint head are continued; None = fresh weights.
 
     Returns:
         True when finished, False when interrupted.
@@ -206,12 +240,19 @@ def train_brain(
         values = config.to_dict() | {"grounding": store.meta.grounding}
         config = XR0Config(**values)
     training, validation = store.split(stage.validation_fraction)
-    normalizer = fit_normalizer(store, training, config.state_layout)
+    if start is None:
+        normalizer = fit_normalizer(store, training, config.state_layout)
+    else:
+        normalizer = load_normalizer(Path(start))
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
-    module = BrainStage(config, stage, store, tensors)
-    order = SampleOrder(
-        training, store.column("weight")[training], stage.trainer.batch_size, stage.trainer.seed
-    )
+    module = BrainStage(config, stage, store, tensors, sentences)
+    if start is not None:
+        module.load(Path(start))
+    # Behind a committed prefix the right chunk depends on what the brain cannot see.
+    free = store.column("committed") == 0
+    weights = store.column("weight")[training] * free[training]
+    order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
+    validation = validation[free[validation]]
     held_out = validation[:: max(1, len(validation) // evaluation_rows)]
 
     def loss(step: int, micro: int) -> Mapping[str, Tensor]:
@@ -235,8 +276,3 @@ def train_brain(
             save_head(target, JOINT_HEAD, config, module.expert)
     normalizer.save(target / NORMALIZER_FILE)
     return finished
-
-
-def describe(stage: BrainStageConfig) -> dict:
-    """The settings as plain values, for run cards."""
-    return asdict(stage)
