@@ -2,7 +2,9 @@
 
 The policy runs under a random executor, latency and event, so that it visits the states its own
 delays and mistakes lead to. At random ticks the oracle continues the actions that the policy has
-already committed – and, for heads without prefix, also answers without any.
+already committed – and, for heads without prefix, also answers without any. Policy and expert take
+turns: a policy left alone strays to where nobody can learn anything, and late phases of the task
+would never be seen.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class RelabelConfig:
         event_share: Share of episodes with one random scene event.
         longest_delay: Largest inference delay, drawn uniformly from 0 [ticks].
         longest_prefix: Longest committed prefix that is continued [ticks].
-        expert_share: Share of episodes that begin with the expert in charge for a random time, so
-            that late phases are visited even by a policy that fails early.
+        policy_turn: Shortest and longest turn of the policy [ticks].
+        expert_turn: The same of the expert; 0 leaves its turn out.
         max_ticks: Tick limit of an episode.
     """
 
@@ -44,7 +46,8 @@ class RelabelConfig:
     event_share: float = 0.3
     longest_delay: int = 6
     longest_prefix: int = 6
-    expert_share: float = 0.4
+    policy_turn: tuple[int, int] = (20, 80)
+    expert_turn: tuple[int, int] = (0, 50)
     max_ticks: int = 360
 
 
@@ -79,24 +82,27 @@ def record_corrections(
     else:
         strategy = PrefixAsync(execute)
     executor = Executor(models[head], strategy, Constant(delay / env.control_hz))
-    led = int(rng.integers(0, 120)) if rng.random() < config.expert_share else 0
-    for _ in range(led):
-        _, terminated, _, _ = env.advance(oracle.expert.action(env.robot_state(), env.privileged()))
-        if terminated:
-            break
-    executor.reset(seed, env.robot_state().command, first_tick=env.tick)
+    lead = bool(rng.random() < 0.5)
     due = env.tick + int(rng.integers(0, config.stride[1]))
-    while env.tick < config.max_ticks:
-        record = executor.tick(env.observe)
-        if env.tick >= due:
-            frame = recorder.frame()
-            for prefix in _prefixes(rng, executor, record.action, config):
-                recorder.store(frame, oracle.next_actions(prefix), len(prefix), seed, source)
-            due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
-        _, terminated, _, info = env.advance(record.action)
-        if terminated:
-            return bool(info["success"])
-    return False
+    done, info = False, {"success": False}
+    while not done and env.tick < config.max_ticks:
+        turn = env.tick + int(rng.integers(*(config.expert_turn if lead else config.policy_turn)))
+        executor.reset(int(rng.integers(2**31)), env.robot_state().command, first_tick=env.tick)
+        while not done and env.tick < min(turn, config.max_ticks):
+            if lead:
+                action = oracle.expert.action(env.robot_state(), env.privileged())
+                prefixes = [np.zeros((0, len(action)))]
+            else:
+                action = executor.tick(env.observe).action
+                prefixes = _prefixes(rng, executor, action, config)
+            if env.tick >= due:
+                frame = recorder.frame()
+                for prefix in prefixes:
+                    recorder.store(frame, oracle.next_actions(prefix), len(prefix), seed, source)
+                due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
+            _, done, _, info = env.advance(action)
+        lead = not lead
+    return done and bool(info["success"])
 
 
 def _prefixes(

@@ -1,12 +1,7 @@
 """Figures of merit and the statistics to compare them; definitions in the module docstrings."""
 
 from xr0_sim.metrics.episode import episode_metrics
-from xr0_sim.metrics.reaction import (
-    Reaction,
-    earliest_reaction_ticks,
-    reaction,
-    summarise_reactions,
-)
+from xr0_sim.metrics.reaction import Reaction, reaction, summarise_reactions
 from xr0_sim.metrics.reliance import offset_carry, picture_follow, picture_followed
 from xr0_sim.metrics.statistics import (
     Interval,
@@ -25,7 +20,6 @@ __all__ = [
     "Reaction",
     "Summary",
     "bootstrap_interval",
-    "earliest_reaction_ticks",
     "episode_metrics",
     "ks_two_sample",
     "markdown_table",
