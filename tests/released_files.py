@@ -82,11 +82,16 @@ def released_config(vocabulary=1024, image_token=IDS["<|image_pad|>"]):
 
 
 def random_tensors(config, seed=0):
-    """float32 weights of a size at which every part of the network matters."""
+    """float32 weights of a size at which every part of the network matters.
+
+    Matrices keep the variance of what goes through them, gains stand around one.
+    """
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, shape in expected_tensors(config).items():
-        values = rng.normal(size=shape) * 0.2
+        matrix = len(shape) > 1 and not name.endswith(("adaln_table", "embed.weight"))
+        scale = np.prod(shape[1:]) ** -0.5 if matrix else 0.2
+        values = rng.normal(size=shape) * scale
         if len(shape) == 1 and name.endswith("weight"):
             values = 1.0 + values
         tensors[name] = values.astype(np.float32)

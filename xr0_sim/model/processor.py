@@ -84,6 +84,11 @@ class XR0Processor:
 
     def schema(self, robot_type: str) -> RobotSchema:
         """Action statistics of a robot type."""
+        if not self._schemas:
+            raise ConfigError(
+                f"robot type {robot_type!r}: expected a processor with action statistics, got one "
+                "without; pass schemas, e.g. from load_schemas"
+            )
         if robot_type not in self._schemas:
             raise unknown_name("robot type", robot_type, self._schemas)
         return self._schemas[robot_type]

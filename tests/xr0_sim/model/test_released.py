@@ -12,7 +12,7 @@ from released_files import released_config, write_released, write_shards, write_
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.brain import think
 from xr0_sim.model.flow import FlowLossConfig
-from xr0_sim.model.masks import expert_mask
+from xr0_sim.model.masks import expert_mask, hide_random_prefix
 from xr0_sim.model.presets import preset_config
 from xr0_sim.model.prompt import PUBLISHED_HEADER
 from xr0_sim.model.reference_paths import POST_TRAINING, RELEASED_INFERENCE, on_path
@@ -259,3 +259,18 @@ def test_diverged_weights_are_not_saved(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match=r"sink\.weight: expected finite"):
         save_released(model, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_chance_of_hiding_a_prefix_row_is_a_field():
+    base, lengths = expert_mask(8, None), torch.tensor([6, 6])
+
+    def masks(probability):
+        return hide_random_prefix(base, lengths, torch.Generator().manual_seed(0), probability)
+
+    assert torch.equal(masks(0.0), base.expand(2, -1, -1))
+    assert not masks(1.0)[:, 8:, 2:6].any() and masks(1.0)[:, 8:, 6:8].all()
+    assert torch.equal(
+        masks(0.5), hide_random_prefix(base, lengths, torch.Generator().manual_seed(0))
+    )
+    with pytest.raises(ConfigError, match="prefix_hide_probability"):
+        preset_config("nano", prefix_hide_probability=1.5)
