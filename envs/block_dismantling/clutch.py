@@ -167,6 +167,10 @@ class Clutches:
             data.eq_active[self._eq[broken]] = 0
         return broken
 
+    def open_all(self, data: mujoco.MjData) -> None:
+        """Opens every interface."""
+        data.eq_active[self._eq] = 0
+
     def misfit(self, model: mujoco.MjModel, data: mujoco.MjData, interface: int) -> float:
         """Distance between the two halves of an interface [m]."""
         lower, upper = self._lower[interface], self._upper[interface]

@@ -31,6 +31,7 @@ from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.scene import base_scene
 from xr0_sim.conventions import ARMS
+from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate
 
 ASSEMBLY_AREA = ((-0.07, 0.03), (-0.05, 0.05))
 """Where the assembly's middle may stand: x and y range [m]."""
@@ -254,6 +255,32 @@ class BlockDismantlingEnv(DualArmEnv):
         self.data.qvel[self._brick_dof[which]] = 0.0
         mujoco.mj_kinematics(self.model, self.data)
 
+    def set_down(
+        self, which: list[int], xy: NDArray[np.float64], yaw: float, roll: float = 0.0
+    ) -> None:
+        """Lays clutched bricks on the table at `xy` (2,) [m] in one instant, and stops them.
+
+        The first brick is turned upright, by `yaw` [rad] about the vertical and before that by
+        `roll` about its own x axis; the others keep their place on it.
+        """
+        data, first = self.data, self._brick_qpos[which[0]]
+        wanted = quat_multiply(
+            quat_from_rotvec(np.array([0.0, 0.0, yaw])), quat_from_rotvec(np.array([roll, 0, 0]))
+        )
+        turn = quat_multiply(wanted, quat_conjugate(data.qpos[first[3:]]))
+        pivot = data.qpos[first[:3]].copy()
+        lowest = np.inf
+        for i in which:
+            q = self._brick_qpos[i]
+            data.qpos[q[:3]] = quat_rotate(turn, data.qpos[q[:3]] - pivot)
+            data.qpos[q[3:]] = quat_multiply(turn, data.qpos[q[3:]])
+            corner = np.abs(quat_rotate(data.qpos[q[3:]], np.diag(self._half_size[i]))[:, 2]).sum()
+            lowest = min(lowest, data.qpos[q[2]] - corner)
+        for i in which:
+            data.qpos[self._brick_qpos[i][:3]] += [*xy, -lowest]
+        data.qvel[self._brick_dof[which]] = 0.0
+        mujoco.mj_kinematics(self.model, data)
+
     def middle_of(self, which: list[int]) -> NDArray[np.float64]:
         """Mean centre of some bricks, (3,) [m]."""
         return self.data.xpos[self._bodies[which]].mean(axis=0)
@@ -281,6 +308,10 @@ class BlockDismantlingEnv(DualArmEnv):
                 self._clutches.attach(self.model, self.data, k)
                 closed.append(k)
         return closed
+
+    def open_clutches(self) -> None:
+        """Opens all clutches."""
+        self._clutches.open_all(self.data)
 
     def swap_bin_colours(self) -> None:
         """Swaps the trays' colours; with ``instruction_style="colour"`` the goal swaps too."""
