@@ -60,7 +60,7 @@ COMMANDS: dict[str, Command] = {
         "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
     ),
     "checkpoint inspect": Command(
-        "experiments.checkpoint_inspect", "CheckpointInspectConfig", "parts and gaps of weight files"
+        "experiments.checkpoint_inspect", "CheckpointInspectConfig", "weight files: parts and gaps"
     ),
     "doctor": Command(
         "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
