@@ -141,7 +141,10 @@ def test_an_interrupt_keeps_what_is_finished(capsys, tmp_path, monkeypatch):
 def test_a_real_interrupt(tmp_path, workers):
     command = [sys.executable, "-m", "experiments.cli", *SHORT, "--episodes", "500"]
     command += ["--out", str(tmp_path / "a"), "--workers", str(workers), "--event", "none"]
+    # A shell that runs this in the background hands down an ignored SIGINT.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, previous)
     lines = tmp_path / "a" / EPISODES
     deadline = time.monotonic() + 90
     while not (lines.exists() and lines.read_bytes().count(b"\n") >= 2):

@@ -127,11 +127,12 @@ def test_expert_overfits_four_frames_and_samples_them():
     state, none = torch.zeros(4, 32), torch.zeros(4, dtype=torch.long)
     valid = expert.action_valid.expand_as(target)
     targets = FlowTargets(target, valid, target, none)
-    optimizer = torch.optim.Adam(expert.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(expert.parameters())
     losses = []
-    for step in range(500):
+    steps = 1000
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * (1 - step / 500)
+            group["lr"] = 6e-3 * (1 - step / steps)
         loss = flow_loss(expert, cache, state, targets, FlowLossConfig(8), generator).mean()
         loss.backward()
         optimizer.step()
