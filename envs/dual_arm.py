@@ -52,7 +52,15 @@ MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
 """Beyond these norms of the generalised velocity and acceleration the physics has diverged."""
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 """The only state set that restores bit for bit; it carries ``eq_active``."""
-MODEL_FIELDS = ("eq_data", "light_pos", "light_diffuse", "cam_pos", "cam_quat", "geom_rgba")
+MODEL_FIELDS = (
+    "eq_data",
+    "light_pos",
+    "light_diffuse",
+    "cam_pos",
+    "cam_quat",
+    "geom_rgba",
+    "geom_friction",
+)
 """Model arrays an event may change; part of a snapshot."""
 MJ_CAMERAS = {"base": "base", "left_wrist": "left/wrist", "right_wrist": "right/wrist"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -23,6 +24,49 @@ COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
 """Collision bits: arms and objects meet everything, static parts never meet each other."""
 
 TABLE_RGBA = (0.62, 0.58, 0.52, 1.0)
+
+
+@dataclass(frozen=True)
+class Physics:
+    """Integrator and constraint solver of a scene.
+
+    Attributes:
+        integrator: How a step is taken.
+        solver: Which algorithm solves the constraints.
+        jacobian: Dense or sparse constraint Jacobian.
+        impratio: Frictional over normal constraint impedance.
+        ls_iterations: Line-search steps per iteration.
+        tolerance: Improvement per iteration at which the solver stops early.
+    """
+
+    integrator: mujoco.mjtIntegrator
+    solver: mujoco.mjtSolver
+    jacobian: mujoco.mjtJacobian
+    impratio: float
+    ls_iterations: int
+    tolerance: float
+
+
+RIGID = Physics(
+    mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+    mujoco.mjtSolver.mjSOL_NEWTON,
+    # MuJoCo 4.0.0's sparse Newton returns wrong accelerations (upstream #3767); dense is right.
+    mujoco.mjtJacobian.mjJAC_DENSE,
+    impratio=10,
+    ls_iterations=20,
+    tolerance=1e-8,
+)
+"""Scenes of rigid bodies."""
+CLOTH = Physics(
+    # The other integrators fail with the elasticity of flexes.
+    mujoco.mjtIntegrator.mjINT_DISCRETE,
+    mujoco.mjtSolver.mjSOL_CG,
+    mujoco.mjtJacobian.mjJAC_SPARSE,
+    impratio=5,
+    ls_iterations=15,
+    tolerance=1e-6,
+)
+"""Scenes with cloth: hundreds of freedoms, where conjugate gradients are twice as fast."""
 
 
 def look_at(pos: tuple[float, ...], target: tuple[float, ...]) -> list[float]:
@@ -49,20 +93,21 @@ def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
     return count
 
 
-def base_scene(name: str, timestep_s: float) -> mujoco.MjSpec:
+def base_scene(name: str, timestep_s: float, physics: Physics = RIGID) -> mujoco.MjSpec:
     """Table, lights, cameras and the two arms; tasks add their objects to ``spec.worldbody``."""
     spec = mujoco.MjSpec()
     spec.modelname = name
     option = spec.option
     option.timestep = timestep_s
-    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.integrator = physics.integrator
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    option.impratio = 10
+    option.impratio = physics.impratio
+    # Fewer make friction wrong with conjugate gradients.
     option.iterations = 50
-    option.ls_iterations = 20
-    option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    # MuJoCo 4.0.0's sparse Newton returns wrong accelerations (upstream #3767); dense is right.
-    option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+    option.ls_iterations = physics.ls_iterations
+    option.solver = physics.solver
+    option.jacobian = physics.jacobian
+    option.tolerance = physics.tolerance
     _add_visuals(spec)
     _add_stage(spec)
     attach_arms(spec)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import split_arms
 from envs.block_dismantling.sorting import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import HOME_JAW
-from envs.kinematics import DualArmKinematics, home_joints
+from envs.kinematics import DualArmKinematics
 from policies.scripted.block_plan import BlockPlanner, Job, clusters
+from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import (
     BIN_TILT,
     LOOSE_TILT,
@@ -25,7 +25,7 @@ from policies.scripted.grasping import (
     stacked_grasp,
     turn_about_z,
 )
-from policies.scripted.motion import ToolGoal, ToolMover
+from policies.scripted.motion import ToolGoal
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_multiply, quat_rotate
 from xr0_sim.types import RobotState
@@ -56,7 +56,7 @@ SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.
 """Places in a tray, tried in this order when equally free [m]."""
 
 
-class BlockExpert:
+class BlockExpert(ScriptedExpert):
     """Maps (robot state, block state) to the joint action of the next tick.
 
     Attributes:
@@ -64,17 +64,9 @@ class BlockExpert:
     """
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
-        self._kinematics = kinematics = kinematics or DualArmKinematics()
-        self._mover = ToolMover(kinematics)
+        super().__init__(kinematics)
         self._planner = BlockPlanner()
-        self._home_pos, self._home_quat = kinematics.forward(home_joints())
         self.jobs = (Job("rest"), Job("rest"))
-
-    def action(
-        self, robot: RobotState, state: BlockState, tempo: float = 1.0
-    ) -> NDArray[np.float64]:
-        """Joint action (14,) for the coming tick; `tempo` scales the tool speeds."""
-        return self._mover.action(robot, self.goals(robot, state), tempo)
 
     @property
     def phase(self) -> tuple[str, str]:
@@ -85,16 +77,6 @@ class BlockExpert:
         """Where both tools should go now."""
         self.jobs = jobs = self._planner.jobs(state)
         return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
-
-    def commanded(self, robot: RobotState) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Tool poses the present command asks for."""
-        joints, _ = split_arms(robot.command)
-        pos, quat = self._kinematics.forward(joints)
-        return list(zip(pos, quat, strict=True))
-
-    def home(self, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Tool pose of an arm at rest."""
-        return self._home_pos[arm], self._home_quat[arm]
 
 
 class _ArmView:

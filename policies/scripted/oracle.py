@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_dismantling.env import BlockDismantlingEnv
-from policies.scripted.block_expert import BlockExpert
+from envs.dual_arm import DualArmEnv
+from policies.scripted.expert import ScriptedExpert
+from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import ActionChunk, Observation
@@ -55,12 +56,12 @@ class ChunkOracle:
 
     Args:
         env: The running environment; must stand at the tick that is asked about.
-        expert: The expert to roll; made from the environment's kinematics if None.
+        expert: The expert to roll; the one of the environment's task if None.
     """
 
-    def __init__(self, env: BlockDismantlingEnv, expert: BlockExpert | None = None):
+    def __init__(self, env: DualArmEnv, expert: ScriptedExpert | None = None):
         self.env = env
-        self.expert = expert or BlockExpert(env.kinematics)
+        self.expert = expert or make_expert(env)
 
     def next_actions(
         self, prefix: NDArray[np.float64], steps: int = HORIZON, tempo: float = 1.0
@@ -88,7 +89,7 @@ class ExpertChunkModel:
 
     needs_images = False
 
-    def __init__(self, env: BlockDismantlingEnv, mode: Mode | None = None, horizon: int = HORIZON):
+    def __init__(self, env: DualArmEnv, mode: Mode | None = None, horizon: int = HORIZON):
         self._oracle = ChunkOracle(env)
         self._mode = mode or SameMode()
         self._horizon = horizon

@@ -1,0 +1,1 @@
+"""Towel folding: two arms fold, unfold and spread a square towel."""

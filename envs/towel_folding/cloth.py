@@ -1,0 +1,207 @@
+"""The towel: a square cloth of mass points, its contacts, and what its two sides look like.
+
+Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
+sit on every second mass point and meet the triangles of the same cloth. The flex itself is never
+drawn; two skins are, one per side, a millimetre apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.scene import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
+from xr0_sim.conventions import ARMS
+from xr0_sim.errors import ConfigError
+
+SIDE = 0.30
+"""Side of the towel [m]."""
+MASS = 0.050
+"""[kg]"""
+RADIUS = 0.002
+"""Half the contact thickness [m]."""
+YOUNG, POISSON, THICKNESS, STIFF_DAMPING = 2.3e5, 0.2, 1.7e-3, 2e-3
+"""Elasticity [Pa], [1], [m], [s]."""
+AIR_DRAG_S = 0.5
+"""Time in which the air takes the speed of a free mass point down to 1/e [s]."""
+GRIDS = (9, 13, 17)
+"""Mass points along a side: fast, default, fine."""
+COLLIDE_LAYER = 8
+"""Collision bit of the spheres that keep two layers of cloth apart."""
+ELASTIC_BOTH = 3
+"""Flex elasticity in bending and stretching."""
+NAME = "towel"
+
+LINER_HALF_SIZE, LINER_POS = (0.018, 0.0028, 0.006), (0.048, 0.0032)
+"""Liner of a finger's inner side, in the finger frame: half extents and x, y of its middle [m]."""
+PAD_FRICTION = (0.8, 0.02, 0.0001)
+FINGER_FRICTION = (0.2, 0.005, 0.0001)
+JAW_KP, JAW_KD, JAW_FORCE = 1000.0, 20.0, 8.0
+"""Soft jaw for cloth [N/m], [N·s/m], [N]: two layers are pinched with about 2 N."""
+
+PRINT = {
+    "ground": (0.86, 0.30, 0.24),
+    "stripe": (0.98, 0.90, 0.72),
+    "border": (0.16, 0.24, 0.46),
+}
+"""Colours of the printed side."""
+PLAIN = (0.93, 0.92, 0.88)
+"""Colour of the other side."""
+
+
+@dataclass(frozen=True)
+class ClothConfig:
+    """How finely the towel is resolved: mass points along a side."""
+
+    grid: int = 13
+
+    def __post_init__(self) -> None:
+        """Checks the grid."""
+        if self.grid not in GRIDS:
+            raise ConfigError(f"grid: expected one of {GRIDS}, got {self.grid!r}")
+
+
+def rest_grid(grid: int) -> NDArray[np.float64]:
+    """Mass points of the flat towel, (grid², 2) [m], its middle at the origin.
+
+    Point ``i·grid + j`` has the i-th smallest x and the j-th smallest y.
+    """
+    line = np.linspace(-SIDE / 2, SIDE / 2, grid)
+    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def triangles(grid: int) -> NDArray[np.int64]:
+    """Faces of the towel, (2·(grid - 1)², 3), counter-clockwise seen from the printed side."""
+    corner = (np.arange(grid - 1)[:, None] * grid + np.arange(grid - 1)).ravel()
+    first = np.stack([corner, corner + grid, corner + grid + 1], axis=1)
+    second = np.stack([corner, corner + grid + 1, corner + 1], axis=1)
+    return np.concatenate([first, second])
+
+
+def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
+    """Adds the towel, flat at the origin of the table, to a scene."""
+    grid = config.grid
+    spec.memory = 200 * 2**20  # folded cloth overflows the default arena
+    flex = spec.worldbody.make_flex(
+        NAME,
+        type="grid",
+        dim=2,
+        count=[grid, grid, 1],
+        spacing=[SIDE / (grid - 1)] * 3,
+        radius=RADIUS,
+        mass=MASS,
+        pos=[0.0, 0.0, RADIUS],
+        elastic2d=ELASTIC_BOTH,
+    )
+    flex.young, flex.poisson = YOUNG, POISSON
+    flex.thickness, flex.damping = THICKNESS, STIFF_DAMPING
+    flex.selfcollide = mujoco.mjtFlexSelf.mjFLEXSELF_NONE
+    flex.contype = COLLIDE_OBJECT
+    flex.conaffinity = COLLIDE_ARM | COLLIDE_STATIC | COLLIDE_LAYER
+    flex.condim = 3
+    flex.friction = [0.8, 0.005, 0.0001]
+    flex.solref = [0.01, 1.0]
+    flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
+    flex.group = 3
+    for index in range(grid**2):
+        if sum(divmod(index, grid)) % 2 == 0:
+            spec.body(f"{NAME}_{index}").add_geom(
+                type=mujoco.mjtGeom.mjGEOM_SPHERE,
+                size=[RADIUS, 0, 0],
+                contype=COLLIDE_LAYER,
+                conaffinity=0,
+                condim=3,
+                friction=[0.8, 0.005, 0.0001],
+                mass=0,
+                group=3,
+            )
+    _add_sides(spec, grid)
+
+
+def towel_dofs(model: mujoco.MjModel, grid: int) -> NDArray[np.int64]:
+    """Degrees of freedom of the mass points, (grid², 3): world x, y, z."""
+    first = int(model.body(f"{NAME}_0").dofadr[0])
+    return first + np.arange(3 * grid**2).reshape(-1, 3)
+
+
+def add_air_drag(model: mujoco.MjModel, dofs: NDArray[np.int64]) -> None:
+    """Lets the air slow the towel down; the compiler takes no damping on mass points."""
+    model.dof_damping[dofs] = MASS / len(dofs) / AIR_DRAG_S
+
+
+def soften_hands(spec: mujoco.MjSpec) -> None:
+    """Makes both hands fit for cloth: smooth, slippery fingers and a gentle jaw.
+
+    Cloth otherwise hangs on to the fingers when a hand lets go and leaves; the liners fill the step
+    behind the pads, on which the crest of a pinched ridge rests.
+    """
+    for arm in ARMS:
+        for finger, side in (("left", 1.0), ("right", -1.0)):
+            spec.body(f"{arm}/{finger}_finger").add_geom(
+                name=f"{arm}/{finger}_liner",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                size=LINER_HALF_SIZE,
+                pos=[LINER_POS[0], side * LINER_POS[1], 0.0],
+                material=f"{arm}/metal",
+                contype=COLLIDE_ARM,
+                conaffinity=COLLIDE_ARM | COLLIDE_OBJECT | COLLIDE_STATIC,
+                priority=1,
+                friction=list(FINGER_FRICTION),
+                mass=0,
+                group=2,
+            )
+            back = spec.geom(f"{arm}/{finger}_finger_collision")
+            back.priority, back.condim, back.friction = 1, 3, list(FINGER_FRICTION)
+            spec.geom(f"{arm}/{finger}_pad").friction = list(PAD_FRICTION)
+        jaw = spec.actuator(f"{arm}/left_finger")
+        jaw.gainprm[0] = JAW_KP
+        jaw.biasprm[1], jaw.biasprm[2] = -JAW_KP, -JAW_KD
+        jaw.forcerange = [-JAW_FORCE, JAW_FORCE]
+
+
+def _add_sides(spec: mujoco.MjSpec, grid: int) -> None:
+    picture = printed_pattern()
+    texture = spec.add_texture(
+        name="towel_print",
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        width=picture.shape[1],
+        height=picture.shape[0],
+        nchannel=3,
+    )
+    texture.data = picture.tobytes()
+    printed = spec.add_material(name="towel_print", specular=0.05, shininess=0.1)
+    printed.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "towel_print"
+    spec.add_material(name="towel_plain", rgba=[*PLAIN, 1], specular=0.05, shininess=0.1)
+    points = rest_grid(grid)
+    vert = np.column_stack([points, np.full(len(points), RADIUS)])
+    faces = triangles(grid)
+    names = [f"{NAME}_{i}" for i in range(len(points))]
+    for material, order in (("towel_print", faces), ("towel_plain", faces[:, ::-1])):
+        spec.add_skin(
+            name=material,
+            material=material,
+            inflate=0.0012,
+            vert=vert.ravel().tolist(),
+            texcoord=(points / SIDE + 0.5).ravel().tolist(),
+            face=order.ravel().tolist(),
+            bodyname=names,
+            bindpos=vert.ravel().tolist(),
+            bindquat=[1.0, 0.0, 0.0, 0.0] * len(points),
+            vertid=[[i] for i in range(len(points))],
+            vertweight=[[1.0]] * len(points),
+        )
+
+
+def printed_pattern(size: int = 128) -> NDArray[np.uint8]:
+    """Picture of the printed side, (size, size, 3): a border, stripes, and a dot in one corner."""
+    line = (np.arange(size) + 0.5) / size - 0.5
+    row, column = np.meshgrid(line, line, indexing="ij")
+    picture = np.empty((size, size, 3))
+    picture[:] = PRINT["ground"]
+    picture[(np.floor((column + 0.5) * 12) % 3) == 1] = PRINT["stripe"]
+    picture[np.maximum(abs(row), abs(column)) > 0.44] = PRINT["border"]
+    picture[np.hypot(row - 0.30, column - 0.30) < 0.08] = PRINT["border"]
+    return np.round(255 * picture).astype(np.uint8)

@@ -1,0 +1,46 @@
+"""What all scripted experts share: tool goals become joint actions, and nothing is remembered."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.actions import split_arms
+from envs.kinematics import DualArmKinematics, home_joints
+from policies.scripted.motion import ToolGoal, ToolMover
+from xr0_sim.types import RobotState
+
+
+class ScriptedExpert(abc.ABC):
+    """Maps (robot state, privileged state) to the joint action of the next tick."""
+
+    def __init__(self, kinematics: DualArmKinematics | None = None):
+        self._kinematics = kinematics = kinematics or DualArmKinematics()
+        self._mover = ToolMover(kinematics)
+        self._home_pos, self._home_quat = kinematics.forward(home_joints())
+
+    @abc.abstractmethod
+    def goals(self, robot: RobotState, state: Any) -> tuple[ToolGoal, ToolGoal]:
+        """Where both tools should go now."""
+
+    @property
+    @abc.abstractmethod
+    def phase(self) -> tuple[str, str]:
+        """Per arm, what it was last asked to do."""
+
+    def action(self, robot: RobotState, state: Any, tempo: float = 1.0) -> NDArray[np.float64]:
+        """Joint action (14,) for the coming tick; `tempo` scales the tool speeds."""
+        return self._mover.action(robot, self.goals(robot, state), tempo)
+
+    def commanded(self, robot: RobotState) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Tool poses the present command asks for."""
+        joints, _ = split_arms(robot.command)
+        pos, quat = self._kinematics.forward(joints)
+        return list(zip(pos, quat, strict=True))
+
+    def home(self, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Tool pose of an arm at rest."""
+        return self._home_pos[arm], self._home_quat[arm]

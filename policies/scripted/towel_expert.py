@@ -1,0 +1,230 @@
+"""The scripted expert of towel folding: closed loop, memoryless, on privileged state.
+
+A hand comes down upright across the edge, one finger on the table and one on the cloth, and closes
+*across* the edge: the inner finger pushes the cloth into a ridge, which ends up between the pads.
+What was pinched is then steered, not the hand: its mirror partner is the goal. After a failed grasp
+the next one presses differently, see `PRESSES`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.dual_arm import HOME_JAW
+from envs.kinematics import DualArmKinematics
+from envs.towel_folding.cloth import RADIUS, SIDE
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.state import TowelState
+from policies.scripted.expert import ScriptedExpert
+from policies.scripted.grasping import Grasp, hand_quat
+from policies.scripted.motion import ToolGoal
+from policies.scripted.towel_plan import FoldView, Job, TowelPlanner
+from xr0_sim.conventions import ARM_ACTION_DIM
+from xr0_sim.types import RobotState
+
+TRAVEL_SPEED = 0.42
+DESCENT_SPEED = 0.14
+CARRY_SPEED = 0.28
+LOWER_SPEED = 0.10
+LEAVE_SPEED = 0.20
+TILT = math.radians(80.0)
+TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
+"""How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
+PRESSES = (0.0022, 0.0030, 0.0040, 0.0015)
+"""Depth of the finger tips below the top of the cloth, by number of failed grasps [m]."""
+INSET = 0.020
+"""Distance of the grasp from the corner, along the edge [m]."""
+OVERLAP = 0.010
+"""How far inside the edge the middle of the open jaw comes down [m]."""
+GRASP_JAW = 0.40
+"""Opening on the way down."""
+RELEASE_JAW = 0.28
+HOVER = 0.05
+"""Height above the grasp from which a hand comes straight down [m]."""
+GRASP_TOLERANCE = 0.004
+ANGLE_TOLERANCE = 0.12
+MISSED_JAW = 0.012
+"""A hand that closes further than this has nothing between its pads."""
+CREEP_JAW = 0.20
+"""Opening from which a closing hand rises a little, so that no finger sticks to the table."""
+CLOSING_REACH, CLOSING_HEIGHT = 0.020, 0.035
+"""A hand that has begun to close goes on this near to the grasp and this low [m]."""
+CREEP = 0.0012
+"""How much it rises per tick [m]."""
+ARC_HEIGHT = 0.12
+"""Highest point of a carried corner [m]."""
+LOOKAHEAD = 0.06
+"""How far ahead on the arc a hand is sent [m]."""
+LAG = 0.02
+"""A hand this much ahead of the other waits for it [m]."""
+LANDING_HEIGHT = 0.011
+"""Height a pinched point is lowered to [m]."""
+SAFE_HEIGHT = 0.07
+"""Tool height above which a hand may move sideways [m]."""
+SIDES = (1.0, -1.0)
+"""Sign of the y direction the left and the right arm come from."""
+
+
+class TowelExpert(ScriptedExpert):
+    """Maps (robot state, towel state) to the joint action of the next tick.
+
+    Attributes:
+        jobs: Per arm, what it was last asked to do.
+    """
+
+    def __init__(self, kinematics: DualArmKinematics | None = None):
+        super().__init__(kinematics)
+        self._planner = TowelPlanner()
+        self.jobs = (Job("rest"), Job("rest"))
+
+    @property
+    def phase(self) -> tuple[str, str]:
+        """Per arm, what it is doing, e.g. ``("carry", "carry")``."""
+        return tuple(job.kind for job in self.jobs)
+
+    def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
+        """Where both tools should go now."""
+        view = FoldView.of(state)
+        self.jobs = jobs = self._planner.jobs(robot, state, view)
+        return tuple(_ArmView(a, robot, state, view, self).goal(jobs[a]) for a in range(2))
+
+
+class _ArmView:
+    """One arm at one tick: everything a job needs to become a tool goal."""
+
+    def __init__(
+        self,
+        arm: int,
+        robot: RobotState,
+        state: TowelState,
+        view: FoldView | None,
+        expert: TowelExpert,
+    ):
+        self.arm, self.state, self.view, self.expert = arm, state, view, expert
+        self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.stay = expert.commanded(robot)[arm]
+        self.jaw = float(robot.jaw[arm])
+        self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
+        self.held = int(state.held[arm])
+
+    def goal(self, job: Job) -> ToolGoal:
+        return getattr(self, f"_{job.kind}")(job.corner)
+
+    # ------------------------------------------------------------- jobs
+    def _rest(self, _: int) -> ToolGoal:
+        pos, quat = self.expert.home(self.arm)
+        if self.pos[2] < SAFE_HEIGHT and np.linalg.norm(pos[:2] - self.pos[:2]) > 0.03:
+            return self._leave(NOTHING)
+        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED)
+
+    def _leave(self, _: int) -> ToolGoal:
+        """Opens, then goes straight up."""
+        if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
+            return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
+        up = self.pos + np.array([0.0, 0.0, 0.05])
+        return ToolGoal(up, self.stay[1], RELEASE_JAW, LEAVE_SPEED)
+
+    def _let_go(self, _: int) -> ToolGoal:
+        return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
+
+    def _hold(self, _: int) -> ToolGoal:
+        return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+
+    def _wait(self, _: int) -> ToolGoal:
+        return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+
+    def _grasp(self, corner: int) -> ToolGoal:
+        """Open, hover, come down, shut the jaw; open and rise again if it closed on nothing."""
+        grasp = self._edge_grasp(corner)
+        where, angle = grasp.relative(self.pos, self.quat)
+        aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
+        closing = self.jaw_command < 0.5 * GRASP_JAW and self.jaw > MISSED_JAW
+        if closing and aside < CLOSING_REACH and self.pos[2] < CLOSING_HEIGHT:
+            creep = CREEP if self.jaw < CREEP_JAW else 0.0
+            rising = self.stay[0] + np.array([0.0, 0.0, creep])
+            return ToolGoal(rising, self.stay[1], 0.0, LOWER_SPEED)
+        if np.linalg.norm(where) < GRASP_TOLERANCE and angle < ANGLE_TOLERANCE:
+            ready = self.jaw > 0.85 * GRASP_JAW
+            return ToolGoal(grasp.pos, grasp.quat, 0.0 if ready else GRASP_JAW, LOWER_SPEED)
+        above = grasp.pos + np.array([0.0, 0.0, HOVER])
+        low = self.pos[2] < grasp.pos[2] + 0.8 * HOVER
+        if aside < 0.004 + 0.1 * max(0.0, self.pos[2] - grasp.pos[2]) and angle < 0.25:
+            if self.jaw > 0.85 * GRASP_JAW:
+                return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, DESCENT_SPEED)
+            if not low:
+                return ToolGoal(above, grasp.quat, GRASP_JAW, TRAVEL_SPEED)
+        if low and aside < 0.15:
+            return self._rise()
+        return ToolGoal(above, grasp.quat, GRASP_JAW, TRAVEL_SPEED)
+
+    def _carry(self, _: int) -> ToolGoal:
+        """Along an arc, the laggard setting the pace, then straight down."""
+        state, view = self.state, self.view
+        point = self.held
+        to_go = view.to_go(state, point)
+        other = int(state.held[1 - self.arm])
+        pace = max(to_go, view.to_go(state, other)) if other != NOTHING else to_go
+        span = 2.0 * abs(float(view.places[point, view.fold.axis]))
+        here = state.points[point]
+        landing = state.points[view.partner[point], :2]
+        ahead = max(pace - LOOKAHEAD, 0.0) if to_go > pace - LAG else pace
+        share = min(max(1.0 - 2.0 * ahead / max(span, 0.05), -1.0), 1.0)
+        height = LANDING_HEIGHT + ARC_HEIGHT * math.sqrt(1.0 - share**2)
+        goal = np.array([*(landing - ahead * view.direction), height])
+        speed = CARRY_SPEED
+        if abs(to_go) < 0.02:
+            speed = LOWER_SPEED
+        elif ahead == 0.0:
+            goal[2] = max(height, min(here[2], 0.6 * to_go + LANDING_HEIGHT))
+        offset = self.pos - here
+        return ToolGoal(goal + offset, self.stay[1], 0.0, speed)
+
+    def _bring_back(self, corner: int) -> ToolGoal:
+        """Takes a corner back to where it lies in the flat towel."""
+        here = self.state.points[corner]
+        place = self.view.flat_place(corner)
+        gap = place - here[:2]
+        far = float(np.linalg.norm(gap))
+        height = LANDING_HEIGHT + min(0.08, 0.8 * far)
+        goal = np.array([*place, height]) + self.pos - here
+        return ToolGoal(goal, self.stay[1], 0.0, CARRY_SPEED)
+
+    # ------------------------------------------------------------- geometry
+    def _rise(self) -> ToolGoal:
+        up = self.pos + np.array([0.0, 0.0, 0.05])
+        jaw = RELEASE_JAW if self.state.touched[self.arm] else GRASP_JAW
+        return ToolGoal(up, self.stay[1], max(jaw, RELEASE_JAW), LEAVE_SPEED)
+
+    def _edge_grasp(self, corner: int) -> Grasp:
+        """Hand across the edge beside a corner, fingers on the table on either side of it."""
+        state, grid = self.state, self.state.grid
+        axis = self.view.fold.axis
+        cell = list(divmod(corner, grid))
+        spacing = SIDE / (grid - 1)
+        steps = max(1, round(INSET / spacing))
+        inward, beside = list(cell), list(cell)
+        inward[axis] += 2 * steps if cell[axis] == 0 else -2 * steps
+        beside[1 - axis] += 2 * steps if cell[1 - axis] == 0 else -2 * steps
+        here = state.points[corner]
+        far = state.points[beside[0] * grid + beside[1]]
+        inner = state.points[inward[0] * grid + inward[1]]
+        edge = _unit(far[:2] - here[:2])
+        across = np.array([-edge[1], edge[0]])
+        if across @ (inner[:2] - here[:2]) < 0:
+            across = -across
+        point = here[:2] + INSET * edge + OVERLAP * across
+        on_edge = here + (far - here) * (INSET / (2 * steps * spacing))
+        failures = int(state.failures[self.arm])
+        top = max(float(on_edge[2]), RADIUS) + RADIUS
+        height = top - PRESSES[failures % len(PRESSES)] + TIP_BELOW_TOOL
+        forward = np.array([-across[1], across[0]])
+        if forward[1] * SIDES[self.arm] > 0:
+            forward = -forward
+        return Grasp(np.array([*point, height]), hand_quat(forward, TILT), 0.0)
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)

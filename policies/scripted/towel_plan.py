@@ -1,0 +1,178 @@
+"""Who does what at a towel: one job per arm, read off the scene, nothing remembered.
+
+Both hands pinch the two corners of the moving edge and carry them over together::
+
+    grasp ──► hold ──► carry ──► let_go ──► leave ──► rest
+      ▲         │ the other hand has lost or not yet got its corner
+      └─────────┴──► bring_back: lay the corner back where it came from, then start over
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.towel_folding.cloth import SIDE
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
+from envs.towel_folding.state import TowelState
+from xr0_sim.types import RobotState
+
+JOB_KINDS = ("rest", "grasp", "hold", "carry", "let_go", "leave", "bring_back", "wait")
+
+OWN_CORNER = 0.055
+"""A pinched mass point this near to a corner belongs to it [m]."""
+PLACED = 0.030
+"""Distance from its partner within which a released corner is left alone [m]."""
+PLACED_HEIGHT = 0.030
+AT_HOME = 0.060
+"""Distance from its flat place within which a corner need not be brought back [m]."""
+LANDED = 0.012
+"""Distance to the landing place at which a corner is lowered and let go [m]."""
+LOW = 0.017
+"""Height of a pinched point above the table at which the hand may open [m]."""
+FIRM_JAW = 0.21
+"""Opening below which a pinch has closed [fraction]."""
+BOTH_LAYERS = 0.045
+"""Height of the landing corner that betrays that it was picked up too [m]."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an arm should do, and with which corner (a mass point, or -1)."""
+
+    kind: str
+    corner: int = NOTHING
+
+
+@dataclass(frozen=True)
+class FoldView:
+    """The present fold as geometry on the table.
+
+    Attributes:
+        fold: The fold.
+        pairs: (2, 2) moving corners (row = arm) and the corners they land on.
+        rotation: (2, 2) from the layout to the table.
+        shift: (2,) [m].
+        direction: (2,) unit vector in which the edge moves.
+        places: (grid², 2) layout before the fold.
+        partner: (grid²,) mirror partner of every mass point.
+    """
+
+    fold: Fold
+    pairs: NDArray[np.int64]
+    rotation: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    places: NDArray[np.float64]
+    partner: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, state: TowelState) -> FoldView | None:
+        """The fold that comes next; None if nothing is left to fold."""
+        if state.done >= len(state.folds):
+            return None
+        fold = state.folds[state.done]
+        rotation, shift = fold_frame(state.points, state.folds, state.done)
+        return cls(
+            fold=fold,
+            pairs=corners(state.grid, fold),
+            rotation=rotation,
+            shift=shift,
+            direction=heading(rotation, fold),
+            places=layout(state.grid, state.folds[: state.done]),
+            partner=mirror_index(state.grid, fold),
+        )
+
+    def flat_place(self, point: int) -> NDArray[np.float64]:
+        """Where a mass point lies before the fold, (2,) [m]."""
+        return self.rotation @ self.places[point] + self.shift
+
+    def to_go(self, state: TowelState, point: int) -> float:
+        """How far a mass point still has to travel to its partner [m]."""
+        gap = state.points[self.partner[point], :2] - state.points[point, :2]
+        return float(gap @ self.direction)
+
+
+class TowelPlanner:
+    """Chooses the jobs of both arms."""
+
+    def jobs(self, robot: RobotState, state: TowelState, view: FoldView | None) -> tuple[Job, Job]:
+        """Jobs of the left and the right arm."""
+        if view is None or view.fold.axis != 0:
+            return self._depart(state, 0), self._depart(state, 1)
+        mine = view.pairs[:, 0]
+        holds = [self._holds(robot, state, view, arm) for arm in range(2)]
+        placed = [self._placed(state, *view.pairs[arm]) for arm in range(2)]
+        if not any(holds) and all(placed):
+            return self._depart(state, 0), self._depart(state, 1)
+        out = []
+        for arm in range(2):
+            corner = int(mine[arm])
+            if state.held[arm] != NOTHING and not holds[arm]:
+                out.append(Job("leave", corner))
+            elif not holds[arm]:
+                waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
+                out.append(self._depart(state, arm) if waits else Job("grasp", corner))
+            else:
+                out.append(self._with_corner(state, view, arm, holds, placed))
+        return out[0], out[1]
+
+    def _with_corner(
+        self,
+        state: TowelState,
+        view: FoldView,
+        arm: int,
+        holds: list[bool],
+        placed: list[bool],
+    ) -> Job:
+        """Job of an arm that holds its corner."""
+        corner = int(view.pairs[arm, 0])
+        target = int(view.pairs[arm, 1])
+        if state.points[target, 2] > BOTH_LAYERS and state.points[corner, 2] > BOTH_LAYERS:
+            return Job("leave", corner)
+        point = int(state.held[arm])
+        landed = abs(view.to_go(state, point)) < LANDED and state.points[point, 2] < LOW
+        if holds[1 - arm] or placed[1 - arm]:
+            if landed:
+                return Job("let_go", corner)
+            if state.obstructed and view.to_go(state, point) < SIDE:
+                return Job("wait", corner)
+            return Job("carry", corner)
+        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
+        if off > AT_HOME or state.points[corner, 2] > BOTH_LAYERS:
+            return Job("bring_back", corner)
+        return Job("hold", corner)
+
+    @staticmethod
+    def _depart(state: TowelState, arm: int) -> Job:
+        busy = state.held[arm] != NOTHING or bool(state.touched[arm])
+        return Job("leave" if busy else "rest")
+
+    @staticmethod
+    def _holds(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether an arm has closed on its own corner."""
+        point = int(state.held[arm])
+        if point == NOTHING or robot.jaw[arm] > FIRM_JAW:
+            return False
+        gap = view.places[point] - view.places[int(view.pairs[arm, 0])]
+        return bool(np.linalg.norm(gap) < OWN_CORNER)
+
+    @staticmethod
+    def _placed(state: TowelState, corner: int, target: int) -> bool:
+        gap = state.points[corner] - state.points[target]
+        low = state.points[corner, 2] < PLACED_HEIGHT
+        return bool(low and np.linalg.norm(gap) < PLACED)
+
+    @staticmethod
+    def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
+        """A corner that trails behind the other hand is waited for until it lies flat again."""
+        corner = int(view.pairs[arm, 0])
+        if state.points[corner, 2] > BOTH_LAYERS:
+            return False
+        if not holds[1 - arm]:
+            return True
+        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
+        return bool(off < AT_HOME)
