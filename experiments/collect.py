@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xr0_sim.data.chunk_schema import StoreMeta
 
 TASK = "block_dismantling"
-EXPERT_SOURCES = ("demo", "counterfactual")
+EXPERT_SOURCES = ("demo", "counterfactual", "sighting")
 BLOCK = 10
 """Episodes per task and shard prefix."""
 
@@ -37,7 +37,8 @@ class CollectConfig:
         checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
         heads: Heads of the policy, with commas; each episode draws one.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
-            the expert's arms with the bricks elsewhere, any other name for corrections.
+            the expert's arms with the bricks elsewhere, "sighting" for the same without chunks,
+            any other name for corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -75,7 +76,7 @@ def run(config: CollectConfig) -> int:
         )
     if bool(config.checkpoint) == (config.source in EXPERT_SOURCES):
         raise ConfigError(
-            f"--source {config.source!r}: expected 'demo' or 'counterfactual' without --checkpoint "
+            f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without --checkpoint "
             "and another name with it"
         )
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
@@ -128,7 +129,7 @@ def store_meta(config: CollectConfig) -> StoreMeta:
 
 def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
-    from experiments.counterfactuals import CounterfactualConfig, record_counterfactuals
+    from experiments.counterfactuals import KINDS, record_counterfactuals
     from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.relabelling import RelabelConfig, record_corrections
     from policies.scripted.block_labels import block_grounding_spec
@@ -150,9 +151,8 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
             success = record_corrections(
                 env, recorder, oracle, models, RelabelConfig(), seed, config.source
             )
-        elif config.source == "counterfactual":
-            settings = CounterfactualConfig()
-            success = record_counterfactuals(env, recorder, oracle, settings, seed)
+        elif config.source in KINDS:
+            success = record_counterfactuals(env, recorder, oracle, config.source, seed)
         else:
             success = record_demonstration(env, recorder, oracle, DemoConfig(), seed)
         writer.end_episode()

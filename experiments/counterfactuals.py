@@ -2,18 +2,21 @@
 
 In demonstrations an arm is always on its way to the right brick, so a brain can read the brick off
 the arm and never look at it. Here the same arms stand beside bricks that lie anywhere, and only the
-pictures say where. The chunk is the expert's from there, as everywhere.
+pictures say where. Two kinds:
+
+* ``counterfactual``: with the chunk of the expert from there, as everywhere;
+* ``sighting``: without a chunk, many times cheaper; grounding targets for the brain alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from envs.block_dismantling.sorting import BIN_HALF_SIZE
+from experiments.scattering import ScatterConfig, scatter
+from policies.scripted.disturbance import Disturbance, DisturbanceConfig
 from xr0_sim.conventions import ENV_ACTION_DIM
 
 if TYPE_CHECKING:
@@ -22,97 +25,80 @@ if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
 
 STREAM = 0x636E7466
-SOURCE = "counterfactual"
+COUNTERFACTUAL, SIGHTING = "counterfactual", "sighting"
 
 
 @dataclass(frozen=True)
 class CounterfactualConfig:
-    """Where the bricks may lie.
+    """Which moments are taken, and what is done with them.
 
     Attributes:
         stride: Shortest and longest gap between two moments [ticks].
-        area: x and y range of their places [m]; it reaches into the trays.
-        spacing: Smallest distance of two groups, and of a group from either tool [m].
-        wall_gap: Smallest distance of a group's middle from a tray wall [m].
-        apart_share: Share of moments in which clutched bricks are taken apart first.
-        tipped_share: Share of single bricks that lie on a side.
-        settle_ticks: Ticks the hands hold still before the sample is taken.
+        scenes: Scenes scattered at each moment.
+        chunks: Whether the expert is asked what it would do.
+        disturbance: What keeps the arms off the expert's straight way.
+        scatter: Where the bricks go.
         max_ticks: Tick limit of an episode.
     """
 
     stride: tuple[int, int] = (4, 10)
-    area: tuple[tuple[float, float], tuple[float, float]] = ((-0.14, 0.26), (-0.28, 0.28))
-    spacing: float = 0.055
-    wall_gap: float = 0.045
-    apart_share: float = 0.5
-    tipped_share: float = 0.15
-    settle_ticks: int = 2
+    scenes: int = 1
+    chunks: bool = True
+    disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
+    scatter: ScatterConfig = field(default_factory=ScatterConfig)
     max_ticks: int = 450
+
+
+KINDS = {
+    COUNTERFACTUAL: CounterfactualConfig(),
+    SIGHTING: CounterfactualConfig(stride=(2, 6), scenes=2, chunks=False),
+}
+"""Settings by source name."""
 
 
 def record_counterfactuals(
     env: BlockDismantlingEnv,
     recorder: SampleRecorder,
     oracle: ChunkOracle,
-    config: CounterfactualConfig,
+    source: str,
     seed: int,
+    config: CounterfactualConfig | None = None,
 ) -> bool:
-    """Plays one episode of the expert and records what it would do with the bricks elsewhere."""
+    """Plays one episode of the expert and records it with the bricks elsewhere.
+
+    Args:
+        env: Environment with pictures.
+        recorder: Where samples go.
+        oracle: Oracle of `env`.
+        source: A key of `KINDS`.
+        seed: Episode seed.
+        config: Settings instead of those of the kind.
+
+    Returns:
+        Whether the expert finished the task in the real episode.
+    """
+    config = config or KINDS[source]
     rng = np.random.default_rng([seed, STREAM])
     env.reset_scene(seed)
+    disturbance = Disturbance(config.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[1]))
     done, info = False, {"success": False}
     while not done and env.tick < config.max_ticks:
         if env.tick >= due:
-            with env.rehearsal():
-                if scatter(env, config, rng):
-                    frame = recorder.frame()
-                    chunk = oracle.next_actions(np.zeros((0, ENV_ACTION_DIM)))
-                    recorder.store(frame, chunk, 0, seed, SOURCE)
+            for _ in range(config.scenes):
+                with env.rehearsal():
+                    if scatter(env, config.scatter, rng):
+                        _record(recorder, oracle, config.chunks, seed, source)
             due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
-        action = oracle.expert.action(env.robot_state(), env.privileged())
+        robot = env.robot_state()
+        action = disturbance.apply(oracle.expert.action(robot, env.privileged()), robot.command)
         _, done, _, info = env.advance(action)
     return done and bool(info["success"])
 
 
-def scatter(
-    env: BlockDismantlingEnv, config: CounterfactualConfig, rng: np.random.Generator
-) -> bool:
-    """Lays all groups of bricks at random places and lets them settle.
-
-    Returns:
-        False where no free places were found or the physics failed; the scene is then of no use.
-    """
-    if rng.random() < config.apart_share:
-        env.open_clutches()
-    groups = {tuple(env.cluster(i)) for i in range(len(env.bricks))}
-    tools = env.robot_state().tool_pos
-    taken: list[NDArray[np.float64]] = [tool[:2] for tool in tools if tool[2] < 0.12]
-    for group in sorted(groups):
-        place = _free_place(taken, env.bins, config, rng)
-        if place is None:
-            return False
-        taken.append(place)
-        tipped = len(group) == 1 and rng.random() < config.tipped_share
-        roll = float(rng.choice([-1.0, 1.0])) * np.pi / 2 if tipped else 0.0
-        env.set_down(list(group), place, float(rng.uniform(-np.pi, np.pi)), roll)
-    still = env.robot_state().command
-    for _ in range(config.settle_ticks):
-        if env.advance(still)[1]:
-            return False
-    return True
-
-
-def _free_place(
-    taken: list[NDArray[np.float64]],
-    bins: NDArray[np.float64],
-    config: CounterfactualConfig,
-    rng: np.random.Generator,
-) -> NDArray[np.float64] | None:
-    low, high = np.transpose(config.area)
-    for place in rng.uniform(low, high, (64, 2)):
-        beside_wall = np.abs(np.abs(place - bins).max(axis=1) - BIN_HALF_SIZE) < config.wall_gap
-        far = all(np.linalg.norm(place - other) > config.spacing for other in taken)
-        if far and not beside_wall.any():
-            return place
-    return None
+def _record(
+    recorder: SampleRecorder, oracle: ChunkOracle, chunk: bool, seed: int, source: str
+) -> None:
+    frame = recorder.frame()
+    nothing = np.zeros((0, ENV_ACTION_DIM))
+    recorder.store(frame, oracle.next_actions(nothing) if chunk else nothing, 0, seed, source)

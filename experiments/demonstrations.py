@@ -86,11 +86,14 @@ class SampleRecorder:
 
         Args:
             frame: Captured tick.
-            actions: Chunk (T, 14) that should follow.
+            actions: Chunk (T, 14) that should follow; (0, 14) for a sight without one.
             committed: Leading rows of it that were given, not chosen.
             seed: Episode seed.
             source: Kind of data, e.g. ``demo``.
         """
+        valid_steps = len(actions)
+        if valid_steps == 0:
+            actions = np.broadcast_to(frame.robot.command, (HORIZON, ENV_ACTION_DIM))
         pairs = actions.reshape(len(actions), 2, 7)
         position, quaternion = self._oracle.env.kinematics.forward(pairs[..., :6])
         self._writer.add(
@@ -99,7 +102,7 @@ class SampleRecorder:
             instruction=frame.instruction,
             actions=actions,
             action_tools=np.concatenate([position, quaternion], axis=-1),
-            valid_steps=len(actions),
+            valid_steps=valid_steps,
             episode_seed=seed,
             tick=frame.tick,
             source=source,

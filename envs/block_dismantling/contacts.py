@@ -78,6 +78,16 @@ class ContactReader:
                 pads[pad, brick] = pads.get((pad, brick), 0.0) + force
         return Touch((_grip(pads, 0), _grip(pads, 2)), touched, peak)
 
+    def deepest(self, data: mujoco.MjData, bricks: Sequence[int]) -> float:
+        """How far an arm reaches into one of these bricks [m]; 0 if none is touched."""
+        depth = 0.0
+        for contact in data.contact:
+            pair = contact.geom.tolist()
+            brick = max(self._brick[g] for g in pair)
+            if brick in bricks and max(self._arm[g] for g in pair) >= 0:
+                depth = max(depth, -float(contact.dist))
+        return depth
+
 
 def _grip(pads: dict[tuple[int, int], float], first: int) -> int:
     """Brick squeezed hardest between pads `first` and ``first + 1``, or -1."""

@@ -309,6 +309,10 @@ class BlockDismantlingEnv(DualArmEnv):
                 closed.append(k)
         return closed
 
+    def deepest_arm_contact(self, which: list[int]) -> float:
+        """How far an arm reaches into one of the bricks [m]; contacts must be current."""
+        return self._contacts.deepest(self.data, which)
+
     def open_clutches(self) -> None:
         """Opens all clutches."""
         self._clutches.open_all(self.data)

@@ -19,6 +19,7 @@ from policies.scripted.block_plan import JOB_KINDS
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.model.grounding import GroundingSpec
 from xr0_sim.rotations import quat_conjugate, quat_rotate
+from xr0_sim.types import RobotState
 
 GOAL_SCALE = 0.3
 """World positions are divided by this [m]."""
@@ -29,15 +30,17 @@ BASE, WRISTS = 0, (1, 2)
 
 def block_grounding_spec() -> GroundingSpec:
     """Layout of `block_grounding`."""
-    regressions = [("brick yaw", 2)]
-    classes = [(f"{colour} goes to", 2) for colour in COLOURS]
-    points = [("lowest brick", c) for c in range(len(CAMERAS))]
-    points += [("highest brick", c) for c in range(len(CAMERAS))]
+    cameras = range(len(CAMERAS))
+    regressions = [(f"{colour} at", 3) for colour in COLOURS]
+    classes = [(f"{colour} goes to", 2) for colour in COLOURS] + [("clutched", 2)]
+    points = [(colour, c) for colour in COLOURS for c in cameras]
     points += [("left bin", BASE), ("right bin", BASE)]
     for arm in ARMS:
-        regressions += [(f"{arm} goal", 3), (f"{arm} brick from tool", 3), (f"{arm} jaw", 1)]
-        classes += [(f"{arm} job", len(JOB_KINDS))]
-        points += [(f"{arm} brick", c) for c in range(len(CAMERAS))]
+        regressions += [(f"{arm} goal", 3), (f"{arm} goal from tool", 3)]
+        regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} jaw", 1)]
+        regressions += [(f"{arm} brick from tool", 3)]
+        classes += [(f"{arm} job", len(JOB_KINDS)), (f"{arm} holds", 1 + len(COLOURS))]
+        points += [(f"{arm} brick", c) for c in cameras]
         points += [(f"{arm} tool", BASE), (f"{arm} goal point", BASE)]
     return GroundingSpec(tuple(regressions), tuple(classes), tuple(points))
 
@@ -52,37 +55,42 @@ def block_sentence(rng: np.random.Generator) -> tuple[str, dict[str, int]]:
 def block_grounding(
     env: BlockDismantlingEnv, expert: BlockExpert, spec: GroundingSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Grounding vector and mask of the present tick."""
+    """Grounding vector and mask of the present tick; a colour that two bricks share is masked."""
     robot, state = env.robot_state(), env.privileged()
     goals = expert.goals(robot, state)
-    jobs = expert.jobs
-    low, high = int(state.pos[:, 2].argmin()), int(state.pos[:, 2].argmax())
+    values: dict[str, object] = {"clutched": int(state.joined.any())}
+    values |= {f"{colour} goes to": target for colour, target in env.rule.items()}
     points = {
-        "lowest brick": state.pos[low],
-        "highest brick": state.pos[high],
         "left bin": np.array([*state.bins[0], 0.0]),
         "right bin": np.array([*state.bins[1], 0.0]),
     }
-    axis = quat_rotate(state.quat[low], np.array([0.0, 1.0, 0.0]))
-    values: dict[str, object] = {"brick yaw": axis[:2] * (1.0 if axis[1] >= 0 else -1.0)}
-    for colour, target in env.rule.items():
-        values[f"{colour} goes to"] = target
+    painted = [brick.colour for brick in env.bricks]
+    for colour in COLOURS:
+        if painted.count(colour) == 1:
+            points[colour] = state.pos[painted.index(colour)]
+            values[f"{colour} at"] = points[colour] / GOAL_SCALE
     for a, arm in enumerate(ARMS):
-        values[f"{arm} goal"] = goals[a].pos / GOAL_SCALE
-        values[f"{arm} jaw"] = goals[a].jaw
-        values[f"{arm} job"] = JOB_KINDS.index(jobs[a].kind)
+        job, goal, held = expert.jobs[a], goals[a], int(state.gripped[a])
+        values[f"{arm} goal"] = goal.pos / GOAL_SCALE
+        values[f"{arm} goal from tool"] = _from_tool(robot, a, goal.pos)
+        values[f"{arm} goal jaw axis"] = quat_rotate(goal.quat, np.array([0.0, 1.0, 0.0]))[:2]
+        values[f"{arm} jaw"] = goal.jaw
+        values[f"{arm} job"] = JOB_KINDS.index(job.kind)
+        values[f"{arm} holds"] = 0 if held == NO_BRICK else 1 + list(COLOURS).index(painted[held])
         points[f"{arm} tool"] = robot.tool_pos[a]
-        points[f"{arm} goal point"] = goals[a].pos
-        brick = jobs[a].brick
-        if brick != NO_BRICK:
-            points[f"{arm} brick"] = state.pos[brick]
-            offset = quat_rotate(
-                quat_conjugate(robot.tool_quat[a]), state.pos[brick] - robot.tool_pos[a]
-            )
-            values[f"{arm} brick from tool"] = np.tanh(offset / NEAR_SCALE)
+        points[f"{arm} goal point"] = goal.pos
+        if job.brick != NO_BRICK:
+            points[f"{arm} brick"] = state.pos[job.brick]
+            values[f"{arm} brick from tool"] = _from_tool(robot, a, state.pos[job.brick])
     views = picture_points(env, points)
     for name, camera in spec.points:
         if name in points:
             u, v, inside = views[name][camera]
             values[f"{name}@{camera}"] = (u, v) if inside else None
     return spec.pack(values)
+
+
+def _from_tool(robot: RobotState, arm: int, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A world point (3,) in a tool's frame, squashed by `NEAR_SCALE`."""
+    offset = quat_rotate(quat_conjugate(robot.tool_quat[arm]), point - robot.tool_pos[arm])
+    return np.tanh(offset / NEAR_SCALE)

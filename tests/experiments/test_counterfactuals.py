@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.block_dismantling.env import BlockDismantlingEnv
-from experiments.counterfactuals import CounterfactualConfig, scatter
+from experiments.scattering import ScatterConfig, scatter
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def env():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_scattered_bricks_rest_on_the_table_apart(env, seed):
-    config = CounterfactualConfig(apart_share=1.0, tipped_share=0.5)
+    config = ScatterConfig(apart_share=1.0, tipped_share=0.5, near_share=0.0, kept_share=0.0)
     env.reset_scene(seed)
     before = env.snapshot()
     with env.rehearsal():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import envs.block_dismantling.events  # noqa: F401
+from envs.block_dismantling.bricks import COLOURS
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
@@ -76,14 +77,16 @@ def test_what_is_not_masked_lies_in_range(env, expert, seed):
         for name, _ in SPEC.regressions:
             assert np.abs(vector[SLOTS[name]]).max() < 2.5, name
     assert {camera for _, camera in seen} == set(range(len(CAMERAS)))
-    assert ("lowest brick", BASE) in seen and ("left brick", BASE) in seen
+    colours = {brick.colour for brick in env.bricks}
+    assert len(colours) == 1 or all((colour, BASE) in seen for colour in colours)
+    assert ("left brick", BASE) in seen
 
 
 def test_points_outside_a_picture_are_masked(env, expert):
     env.reset_scene(0)
     env.displace([0, 1], np.array([0.0, 3.0, 0.0]), 0.0)
     found = labels(env, expert)
-    assert "lowest brick@0" not in found and "highest brick@0" not in found
+    assert not [name for name in found if name.split("@")[0] in COLOURS]
     assert "left bin@0" in found
 
 
@@ -117,14 +120,31 @@ def test_labels_follow_a_moved_assembly(env, expert, seed):
         assert (f"{arm} tool@0" in after) == bool(views[BASE][2])
 
 
-def test_a_turned_brick_changes_its_yaw_label(env, expert):
+def test_a_turned_assembly_turns_the_jaws_with_it(env, expert):
     env.reset_scene(0)
-    before = labels(env, expert)["brick yaw"]
+    before = labels(env, expert)
     env.displace([0, 1], np.zeros(3), 0.4)
-    after = labels(env, expert)["brick yaw"]
-    turn = np.arctan2(*after[::-1]) - np.arctan2(*before[::-1])
-    assert np.sin(2 * (turn - 0.4)) == pytest.approx(0, abs=1e-5)
-    assert np.linalg.norm(after) == pytest.approx(1, abs=1e-3)
+    after = labels(env, expert)
+    for arm in ARMS:
+        old, new = before[f"{arm} goal jaw axis"], after[f"{arm} goal jaw axis"]
+        turn = np.arctan2(*new[::-1]) - np.arctan2(*old[::-1])
+        assert np.sin(turn - 0.4) == pytest.approx(0, abs=1e-5)
+        assert np.linalg.norm(new) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_colours_are_placed_where_their_only_brick_is(env, expert, seed):
+    env.reset_scene(seed)
+    found, state = labels(env, expert), env.privileged()
+    painted = [brick.colour for brick in env.bricks]
+    assert found["clutched"] == 1
+    for colour in COLOURS:
+        assert (f"{colour} at" in found) == (painted.count(colour) == 1)
+        if painted.count(colour) == 1:
+            place = state.pos[painted.index(colour)]
+            assert np.allclose(found[f"{colour} at"] * GOAL_SCALE, place, atol=1e-6)
+    for arm in ARMS:
+        assert found[f"{arm} holds"] == 0
 
 
 def test_the_bins_of_colours_follow_the_rule(env, expert):

@@ -80,7 +80,7 @@ class ChunkWriter:
             instruction: Task text in force.
             actions: (T, 14) absolute targets; rows from ``valid_steps`` on are ignored.
             action_tools: (T, 2, 7) tool position [m] and quaternion wxyz of those targets, world.
-            valid_steps: Leading rows that were recorded, 1..T.
+            valid_steps: Leading rows that were recorded, 0..T; 0 = a sight without a chunk.
             episode_seed: Seed of the episode; the split into training and validation goes by it.
             tick: Control tick of the capture.
             source: Where the sample comes from, e.g. "demo" or "dagger1".
@@ -91,7 +91,8 @@ class ChunkWriter:
         """
         width = self._fields["grounding"][0][0]
         steps = self._fields["actions"][0][0]
-        if not 0 <= committed < valid_steps <= steps:
+        sight = committed == valid_steps == 0
+        if not sight and not 0 <= committed < valid_steps <= steps:
             raise ConfigError(
                 f"sample: expected 0 <= committed < valid_steps <= {steps}, got committed "
                 f"{committed}, valid_steps {valid_steps}"

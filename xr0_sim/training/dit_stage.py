@@ -234,11 +234,12 @@ def train_head(
     run = ExpertStage(expert, stage, features, tensors, normalizer)
 
     training, validation = store.split(stage.validation_fraction)
-    weights = store.column("weight")[training]
+    taught = store.column("valid_steps") > 0
+    weights = store.column("weight")[training] * taught[training]
     if not isinstance(head.prefix, OwnPrefix):
         weights = weights * (store.column("committed")[training] == 0)
     order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
-    held_out = validation[store.column("committed")[validation] == 0]
+    held_out = validation[(taught & (store.column("committed") == 0))[validation]]
     held_out = held_out[:: max(1, len(held_out) // evaluation_rows)]
 
     def loss(step: int, micro: int) -> Mapping[str, Tensor]:

@@ -66,7 +66,7 @@ class FeatureStore:
         self._next = np.array([prompt.positions.max() + 1 for prompt in prompts])
         self._directory.mkdir(parents=True, exist_ok=True)
         self._make_missing(model, show)
-        self._arrays = [self._open(shard) for shard in store.shards]
+        self._arrays = [self._open(shard) if self._wanted(shard) else None for shard in store.shards]
         self._starts = np.array([shard.start for shard in store.shards])
 
     def gather(self, rows: NDArray[np.integer], full_length: bool = False) -> BrainCache:
@@ -81,12 +81,18 @@ class FeatureStore:
         instruction = self._store.column("instruction")[rows]
         lengths = self._lengths[instruction]
         longest = int((self._lengths if full_length else lengths).max())
-        shape = self._arrays[0].shape
+        shape = next(array for array in self._arrays if array is not None).shape
         batch = np.zeros((len(rows), *shape[1:4], longest, shape[5]), np.float16)
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            part = self._arrays[shard][rows[here] - self._starts[shard]]
+            array = self._arrays[shard]
+            if array is None:
+                raise DatasetError(
+                    f"features: expected samples with a chunk, got row {rows[here][0]} of a shard "
+                    "of sights; leave them out"
+                )
+            part = array[rows[here] - self._starts[shard]]
             width = min(longest, part.shape[4])
             batch[here, ..., :width, :] = part[..., :width, :]
         key_mask = np.arange(longest) < lengths[:, None]
@@ -96,12 +102,18 @@ class FeatureStore:
             torch.from_numpy(self._next[instruction]),
         )
 
+    def _wanted(self, shard: Shard) -> bool:
+        """Whether any sample of the shard has a chunk; sights serve the brain alone."""
+        steps = self._store.column("valid_steps")[shard.start : shard.start + shard.count]
+        return bool((steps > 0).any())
+
     def _path(self, shard: Shard) -> Path:
         return self._directory / f"{shard.name}.npy"
 
     @torch.no_grad()
     def _make_missing(self, model: XR0ForActionGeneration, show: Callable[[str], None]) -> None:
-        missing = [shard for shard in self._store.shards if not self._path(shard).exists()]
+        wanted = [shard for shard in self._store.shards if self._wanted(shard)]
+        missing = [shard for shard in wanted if not self._path(shard).exists()]
         total, done, since = sum(shard.count for shard in missing), 0, time.monotonic()
         for shard in missing:
             blocks = []
