@@ -76,8 +76,8 @@ def run(config: CollectConfig) -> int:
         )
     if bool(config.checkpoint) == (config.source in EXPERT_SOURCES):
         raise ConfigError(
-            f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without --checkpoint "
-            "and another name with it"
+            f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without "
+            "--checkpoint and another name with it"
         )
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
     last = config.seed + config.episodes

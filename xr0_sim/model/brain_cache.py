@@ -37,6 +37,11 @@ class BrainCache:
         layers = tuple((stacked[:, i, 0], stacked[:, i, 1]) for i in range(stacked.shape[1]))
         return cls(layers, key_mask, next_position)
 
+    def select(self, frames: Tensor) -> BrainCache:
+        """The chosen frames: an index or a (F,) bool mask."""
+        layers = tuple((k[frames], v[frames]) for k, v in self.layers)
+        return BrainCache(layers, self.key_mask[frames], self.next_position[frames])
+
     def detach(self) -> BrainCache:
         """The same numbers without their graph."""
         layers = tuple((k.detach(), v.detach()) for k, v in self.layers)

@@ -33,7 +33,7 @@ class AugmentConfig:
     channel_gain: float = 0.05
     noise: float = 2.0
     shift_px: int = 5
-    shift_probability: float = 0.25
+    shift_probability: float = 0.1
 
     def __post_init__(self) -> None:
         """Rejects negative strengths and changes that can turn a picture black."""

@@ -66,7 +66,7 @@ class FeatureStore:
         self._next = np.array([prompt.positions.max() + 1 for prompt in prompts])
         self._directory.mkdir(parents=True, exist_ok=True)
         self._make_missing(model, show)
-        self._arrays = [self._open(shard) if self._wanted(shard) else None for shard in store.shards]
+        self._arrays = [self._open(s) if self._wanted(s) else None for s in store.shards]
         self._starts = np.array([shard.start for shard in store.shards])
 
     def gather(self, rows: NDArray[np.integer], full_length: bool = False) -> BrainCache:

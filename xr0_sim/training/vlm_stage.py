@@ -26,11 +26,13 @@ from torch import Tensor, nn
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.brain import think
+from xr0_sim.model.brain_cache import BrainCache
 from xr0_sim.model.checkpoint import (
     GROUNDING_FILE,
     NORMALIZER_FILE,
     head_names,
     load_brain,
+    load_config,
     load_head,
     load_normalizer,
     load_weights,
@@ -145,9 +147,10 @@ class BrainStage(nn.Module):
                 )
 
     def load(self, checkpoint: Path) -> None:
-        """Takes brain, grounding readout and joint head over from a checkpoint."""
+        """Takes brain, grounding readout (if it reads the same) and joint head over."""
         load_brain(checkpoint, self.vlm)
-        load_weights(checkpoint / GROUNDING_FILE, self.grounding)
+        if load_config(checkpoint).grounding == self.config.grounding:
+            load_weights(checkpoint / GROUNDING_FILE, self.grounding)
         if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
             load_head(checkpoint, JOINT_HEAD, self.expert)
 
@@ -179,23 +182,41 @@ class BrainStage(nn.Module):
         visual = before_last.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))
         terms = self.grounding.loss(self.grounding(last, visual), target, mask)
 
-        index = torch.from_numpy(np.asarray(rows))
-        state, actions = self.tensors.state[index], self.tensors.actions[index]
-        valid = self.tensors.valid(index) * ~moved[:, None, None]
-        if self.proposal is not None:
-            terms |= proposal_loss(*self.proposal(last, state), actions, valid)
-        if self.expert is not None:
-            none = torch.zeros(len(rows), dtype=torch.long)
-            targets = FlowTargets(actions, valid, actions, none)
-            settings = FlowLossConfig(draws=self.stage.flow_draws)
-            per_frame = flow_loss(self.expert, cache, state, targets, settings, generator)
-            terms["flow"] = per_frame.sum() / (~moved).sum().clamp_min(1)
+        terms |= self._action_terms(rows, ~moved, last, cache, generator)
         if self._drill is not None:
             rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
             layers = self.config.dit_config.num_hidden_layers
             terms["drill"] = self._drill.loss(self.vlm, self.grounding, rng, layers)
         total = sum(getattr(self.stage.weights, name) * term for name, term in terms.items())
         return {"loss": total, **terms}
+
+    def _action_terms(
+        self,
+        rows: NDArray[np.integer],
+        fits: Tensor,
+        last: Tensor,
+        cache: BrainCache,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Proposal and flow terms, over the frames (F,) that fit their chunk and have one."""
+        taught = fits & (self.tensors.valid_steps[torch.from_numpy(np.asarray(rows))] > 0)
+        index = torch.from_numpy(np.asarray(rows))[taught]
+        if len(index) == 0:
+            zero = last.sum() * 0.0
+            names = ("proposal", "score") if self.proposal is not None else ()
+            return dict.fromkeys((*names, *(("flow",) if self.expert is not None else ())), zero)
+        state, actions = self.tensors.state[index], self.tensors.actions[index]
+        valid = self.tensors.valid(index)
+        terms: dict[str, Tensor] = {}
+        if self.proposal is not None:
+            terms |= proposal_loss(*self.proposal(last[taught], state), actions, valid)
+        if self.expert is not None:
+            none = torch.zeros(len(index), dtype=torch.long)
+            targets = FlowTargets(actions, valid, actions, none)
+            settings = FlowLossConfig(draws=self.stage.flow_draws)
+            seen = cache.select(taught)
+            terms["flow"] = flow_loss(self.expert, seen, state, targets, settings, generator).mean()
+        return terms
 
     @torch.no_grad()
     def evaluate(self, rows: NDArray[np.integer]) -> dict[str, float]:
