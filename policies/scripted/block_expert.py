@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.sorting import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import HOME_JAW
@@ -51,6 +52,8 @@ MAX_HEIGHT = 0.42
 """Highest tool position on a way [m]."""
 DROP_HEIGHT = 0.014
 """Gap between a brick and what lies below it when the jaw opens [m]."""
+RIDER_REACH = 0.035
+"""Horizontal distance within which a brick lies on a carried one [m]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
 SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
 """Places in a tray, tried in this order when equally free [m]."""
@@ -274,9 +277,16 @@ class _ArmView:
         state = self.state
         bottom = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
         near = np.linalg.norm(state.pos[:, :2] - spot, axis=1) < 0.045
+        near &= ~self._riders(brick)
         near[brick] = False
         pile = float((state.pos[near, 2] + 0.01).max(initial=0.0))
         return bottom - pile - DROP_HEIGHT
+
+    def _riders(self, brick: int) -> NDArray[np.bool_]:
+        """Loose bricks that lie on a carried one and go wherever it goes, (n,)."""
+        offset = self.state.pos - self.state.pos[brick]
+        over = np.linalg.norm(offset[:, :2], axis=1) < RIDER_REACH
+        return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
 
     def _clutched(self, brick: int) -> bool:
         """Whether the brick hangs together with another."""
@@ -302,7 +312,7 @@ class _ArmView:
         near = gap < 0.11
         near[brick] = False
         near[state.gripped[state.gripped != NO_BRICK]] = False
-        near &= state.in_bin == NO_BRICK
+        near &= (state.in_bin == NO_BRICK) & ~self._riders(brick)
         if not near.any() and state.in_bin[brick] == NO_BRICK:
             edge = np.abs(state.pos[brick, :2] - state.bins).max(axis=1).min()
             if edge > BIN_HALF_SIZE + 0.06:

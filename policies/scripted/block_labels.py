@@ -35,14 +35,17 @@ def block_grounding_spec() -> GroundingSpec:
     classes = [(f"{colour} goes to", 2) for colour in COLOURS] + [("clutched", 2)]
     points = [(colour, c) for colour in COLOURS for c in cameras]
     points += [("left bin", BASE), ("right bin", BASE)]
-    for arm in ARMS:
+    lifts = [(colour, BASE, f"{colour} at") for colour in COLOURS]
+    for wrist, arm in zip(WRISTS, ARMS, strict=True):
+        lifts += [(f"{arm} brick", wrist, f"{arm} brick from tool")]
+        lifts += [(f"{arm} goal point", BASE, f"{arm} goal")]
         regressions += [(f"{arm} goal", 3), (f"{arm} goal from tool", 3)]
         regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} jaw", 1)]
         regressions += [(f"{arm} brick from tool", 3)]
         classes += [(f"{arm} job", len(JOB_KINDS)), (f"{arm} holds", 1 + len(COLOURS))]
         points += [(f"{arm} brick", c) for c in cameras]
         points += [(f"{arm} tool", BASE), (f"{arm} goal point", BASE)]
-    return GroundingSpec(tuple(regressions), tuple(classes), tuple(points))
+    return GroundingSpec(tuple(regressions), tuple(classes), tuple(points), tuple(lifts))
 
 
 def block_sentence(rng: np.random.Generator) -> tuple[str, dict[str, int]]:

@@ -10,6 +10,9 @@ Three kinds of named targets share one flat vector with a mask:
 * *regressions*: scene values such as world positions, from the last prompt token.
 * *classes*: named alternatives such as the destination bin, from the last prompt token.
 
+*Lifts* tie the first two together: the visual token in which a point lies must know where that is
+in space. The action expert attends to visual tokens, so what they carry it need not work out.
+
 Everything is read from the hidden states *before* the last layer, because those, not the final
 ones, become the last layer's keys and values, which the action expert sees.
 """
@@ -40,11 +43,14 @@ class GroundingSpec:
         classes: (name, number of classes) pairs; each takes one slot holding the index.
         points: (name, camera index) pairs; each takes two slots: image coordinates (u right, v
             down), both 0..1 across the image. Mask points that are outside or hidden.
+        lifts: (point name, camera index, regression name) triples: the visual token that holds the
+            point is asked for that regression, too. Takes no slot.
     """
 
     regressions: tuple[tuple[str, int], ...] = ()
     classes: tuple[tuple[str, int], ...] = ()
     points: tuple[tuple[str, int], ...] = ()
+    lifts: tuple[tuple[str, int, str], ...] = ()
 
     @property
     def width(self) -> int:
@@ -109,6 +115,7 @@ class GroundingOutput:
         point_logits: (F, points, V) over the visual tokens of each point's camera.
         point_queries: (F, points, 64).
         visual_keys: (F, cameras, V, 64).
+        visual: (F, cameras, V, hidden) normalised visual tokens.
     """
 
     regressions: Tensor
@@ -116,6 +123,7 @@ class GroundingOutput:
     point_logits: Tensor
     point_queries: Tensor
     visual_keys: Tensor
+    visual: Tensor
 
 
 class GroundingHead(nn.Module):
@@ -135,6 +143,10 @@ class GroundingHead(nn.Module):
         self.query = nn.Linear(hidden, max(len(spec.points), 1) * POINTING_WIDTH)
         self.key = nn.Linear(hidden, POINTING_WIDTH)
         self.offset = _mlp(2 * POINTING_WIDTH, READOUT_WIDTH // 2, 2)
+        self._lifted = self._lift_targets()
+        if self._lifted:
+            widest = max(width for _, _, width in self._lifted)
+            self.lift = _mlp(hidden + POINTING_WIDTH, READOUT_WIDTH, widest)
 
     def forward(self, last: Tensor, visual: Tensor) -> GroundingOutput:
         """Args: last (F, hidden) last prompt token; visual (F, cameras * V, hidden)."""
@@ -142,12 +154,13 @@ class GroundingHead(nn.Module):
         last = self.last_norm(last)
         flat = self.readout(last).float()
         logits = self._split_classes(flat)
-        keys = self.key(self.token_norm(visual)).float().unflatten(1, (self.cameras, -1))
+        visual = self.token_norm(visual).float().unflatten(1, (self.cameras, -1))
+        keys = self.key(visual).float()
         queries = self.query(last).float().view(frames, -1, POINTING_WIDTH)[:, :count]
         chosen = keys[:, [camera for _, camera in self.spec.points]]
         pointed = torch.einsum("fpd,fpvd->fpv", queries, chosen) / POINTING_WIDTH**0.5
         regressions = flat[:, : self.spec.regression_width]
-        return GroundingOutput(regressions, logits, pointed, queries, keys)
+        return GroundingOutput(regressions, logits, pointed, queries, keys, visual)
 
     def classify(self, last: Tensor) -> list[Tensor]:
         """Class logits alone, (F, classes) each, from the last prompt token (F, hidden)."""
@@ -201,7 +214,41 @@ class GroundingHead(nn.Module):
             terms["pointing"] = _mean(entropy.view_as(tokens), known)
             error = (self.points(output, tokens) - uv) * size
             terms["offset"] = _mean(error.abs().mean(-1), known)
+        if self._lifted:
+            terms["lift"] = self._lift_loss(output, tokens, value_r, mask_r, known)
         return terms
+
+    def _lift_targets(self) -> list[tuple[int, int, int]]:
+        """Per lift: index of its point, first slot and width of its regression."""
+        places = self.spec.slots()
+        found = []
+        for name, camera, regression in self.spec.lifts:
+            if (name, camera) not in self.spec.points or regression not in places:
+                raise ConfigError(
+                    f"lift {name!r}@{camera}: expected a point and a regression of the spec, got "
+                    f"{regression!r}"
+                )
+            place = places[regression]
+            found.append(
+                (self.spec.points.index((name, camera)), place.start, place.stop - place.start)
+            )
+        return found
+
+    def _lift_loss(
+        self, output: GroundingOutput, tokens: Tensor, value: Tensor, mask: Tensor, known: Tensor
+    ) -> Tensor:
+        """Mean L1 error of the lifts, read at the tokens (F, points) that hold the points."""
+        frame = torch.arange(len(tokens))
+        total, count = value.new_zeros(()), value.new_zeros(())
+        for point, start, width in self._lifted:
+            camera = self.spec.points[point][1]
+            token = output.visual[frame, camera, tokens[:, point]]
+            asked = torch.cat([token, output.point_queries[:, point]], -1)
+            read = self.lift(asked).float()[:, :width]
+            counted = mask[:, start : start + width] & known[:, point, None]
+            total = total + ((read - value[:, start : start + width]).abs() * counted).sum()
+            count = count + counted.sum()
+        return total / count.clamp_min(1)
 
     @torch.no_grad()
     def read(self, output: GroundingOutput) -> dict[str, Tensor]:

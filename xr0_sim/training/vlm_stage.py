@@ -71,6 +71,7 @@ class BrainLossWeights:
     pointing: float = 1.0
     offset: float = 4.0
     regression: float = 2.0
+    lift: float = 4.0
     classes: float = 0.5
     proposal: float = 0.5
     score: float = 0.1
@@ -149,7 +150,8 @@ class BrainStage(nn.Module):
     def load(self, checkpoint: Path) -> None:
         """Takes brain, grounding readout (if it reads the same) and joint head over."""
         load_brain(checkpoint, self.vlm)
-        if load_config(checkpoint).grounding == self.config.grounding:
+        earlier = GroundingSpec.from_dict(load_config(checkpoint).grounding or {})
+        if earlier == self.spec:
             load_weights(checkpoint / GROUNDING_FILE, self.grounding)
         if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
             load_head(checkpoint, JOINT_HEAD, self.expert)
