@@ -35,13 +35,23 @@ TRAVEL_SPEED = 0.42
 CLOSE_SPEED = 0.16
 """Tool speed on the last centimetres of an approach [m/s]."""
 PULL_SPEED = 0.10
-GRASP_TOLERANCE = 0.004
+GRASP_TOLERANCE = 0.006
 """Tool position error at which the jaw may close [m]."""
 ANGLE_TOLERANCE = 0.12
 TRAVEL_HEIGHT = 0.105
 """Tool height on the way to a tray [m]."""
 LIFT_CLEARANCE = 0.045
 """How far a brick is raised above its neighbours before it moves sideways [m]."""
+FUNNEL_CORE = 0.006
+"""Distance from the grasp's line within which a hand goes straight in [m]."""
+FUNNEL_SLOPE = 4.0
+"""Retreat per distance from that line."""
+FUNNEL_TURN = 0.08
+"""Distance from the line that a turn counts for [m/rad]."""
+LATERAL_LIMIT = 0.035
+"""Distance from the line at which a hand among bricks first backs out [m]."""
+JAW_MARGIN = 0.06
+"""Opening beyond the brick's width that counts as open, and below it as closed on nothing."""
 BLOCKED_GRASP = 0.018
 """Distance from the grasp at which a blocked hand may close all the same [m]."""
 OPEN_ENOUGH = 0.42
@@ -202,27 +212,31 @@ class _ArmView:
             return self._back_out(max(grasp.open_jaw, self._open_for(self.held)))
         where, angle = grasp.relative(self.pos, self.quat)
         lateral = float(np.hypot(where[1], where[2]))
-        missed = self.jaw < grasp.closed_jaw - 0.06
+        missed = self.jaw < grasp.closed_jaw - JAW_MARGIN
         closing = self.jaw_command < 0.5 * grasp.open_jaw and not missed
         reach = 3.0 * GRASP_TOLERANCE if closing else GRASP_TOLERANCE
         if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
-            if not missed:
-                return ToolGoal(grasp.pos, grasp.quat, 0.0, CLOSE_SPEED)
-            return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, CLOSE_SPEED)
-        ready = self.jaw > grasp.closed_jaw + 0.06
+            jaw = grasp.open_jaw if missed else 0.0
+            return ToolGoal(grasp.pos, grasp.quat, jaw, CLOSE_SPEED)
         if self._blocked():
             if np.linalg.norm(where) < BLOCKED_GRASP and not missed:
                 return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
             return self._back_out(grasp.open_jaw)
-        in_funnel = lateral < 0.010 + 0.2 * max(0.0, -where[0]) and angle < 0.35
-        if in_funnel and -PREGRASP - 0.03 < where[0] < 0.012 and ready:
-            return ToolGoal(grasp.pos, grasp.quat, grasp.open_jaw, self._close_speed(-where[0]))
-        if self._near_brick():
+        shut = self.jaw < grasp.closed_jaw + JAW_MARGIN
+        if self._near_brick() and (shut or lateral > LATERAL_LIMIT):
             return self._back_out(grasp.open_jaw)
-        return ToolGoal(grasp.behind(PREGRASP), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
+        distance = PREGRASP if shut else self._retreat(lateral, angle)
+        return ToolGoal(
+            grasp.behind(distance), grasp.quat, grasp.open_jaw, self._grip_speed(-where[0])
+        )
 
-    def _close_speed(self, distance: float) -> float:
-        return CLOSE_SPEED if distance < 0.03 else 0.28
+    def _retreat(self, lateral: float, angle: float) -> float:
+        """How far behind the grasp a hand aims that is off its line: a funnel without steps."""
+        off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
+        return min(PREGRASP, FUNNEL_SLOPE * off)
+
+    def _grip_speed(self, distance: float) -> float:
+        return float(np.interp(distance, (0.02, 0.08), (CLOSE_SPEED, TRAVEL_SPEED)))
 
     def _settled(self, brick: int) -> NDArray[np.float64]:
         """Commanded tool position, lowered if the held cluster hangs in the air."""
@@ -266,7 +280,8 @@ class _ArmView:
         """Freest slot of the tray, world (2,) [m]."""
         state = self.state
         slots = state.bins[target] + SLOTS
-        others = (state.in_bin == target) & (np.arange(len(state.pos)) != brick)
+        others = (state.in_bin == target) & ~self._riders(brick)
+        others[brick] = False
         if not others.any():
             return slots[0]
         room = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2).min(axis=1)
