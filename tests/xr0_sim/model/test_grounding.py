@@ -59,6 +59,24 @@ def test_readout_learns_a_toy_scene():
     assert (found["brick@1"] - uv[:, 1]).abs().max() < 0.08
 
 
+def test_a_lift_is_asked_of_the_token_that_holds_its_point():
+    torch.manual_seed(0)
+    spec = GroundingSpec(SPEC.regressions, SPEC.classes, SPEC.points, (("brick", 1, "brick"),))
+    assert spec.width == SPEC.width and GroundingSpec.from_dict(spec.to_dict()) == spec
+    head = GroundingHead(spec, 32, cameras=2, token_grid=(4, 4))
+    visual = torch.randn(2, 2 * 16, 32, requires_grad=True)
+    target, mask = torch.zeros(2, spec.width), torch.ones(2, spec.width, dtype=torch.bool)
+    target[:, -2:] = torch.tensor([[0.3, 0.9], [0.8, 0.1]])  # tokens 13 and 3
+    mask[1, :3] = False
+    head.loss(head(torch.randn(2, 32), visual), target, mask)["lift"].backward()
+    touched = visual.grad.abs().sum(-1) > 0
+    assert touched.nonzero().tolist() == [[0, 16 + 13]]
+    with pytest.raises(ConfigError, match="expected a point and a regression"):
+        GroundingHead(
+            GroundingSpec(SPEC.regressions, (), SPEC.points, (("brick", 2, "bin"),)), 32, 2, (4, 4)
+        )
+
+
 def test_masked_targets_give_no_gradient():
     head = GroundingHead(SPEC, 16, cameras=2, token_grid=(2, 2))
     last = torch.randn(3, 16, requires_grad=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from squares import build_store
+from squares import build_store, sample
 
 from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.model.checkpoint import head_names
 from xr0_sim.model.policy_model import load_policy_model
@@ -84,6 +85,28 @@ def test_heads_share_base_and_step_count(run):
     with pytest.raises(ConfigError, match="did you mean 'prefix'"):
         head_config("prefx")
     assert HEADS["sync"] == HeadConfig()
+
+
+def test_sights_without_a_chunk_teach_the_brain_alone(run, tmp_path):
+    _, _, checkpoint, _ = run
+    root = build_store(tmp_path / "store", 24, 64, HORIZON, ("red", "green"))
+    writer = ChunkWriter(root, ChunkStore(root).meta, "sights")
+    for seed in range(24):
+        row = sample(900 + seed, 64, HORIZON, ("red", "green"))
+        writer.add(**row | {"valid_steps": 0, "source": "sighting"})
+    writer.flush()
+    store = ChunkStore(root)
+    assert (store.column("valid_steps") == 0).sum() == 24
+    trainer = TrainerConfig(steps=2, warmup_steps=1, log_every=1, batch_size=16)
+    config = preset_config("nano", action_length=HORIZON, proposals=2)
+    folder, stage = tmp_path / "brain", BrainStageConfig(trainer, validation_fraction=0.1)
+    assert train_brain(store, config, stage, folder, quiet, start=checkpoint)
+    rows = [row for row in read_metrics(folder) if "loss" in row]
+    assert np.isfinite([[row["flow"], row["proposal"]] for row in rows]).all()
+    expert, features = ExpertStageConfig(trainer, draws=1), tmp_path / "features"
+    checkpoint = folder / "checkpoint"
+    assert train_head(store, checkpoint, "base", expert, tmp_path / "x", features, show=quiet)
+    assert not list(features.glob("*/sights*"))
 
 
 def test_features_are_made_once_and_damage_is_named(run):
