@@ -18,7 +18,7 @@ from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_plan import JOB_KINDS
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.model.grounding import GroundingSpec
-from xr0_sim.rotations import quat_conjugate, quat_rotate
+from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
 from xr0_sim.types import RobotState
 
 GOAL_SCALE = 0.3
@@ -37,10 +37,11 @@ def block_grounding_spec() -> GroundingSpec:
     points += [("left bin", BASE), ("right bin", BASE)]
     lifts = [(colour, BASE, f"{colour} at") for colour in COLOURS]
     for wrist, arm in zip(WRISTS, ARMS, strict=True):
-        lifts += [(f"{arm} brick", wrist, f"{arm} brick from tool")]
+        seen_from_hand = ("brick from tool", "goal from tool", "goal turn")
+        lifts += [(f"{arm} brick", wrist, f"{arm} {name}") for name in seen_from_hand]
         lifts += [(f"{arm} goal point", BASE, f"{arm} goal")]
         regressions += [(f"{arm} goal", 3), (f"{arm} goal from tool", 3)]
-        regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} jaw", 1)]
+        regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} goal turn", 3), (f"{arm} jaw", 1)]
         regressions += [(f"{arm} brick from tool", 3)]
         classes += [(f"{arm} job", len(JOB_KINDS)), (f"{arm} holds", 1 + len(COLOURS))]
         points += [(f"{arm} brick", c) for c in cameras]
@@ -77,6 +78,8 @@ def block_grounding(
         values[f"{arm} goal"] = goal.pos / GOAL_SCALE
         values[f"{arm} goal from tool"] = _from_tool(robot, a, goal.pos)
         values[f"{arm} goal jaw axis"] = quat_rotate(goal.quat, np.array([0.0, 1.0, 0.0]))[:2]
+        turn = quat_multiply(quat_conjugate(robot.tool_quat[a]), goal.quat)
+        values[f"{arm} goal turn"] = rotvec_from_quat(turn)
         values[f"{arm} jaw"] = goal.jaw
         values[f"{arm} job"] = JOB_KINDS.index(job.kind)
         values[f"{arm} holds"] = 0 if held == NO_BRICK else 1 + list(COLOURS).index(painted[held])

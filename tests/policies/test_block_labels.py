@@ -75,7 +75,7 @@ def test_what_is_not_masked_lies_in_range(env, expert, seed):
             at = SLOTS[name]
             assert not mask[at].any() or float(vector[at][0]) in range(count), name
         for name, _ in SPEC.regressions:
-            assert np.abs(vector[SLOTS[name]]).max() < 2.5, name
+            assert np.abs(vector[SLOTS[name]]).max() < (3.2 if "turn" in name else 2.5), name
     assert {camera for _, camera in seen} == set(range(len(CAMERAS)))
     colours = {brick.colour for brick in env.bricks}
     assert len(colours) == 1 or all((colour, BASE) in seen for colour in colours)
