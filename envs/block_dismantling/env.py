@@ -15,8 +15,8 @@ from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.bricks import CLEARANCE, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader
+from envs.block_dismantling.judge import BrickJudge
 from envs.block_dismantling.sorting import (
-    BIN_HALF_SIZE,
     BINS,
     Style,
     add_bins,
@@ -37,13 +37,8 @@ ASSEMBLY_AREA = ((-0.07, 0.03), (-0.05, 0.05))
 """Where the assembly's middle may stand: x and y range [m]."""
 ASSEMBLY_YAW = np.radians(25.0)
 BIN_JITTER = 0.015
-REST_SPEED, REST_TURN = 0.03, 0.6
-"""A brick is at rest when every velocity component is below these [m/s], [rad/s]."""
-REST_TICKS = 5
 REACH_DISTANCE = 0.12
 """A tool this near to an unsorted brick is reaching for it [m]."""
-DROP_SPEED = 0.5
-"""A brick that falls faster than this outside the bins was dropped [m/s]."""
 PHASES = ("approach", "reach", "grasp", "pull", "carry", "done")
 
 
@@ -150,12 +145,7 @@ class BlockDismantlingEnv(DualArmEnv):
         self._half_size = np.array([b.half_size for b in self.bricks])
         self._lower = np.array([f.lower for f in self.interfaces], dtype=int)
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
-        self._rest = [0] * n
-        self._falling = [False] * n
-        self._sorted = [False] * n
-        self._trays = [tuple(centre) for centre in self.bins.tolist()]
-        self._drops = 0
-        self._peak_force = 0.0
+        self._judge = BrickJudge(self._colours, self.bins.tolist())
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
         middle = np.array([rng.uniform(*ASSEMBLY_AREA[0]), rng.uniform(*ASSEMBLY_AREA[1]), 0.0])
         middle[2] = -CLEARANCE[2]
@@ -217,8 +207,8 @@ class BlockDismantlingEnv(DualArmEnv):
             quat=self.data.xquat[self._bodies],
             half_size=self._half_size,
             target=self.targets,
-            sorted=np.array(self._sorted),
-            in_bin=np.array([self._bin_of(p) for p in pos.tolist()]),
+            sorted=np.array(self._judge.sorted),
+            in_bin=np.array([self._judge.bin_of(p) for p in pos.tolist()]),
             joined=joined,
             gripped=np.array(self._touch.gripped),
             bins=self.bins.copy(),
@@ -236,8 +226,8 @@ class BlockDismantlingEnv(DualArmEnv):
         for i, place in enumerate(pos.tolist()):
             row = rows[i]
             row[10] = self.rule[self._colours[i]]
-            row[11] = self._sorted[i]
-            row[12] = self._bin_of(place)
+            row[11] = self._judge.sorted[i]
+            row[12] = self._judge.bin_of(place)
         for arm, brick in enumerate(self._touch.gripped):
             if brick != NO_BRICK:
                 rows[brick, 13 + arm] = 1.0
@@ -337,56 +327,33 @@ class BlockDismantlingEnv(DualArmEnv):
     def _after_segment(self) -> None:
         self._clutches.break_overloaded(self.data)
 
-    def _bin_of(self, pos: Sequence[float]) -> int:
-        """Bin a point (x, y, ...) is over, or -1."""
-        for k, (x, y) in enumerate(self._trays):
-            if abs(pos[0] - x) < BIN_HALF_SIZE and abs(pos[1] - y) < BIN_HALF_SIZE:
-                return k
-        return NO_BRICK
-
     def _outside(self) -> list[int]:
         """Bricks that are not over a bin."""
         pos = self.data.xpos[self._bodies].tolist()
-        return [i for i, p in enumerate(pos) if self._bin_of(p) == NO_BRICK]
+        return [i for i, p in enumerate(pos) if self._judge.bin_of(p) == NO_BRICK]
 
     def _assess(self) -> Assessment:
-        # Plain numbers on purpose: for a handful of bricks an array operation costs more than the
-        # arithmetic, and this runs every tick.
-        data = self.data
+        data, judge = self.data, self._judge
         touch = self._touch = self._contacts.read(data)
         pos = data.xpos[self._bodies].tolist()
         speed = data.qvel[self._brick_dof].tolist()
         active = self._clutches.active(data).tolist()
         attached = self._attached(active)
-        states = []
-        for i, (p, v) in enumerate(zip(pos, speed, strict=True)):
-            still = _at_rest(v) and not touch.touched[i]
-            self._rest[i] = self._rest[i] + 1 if still else 0
-            place = self._bin_of(p)
-            falling = v[2] < -DROP_SPEED and place == NO_BRICK
-            self._drops += falling and not self._falling[i]
-            self._falling[i] = falling
-            settled = self._rest[i] >= REST_TICKS and not attached[i] and place != NO_BRICK
-            self._sorted[i] = settled and place == self.rule[self._colours[i]]
-            settled_as = "sorted" if self._sorted[i] else "misplaced"
-            moving_as = "attached" if attached[i] else "detached"
-            states.append(settled_as if settled else moving_as)
-        self._peak_force = max(self._peak_force, touch.peak_force)
-
-        unsorted = [i for i, done in enumerate(self._sorted) if not done]
+        states = judge.update(pos, speed, touch, attached, self.rule)
+        unsorted = [i for i, done in enumerate(judge.sorted) if not done]
         share = 1.0 - len(unsorted) / len(pos)
         gaps = self._tool_gaps([pos[i] for i in unsorted])
         terms = {
             "sorted": share,
             "detached": 1.0 - sum(active) / len(active) if active else 1.0,
-            "carried": self._carried(pos, unsorted, attached),
+            "carried": judge.carried(pos, attached, self.rule),
             "reach": sum(near(gap, 0.02, margin=0.4) for gap in gaps) / 2,
         }
         details = {
-            "bricks": tuple(states),
+            "bricks": states,
             "brick_colours": self._colours,
-            "drops": self._drops,
-            "peak_contact_force": self._peak_force,
+            "drops": judge.drops,
+            "peak_contact_force": judge.peak_force,
         }
         success = not unsorted
         phase = "done" if success else self._phase(touch.gripped, attached, gaps)
@@ -400,16 +367,6 @@ class BlockDismantlingEnv(DualArmEnv):
                 attached[face.lower] = attached[face.upper] = True
         return attached
 
-    def _carried(self, pos: list[list[float]], unsorted: list[int], attached: list[bool]) -> float:
-        loose = [i for i in unsorted if not attached[i]]
-        if not loose:
-            return 0.0 if unsorted else 1.0
-        total = 0.0
-        for i in loose:
-            tray = self._trays[self.rule[self._colours[i]]]
-            total += near(math.dist(pos[i][:2], tray), BIN_HALF_SIZE, margin=0.4)
-        return total / len(loose)
-
     def _tool_gaps(self, pos: list[list[float]]) -> list[float]:
         """Distance of either tool to the nearest of some points [m]; 0 without points."""
         if not pos:
@@ -418,7 +375,7 @@ class BlockDismantlingEnv(DualArmEnv):
         return [min(math.dist(tool, p) for p in pos) for tool in tools]
 
     def _phase(self, gripped: Sequence[int], attached: list[bool], gaps: list[float]) -> str:
-        held = [g for g in gripped if g != NO_BRICK and not self._sorted[g]]
+        held = [g for g in gripped if g != NO_BRICK and not self._judge.sorted[g]]
         if held:
             if any(not attached[g] for g in held):
                 return "carry"
@@ -428,31 +385,9 @@ class BlockDismantlingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
-        return (
-            dict(self.rule),
-            self.bin_colours,
-            tuple(self._rest),
-            tuple(self._falling),
-            self._drops,
-            self._peak_force,
-            tuple(self._sorted),
-            self._touch,
-        )
+        return dict(self.rule), self.bin_colours, self._judge.snapshot(), self._touch
 
     def _task_restore(self, state: Any) -> None:
-        rule, self.bin_colours, rest, falling, self._drops, self._peak_force = state[:6]
+        rule, self.bin_colours, books, self._touch = state
         self.rule = dict(rule)
-        self._rest, self._falling = list(rest), list(falling)
-        self._sorted, self._touch = list(state[6]), state[7]
-
-
-def _at_rest(v: Sequence[float]) -> bool:
-    """Whether a free body with velocity (6,) [m/s, rad/s] hardly moves."""
-    return (
-        -REST_SPEED < v[0] < REST_SPEED
-        and -REST_SPEED < v[1] < REST_SPEED
-        and -REST_SPEED < v[2] < REST_SPEED
-        and -REST_TURN < v[3] < REST_TURN
-        and -REST_TURN < v[4] < REST_TURN
-        and -REST_TURN < v[5] < REST_TURN
-    )
+        self._judge.restore(books)
