@@ -140,7 +140,7 @@ def _vision_tables(
 
 def think(
     vlm: Qwen3VLForConditionalGeneration, inputs: BrainInputs, cached_layers: int
-) -> tuple[Tensor, Tensor, BrainCache]:
+) -> tuple[Tensor, tuple[Tensor, ...], BrainCache]:
     """Runs the whole VLM once.
 
     Padding stands on the right and attention is causal, so no real token ever sees it.
@@ -151,8 +151,8 @@ def think(
         cached_layers: How many of the last layers go into the cache.
 
     Returns:
-        Final hidden states (F, S, hidden) after the norm, hidden states before the last layer, and
-        the cache.
+        Final hidden states (F, S, hidden) after the norm, hidden states before every layer, and the
+        cache.
     """
     text = vlm.model.language_model
     deepstack: list[Tensor] = []
@@ -164,10 +164,10 @@ def think(
     x = x.view(frames, length, -1)
     cos, sin = text.rotary_emb(x, inputs.position_ids)
     layers: list[tuple[Tensor, Tensor]] = []
-    before_last = x
+    before: list[Tensor] = []
     causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
     for index, layer in enumerate(text.layers):
-        before_last = x
+        before.append(x)
         attention = layer.self_attn
         normed = layer.input_layernorm(x)
         heads = (frames, length, -1, attention.head_dim)
@@ -188,4 +188,4 @@ def think(
         inputs.key_mask(),
         inputs.position_ids.amax((0, 2)) + 1,
     )
-    return text.norm(x), before_last, cache
+    return text.norm(x), tuple(before), cache

@@ -11,9 +11,11 @@ Three kinds of named targets share one flat vector with a mask:
 * *classes*: named alternatives such as the destination bin, from the last prompt token.
 
 *Lifts* tie the first two together: the visual token in which a point lies must know where that is
-in space. The action expert attends to visual tokens, so what they carry it need not work out.
+in space. The action expert attends to visual tokens, so what they carry it need not work out. They
+are asked twice: early, without a query, so that later layers can gather positions into the last
+token; and late, for the point that the last token means.
 
-Everything is read from the hidden states *before* the last layer, because those, not the final
+Everything late is read from the hidden states *before* the last layer, because those, not the final
 ones, become the last layer's keys and values, which the action expert sees.
 """
 
@@ -32,6 +34,8 @@ from xr0_sim.errors import ConfigError
 
 POINTING_WIDTH = 64
 READOUT_WIDTH = 256
+EARLY_LAYER = 2
+"""Early lifts are read from the input of this layer (counted from 0) of the language model."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,19 @@ class GroundingSpec:
             mask[place] &= bool(((vector[place] >= 0) & (vector[place] < 1)).all())
         return vector, mask
 
+    def lift_targets(self) -> list[LiftTarget]:
+        """Where the lifts read and what they must say."""
+        places = self.slots()
+        found = []
+        for name, camera, regression in self.lifts:
+            if (name, camera) not in self.points or regression not in places:
+                raise ConfigError(
+                    f"lift {name!r}@{camera}: expected a point and a regression of the spec, got "
+                    f"{regression!r}"
+                )
+            found.append(LiftTarget(self.points.index((name, camera)), camera, places[regression]))
+        return found
+
     def to_dict(self) -> dict[str, list]:
         """JSON form."""
         return {name: [list(e) for e in getattr(self, name)] for name in self.__dataclass_fields__}
@@ -106,6 +123,20 @@ class GroundingSpec:
 
 
 @dataclass(frozen=True)
+class LiftTarget:
+    """One lift: its point and camera by index, and the slots of its regression."""
+
+    point: int
+    camera: int
+    slots: slice
+
+    @property
+    def width(self) -> int:
+        """Values asked for."""
+        return self.slots.stop - self.slots.start
+
+
+@dataclass(frozen=True)
 class GroundingOutput:
     """Raw readout of F frames.
 
@@ -116,6 +147,7 @@ class GroundingOutput:
         point_queries: (F, points, 64).
         visual_keys: (F, cameras, V, 64).
         visual: (F, cameras, V, hidden) normalised visual tokens.
+        early: The same at the early layer.
     """
 
     regressions: Tensor
@@ -124,6 +156,7 @@ class GroundingOutput:
     point_queries: Tensor
     visual_keys: Tensor
     visual: Tensor
+    early: Tensor
 
 
 class GroundingHead(nn.Module):
@@ -143,13 +176,21 @@ class GroundingHead(nn.Module):
         self.query = nn.Linear(hidden, max(len(spec.points), 1) * POINTING_WIDTH)
         self.key = nn.Linear(hidden, POINTING_WIDTH)
         self.offset = _mlp(2 * POINTING_WIDTH, READOUT_WIDTH // 2, 2)
-        self._lifted = self._lift_targets()
-        if self._lifted:
-            widest = max(width for _, _, width in self._lifted)
-            self.lift = _mlp(hidden + POINTING_WIDTH, READOUT_WIDTH, widest)
+        self._lifts = spec.lift_targets()
+        if self._lifts:
+            widths = [lift.width for lift in self._lifts]
+            self.lift = _mlp(hidden + POINTING_WIDTH, READOUT_WIDTH, max(widths))
+            self.early_norm = nn.LayerNorm(hidden)
+            self.early_lift = _mlp(hidden, READOUT_WIDTH, sum(widths))
 
-    def forward(self, last: Tensor, visual: Tensor) -> GroundingOutput:
-        """Args: last (F, hidden) last prompt token; visual (F, cameras * V, hidden)."""
+    def forward(self, last: Tensor, visual: Tensor, early: Tensor) -> GroundingOutput:
+        """Reads late hidden states, and early ones for the early lifts.
+
+        Args:
+            last: (F, hidden), the last prompt token.
+            visual: (F, cameras * V, hidden).
+            early: As ``visual``, at the input of layer `EARLY_LAYER`.
+        """
         frames, count = len(last), len(self.spec.points)
         last = self.last_norm(last)
         flat = self.readout(last).float()
@@ -160,7 +201,10 @@ class GroundingHead(nn.Module):
         chosen = keys[:, [camera for _, camera in self.spec.points]]
         pointed = torch.einsum("fpd,fpvd->fpv", queries, chosen) / POINTING_WIDTH**0.5
         regressions = flat[:, : self.spec.regression_width]
-        return GroundingOutput(regressions, logits, pointed, queries, keys, visual)
+        if self._lifts:
+            early = self.early_norm(early).float()
+        early = early.unflatten(1, (self.cameras, -1))
+        return GroundingOutput(regressions, logits, pointed, queries, keys, visual, early)
 
     def classify(self, last: Tensor) -> list[Tensor]:
         """Class logits alone, (F, classes) each, from the last prompt token (F, hidden)."""
@@ -214,39 +258,40 @@ class GroundingHead(nn.Module):
             terms["pointing"] = _mean(entropy.view_as(tokens), known)
             error = (self.points(output, tokens) - uv) * size
             terms["offset"] = _mean(error.abs().mean(-1), known)
-        if self._lifted:
-            terms["lift"] = self._lift_loss(output, tokens, value_r, mask_r, known)
+        if self._lifts:
+            asked = (value_r, mask_r, known)
+            terms["lift"] = self._lift_loss(self.late_lifts(output, tokens), *asked)
+            terms["early_lift"] = self._lift_loss(self.early_lifts(output, tokens), *asked)
         return terms
 
-    def _lift_targets(self) -> list[tuple[int, int, int]]:
-        """Per lift: index of its point, first slot and width of its regression."""
-        places = self.spec.slots()
-        found = []
-        for name, camera, regression in self.spec.lifts:
-            if (name, camera) not in self.spec.points or regression not in places:
-                raise ConfigError(
-                    f"lift {name!r}@{camera}: expected a point and a regression of the spec, got "
-                    f"{regression!r}"
-                )
-            place = places[regression]
-            found.append(
-                (self.spec.points.index((name, camera)), place.start, place.stop - place.start)
-            )
-        return found
+    def late_lifts(self, output: GroundingOutput, tokens: Tensor) -> list[Tensor]:
+        """Per lift, (F, width), read at the token (F, points) of its point."""
+        frame = torch.arange(len(tokens))
+        read = []
+        for lift in self._lifts:
+            token = output.visual[frame, lift.camera, tokens[:, lift.point]]
+            asked = torch.cat([token, output.point_queries[:, lift.point]], -1)
+            read.append(self.lift(asked).float()[:, : lift.width])
+        return read
+
+    def early_lifts(self, output: GroundingOutput, tokens: Tensor) -> list[Tensor]:
+        """As `late_lifts`, at the early layer; every lift has its own output."""
+        frame = torch.arange(len(tokens))
+        read, start = [], 0
+        for lift in self._lifts:
+            token = output.early[frame, lift.camera, tokens[:, lift.point]]
+            read.append(self.early_lift(token).float()[:, start : start + lift.width])
+            start += lift.width
+        return read
 
     def _lift_loss(
-        self, output: GroundingOutput, tokens: Tensor, value: Tensor, mask: Tensor, known: Tensor
+        self, read: list[Tensor], value: Tensor, mask: Tensor, known: Tensor
     ) -> Tensor:
-        """Mean L1 error of the lifts, read at the tokens (F, points) that hold the points."""
-        frame = torch.arange(len(tokens))
+        """Mean L1 error of the lifts where their points and values are known."""
         total, count = value.new_zeros(()), value.new_zeros(())
-        for point, start, width in self._lifted:
-            camera = self.spec.points[point][1]
-            token = output.visual[frame, camera, tokens[:, point]]
-            asked = torch.cat([token, output.point_queries[:, point]], -1)
-            read = self.lift(asked).float()[:, :width]
-            counted = mask[:, start : start + width] & known[:, point, None]
-            total = total + ((read - value[:, start : start + width]).abs() * counted).sum()
+        for lift, answer in zip(self._lifts, read, strict=True):
+            counted = mask[:, lift.slots] & known[:, lift.point, None]
+            total = total + ((answer - value[:, lift.slots]).abs() * counted).sum()
             count = count + counted.sum()
         return total / count.clamp_min(1)
 

@@ -42,7 +42,7 @@ from xr0_sim.model.checkpoint import (
 )
 from xr0_sim.model.config import XR0Config
 from xr0_sim.model.flow import FlowLossConfig, FlowTargets, flow_loss
-from xr0_sim.model.grounding import GroundingHead, GroundingSpec
+from xr0_sim.model.grounding import EARLY_LAYER, GroundingHead, GroundingSpec
 from xr0_sim.model.images import normalize_pixels, patchify
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.processor import XR0Processor
@@ -72,6 +72,7 @@ class BrainLossWeights:
     offset: float = 4.0
     regression: float = 2.0
     lift: float = 4.0
+    early_lift: float = 4.0
     classes: float = 0.5
     proposal: float = 0.5
     score: float = 0.1
@@ -96,7 +97,7 @@ class BrainStageConfig:
     weights: BrainLossWeights = field(default_factory=BrainLossWeights)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     flow_draws: int = 1
-    drill_sentences: int = 32
+    drill_sentences: int = 12
     validation_fraction: float = 0.05
 
 
@@ -179,11 +180,13 @@ class BrainStage(nn.Module):
             tuple(images.shape[1:3]),
             [self.store.instructions[i] for i in instructions],
         )
-        _, before_last, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
-        last = before_last[torch.arange(len(rows)), inputs.lengths - 1]
-        visual = before_last.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))
-        terms = self.grounding.loss(self.grounding(last, visual), target, mask)
-
+        _, before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
+        last = before[-1][torch.arange(len(rows)), inputs.lengths - 1]
+        early, visual = (
+            x.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))
+            for x in (before[min(EARLY_LAYER, len(before) - 1)], before[-1])
+        )
+        terms = self.grounding.loss(self.grounding(last, visual, early), target, mask)
         terms |= self._action_terms(rows, ~moved, last, cache, generator)
         if self._drill is not None:
             rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))

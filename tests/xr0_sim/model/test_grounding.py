@@ -49,17 +49,18 @@ def test_readout_learns_a_toy_scene():
     mask = torch.ones_like(target, dtype=torch.bool)
     optimizer = torch.optim.Adam(head.parameters(), 5e-3)
     for _ in range(250):
-        terms = head.loss(head(last, visual.flatten(1, 2)), target, mask)
+        terms = head.loss(head(last, visual.flatten(1, 2), visual.flatten(1, 2)), target, mask)
         sum(terms.values()).backward()
         optimizer.step()
         optimizer.zero_grad()
     assert set(terms) == {"regression", "classes", "pointing", "offset"}
-    found = head.read(head(last, visual.flatten(1, 2)))
+    found = head.read(head(last, visual.flatten(1, 2), visual.flatten(1, 2)))
     assert (found["side"] == target[:, 6]).all()
     assert (found["brick@1"] - uv[:, 1]).abs().max() < 0.08
 
 
-def test_a_lift_is_asked_of_the_token_that_holds_its_point():
+@pytest.mark.parametrize("term", ["lift", "early_lift"])
+def test_a_lift_is_asked_of_the_token_that_holds_its_point(term):
     torch.manual_seed(0)
     spec = GroundingSpec(SPEC.regressions, SPEC.classes, SPEC.points, (("brick", 1, "brick"),))
     assert spec.width == SPEC.width and GroundingSpec.from_dict(spec.to_dict()) == spec
@@ -68,7 +69,9 @@ def test_a_lift_is_asked_of_the_token_that_holds_its_point():
     target, mask = torch.zeros(2, spec.width), torch.ones(2, spec.width, dtype=torch.bool)
     target[:, -2:] = torch.tensor([[0.3, 0.9], [0.8, 0.1]])  # tokens 13 and 3
     mask[1, :3] = False
-    head.loss(head(torch.randn(2, 32), visual), target, mask)["lift"].backward()
+    other = torch.randn(2, 2 * 16, 32)
+    given = (visual, other) if term == "lift" else (other, visual)
+    head.loss(head(torch.randn(2, 32), *given), target, mask)[term].backward()
     touched = visual.grad.abs().sum(-1) > 0
     assert touched.nonzero().tolist() == [[0, 16 + 13]]
     with pytest.raises(ConfigError, match="expected a point and a regression"):
@@ -81,7 +84,7 @@ def test_masked_targets_give_no_gradient():
     head = GroundingHead(SPEC, 16, cameras=2, token_grid=(2, 2))
     last = torch.randn(3, 16, requires_grad=True)
     terms = head.loss(
-        head(last, torch.randn(3, 8, 16)),
+        head(last, torch.randn(3, 8, 16), torch.randn(3, 8, 16)),
         torch.rand(3, SPEC.width).floor(),
         torch.zeros(3, SPEC.width, dtype=torch.bool),
     )
