@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from envs.dual_arm import Snapshot
     from policies.scripted.oracle import ChunkOracle
     from xr0_sim.data.chunk_writer import ChunkWriter
-    from xr0_sim.model.grounding import GroundingSpec
+    from xr0_sim.model.grounding_spec import GroundingSpec
     from xr0_sim.types import RobotState
 
 DEMO_EVENTS = ("shove", "shove_brick", "drop", "change_instruction", "reattach")

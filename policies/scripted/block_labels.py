@@ -17,7 +17,7 @@ from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_plan import JOB_KINDS
 from xr0_sim.conventions import ARMS, CAMERAS
-from xr0_sim.model.grounding import GroundingSpec
+from xr0_sim.model.grounding_spec import GroundingSpec
 from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
 from xr0_sim.types import RobotState
 

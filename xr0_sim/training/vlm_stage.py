@@ -42,7 +42,8 @@ from xr0_sim.model.checkpoint import (
 )
 from xr0_sim.model.config import XR0Config
 from xr0_sim.model.flow import FlowLossConfig, FlowTargets, flow_loss
-from xr0_sim.model.grounding import EARLY_LAYER, GroundingHead, GroundingSpec
+from xr0_sim.model.grounding import EARLY_LAYER, GroundingHead
+from xr0_sim.model.grounding_spec import GroundingSpec
 from xr0_sim.model.images import normalize_pixels, patchify
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.processor import XR0Processor

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.grounding import GroundingHead, GroundingSpec
+from xr0_sim.model.grounding import GroundingHead
+from xr0_sim.model.grounding_spec import GroundingSpec
 from xr0_sim.model.proposal import ProposalHead, proposal_loss
 
 SPEC = GroundingSpec(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xr0_sim.model.grounding import GroundingHead, GroundingSpec
+from xr0_sim.model.grounding import GroundingHead
+from xr0_sim.model.grounding_spec import GroundingSpec
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.presets import preset_config
 from xr0_sim.training.language_drill import LanguageDrill
