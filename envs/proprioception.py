@@ -28,8 +28,11 @@ class RobotPorts:
                 for arm in ARMS
             ]
         )
-        self._quat = np.empty(4)
         self.tool_sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
+        self._tools = [
+            (int(s), slice(32 + 4 * k, 36 + 4 * k)) for k, s in enumerate(self.tool_sites)
+        ]
+        self._quat = np.empty(4)
         slots = range(ENV_ACTION_DIM)
         order = [
             model.actuator(
@@ -73,10 +76,10 @@ class RobotPorts:
         out[12:24] = data.qvel[self.joint_dof]
         out[24:26] = data.qpos[self.jaw_qpos] / JAW_STROKE
         out[26:32] = data.site_xpos[self.tool_sites].ravel()
-        mat = data.site_xmat
-        for k, site in enumerate(self.tool_sites):
-            mujoco.mju_mat2Quat(self._quat, mat[site])
-            out[32 + 4 * k : 36 + 4 * k] = self._quat
+        mat, quat = data.site_xmat, self._quat
+        for site, place in self._tools:
+            mujoco.mju_mat2Quat(quat, mat[site])
+            out[place] = quat
         out[40:] = command
         return out
 

@@ -48,11 +48,10 @@ DETAILS = {
         "_after_segment": "clutch checks",
         "robot_state": "robot state",
         "privileged_vector": "privileged vector",
-        "_carried": "reward: carried",
-        "_reach": "reward: reach",
+        "_tool_gaps": "reward: reach",
         "_phase": "phase",
-        "_bin_of": "bins under the bricks",
     },
+    "_judge": {"update": "books on the bricks", "carried": "reward: carried"},
     "_clutches": {"break_overloaded": "clutch loads"},
     "_contacts": {"read": "contacts"},
 }

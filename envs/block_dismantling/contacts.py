@@ -64,19 +64,28 @@ class ContactReader:
         if not rows.size:
             return self._nothing
         touched = [False] * self.n_bricks
-        pads: dict[tuple[int, int], float] = {}
+        # Normal force per pad and brick; pads 0, 1 are the left arm's, 2, 3 the right arm's.
+        pads = [[0.0] * self.n_bricks for _ in range(2 * len(ARMS))]
         peak = 0.0
-        address = contact.efc_address[rows].tolist()
-        efc_force = data.efc_force
-        for (first, second), row in zip(geoms[rows].tolist(), address, strict=True):
-            arm_geom, brick_geom = (first, second) if self._arm[first] >= 0 else (second, first)
-            brick, pad = self._brick[brick_geom], self._pad[arm_geom]
+        places = contact.efc_address[rows]
+        forces = data.efc_force[places].tolist()
+        brick_of, pad_of = self._brick, self._pad
+        for (first, second), place, force in zip(
+            geoms[rows].tolist(), places.tolist(), forces, strict=True
+        ):
+            brick = brick_of[first]
+            if brick < 0:
+                brick, pad = brick_of[second], pad_of[first]
+            else:
+                pad = pad_of[second]
             touched[brick] = True
-            force = float(efc_force[row]) if row >= 0 else 0.0
-            peak = max(peak, force)
+            if place < 0:  # near, but not in contact
+                continue
+            if force > peak:
+                peak = force
             if pad >= 0:
-                pads[pad, brick] = pads.get((pad, brick), 0.0) + force
-        return Touch((_grip(pads, 0), _grip(pads, 2)), touched, peak)
+                pads[pad][brick] += force
+        return Touch((_grip(pads[0], pads[1]), _grip(pads[2], pads[3])), touched, peak)
 
     def deepest(self, data: mujoco.MjData, bricks: Sequence[int]) -> float:
         """How far an arm reaches into one of these bricks [m]; 0 if none is touched."""
@@ -89,12 +98,11 @@ class ContactReader:
         return depth
 
 
-def _grip(pads: dict[tuple[int, int], float], first: int) -> int:
-    """Brick squeezed hardest between pads `first` and ``first + 1``, or -1."""
+def _grip(one: Sequence[float], other: Sequence[float]) -> int:
+    """Brick squeezed hardest between two pads, from the force of each pad on each brick; or -1."""
     best, grip = 0.0, NO_BRICK
-    for (pad, brick), force in sorted(pads.items()):
-        if pad == first:
-            squeeze = min(force, pads.get((first + 1, brick), 0.0))
-            if squeeze > best:
-                best, grip = squeeze, brick
+    for brick, (a, b) in enumerate(zip(one, other, strict=True)):
+        squeeze = a if a < b else b
+        if squeeze > best:
+            best, grip = squeeze, brick
     return grip
