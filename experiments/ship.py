@@ -44,16 +44,20 @@ def run(config: ShipConfig) -> int:
     target = Path(config.to) if "/" in config.to else CHECKPOINT_DIR / config.to
     heads = config.heads.split(",")
     _check(source, target, heads, config.replace)
-    fresh = target.with_name(f".{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for file in source.glob("*.*"):
-        shutil.copy2(file, fresh)
-    for head in heads:
-        shutil.copytree(source / "heads" / head, fresh / "heads" / head)
-    _record(config, heads, fresh / RECORD_DIR)
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    fresh, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
+    try:
+        fresh.mkdir(parents=True)
+        for file in source.glob("*.*"):
+            shutil.copy2(file, fresh)
+        for head in heads:
+            shutil.copytree(source / "heads" / head, fresh / "heads" / head)
+        _record(config, heads, fresh / RECORD_DIR)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+    finally:
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     print(f"{target}: {size / 1e6:.1f} MB, heads {', '.join(heads)}")
     return 0

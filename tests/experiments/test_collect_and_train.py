@@ -220,3 +220,26 @@ def test_the_probe_asks_both_heads_and_the_planner(trained, capsys):
         planner = rows["perfect planner", length]
         assert planner["follow"]["value"] == pytest.approx(1, abs=1e-6)
         assert planner["followed"]["value"] == 1
+
+
+def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys):
+    words = ["ship", "--run-folder", str(trained / "run"), "--to", f"{tmp_path}/policy"]
+    assert main([*words, "--heads", "sync,prefix"]) == 0
+    policy = tmp_path / "policy"
+    assert set(head_names(policy)) == {"sync", "prefix"}
+    assert load_chunk_model(policy, "prefix").prefix_max == 6
+    record = sorted(path.name for path in (policy / "training").iterdir())
+    assert record == ["brain.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
+    notes = json.loads((policy / "training" / "commands.json").read_text())
+    assert notes[0]["data"]["demo"]["seeds"] == [1_000_000, 1_000_002]
+    before = {path: path.read_bytes() for path in policy.rglob("*") if path.is_file()}
+    for more, expected in (
+        (["--heads", "sync"], "exists; use --replace"),
+        (["--heads", "snyc", "--replace"], "did you mean 'sync'"),
+        (["--heads", "sync", "--label", "d9", "--replace"], "check --label"),
+        (["--run-folder", str(tmp_path / "none"), "--replace"], "found none; train it"),
+    ):
+        assert main([*words, *more]) == 2
+        assert expected in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert not [path for path in tmp_path.iterdir() if path != policy]
