@@ -78,7 +78,7 @@ class ActionExpert(nn.Module):
         rope_theta = config.vlm_config.text_config.rope_parameters["rope_theta"]
         head_dim = config.dit_config.head_dim
         # Plain numbers, not buffers: they follow from the configuration and are never stored.
-        self._inverse_frequency = [rope_theta ** (-i / head_dim) for i in range(0, head_dim, 2)]
+        self.inverse_frequency = [rope_theta ** (-i / head_dim) for i in range(0, head_dim, 2)]
         self._action_window = config.action_window
 
     @property
@@ -132,7 +132,7 @@ class ActionExpert(nn.Module):
         positions = expert_positions(
             cache.next_position.repeat_interleave(repeat), prefix_lengths, length, self.noisy_offset
         )
-        inverse = torch.tensor(self._inverse_frequency, device=tokens.device)
+        inverse = torch.tensor(self.inverse_frequency, device=tokens.device)
         angles = positions[..., None].float() * inverse
         angles = torch.cat([angles, angles], dim=-1)
         mask = self.own_mask() if own_mask is None else own_mask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
 from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
 from xr0_sim.model.config import XR0Config
+from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.processor import XR0Processor
@@ -42,6 +44,11 @@ class PolicyModel:
     def config(self) -> XR0Config:
         """Configuration of brain and head."""
         return self.model.config
+
+    @cached_property
+    def sampler(self) -> FlowSampler:
+        """The Euler loop, prepared at its first use; the weights are final by then."""
+        return FlowSampler(self.model.expert, self.config.num_euler_steps)
 
     @torch.no_grad()
     def predict(
@@ -84,6 +91,7 @@ class PolicyModel:
             torch.from_numpy(prefix),
             torch.tensor(lengths),
             generators,
+            sampler=self.sampler,
         )
         return self.normalizer.denormalize_actions(actions.numpy())
 

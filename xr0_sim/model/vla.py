@@ -11,6 +11,7 @@ from xr0_sim.model.brain import BrainInputs, think
 from xr0_sim.model.brain_cache import BrainCache
 from xr0_sim.model.config import XR0Config
 from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.flow import euler_sample
 
 
@@ -58,6 +59,7 @@ class XR0ForActionGeneration(PreTrainedModel):
         prefix_lengths: Tensor,
         generator: torch.Generator | list[torch.Generator],
         action_mask: Tensor | None = None,
+        sampler: FlowSampler | None = None,
     ) -> Tensor:
         """Draws one chunk per frame.
 
@@ -71,6 +73,7 @@ class XR0ForActionGeneration(PreTrainedModel):
                 noise does not depend on its neighbours in the batch.
             action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
                 dual-arm layout's when None.
+            sampler: Runs the Euler loop in place of `euler_sample`, to the same result.
 
         Returns:
             (B, T, 32) normalised; the first ``prefix_lengths`` rows equal the prefix exactly.
@@ -90,6 +93,8 @@ class XR0ForActionGeneration(PreTrainedModel):
         noise = noise * (self.expert.action_valid if action_mask is None else action_mask)
         padded = torch.zeros_like(noise)
         padded[:, :longest] = prefix
+        if sampler is not None:
+            return sampler(cache, state, padded, prefix_lengths, noise, action_mask)
         steps = self.config.num_euler_steps
         return euler_sample(
             self.expert, cache, state, padded, prefix_lengths, noise, steps, action_mask

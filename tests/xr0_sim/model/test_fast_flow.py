@@ -1,0 +1,63 @@
+"""The prepared Euler loop gives what the plain one gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.fast_flow import FlowSampler
+from xr0_sim.model.flow import euler_sample
+from xr0_sim.model.presets import preset_config
+
+STEPS = 5
+
+
+def setting(action_window, offset, rows, generator):
+    config = preset_config("tiny", action_window=action_window, noisy_position_offset=offset)
+    expert = ActionExpert(config)
+    with torch.no_grad():
+        for weights in expert.parameters():
+            weights.copy_(torch.randn(weights.shape, generator=generator) * 0.08)
+            if weights.ndim == 1:
+                weights.add_(1.0)
+    text = config.vlm_config.text_config
+    shape = (rows, text.num_key_value_heads, 40, text.head_dim)
+    mask = torch.ones(rows, 40, dtype=torch.bool)
+    mask[-1, 33:] = False
+    layers = tuple(
+        (torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
+        for _ in range(config.dit_config.num_hidden_layers)
+    )
+    cache = BrainCache(layers, mask, torch.arange(20, 20 + rows))
+    chunk = (rows, config.action_length, 32)
+    noise = torch.randn(chunk, generator=generator) * expert.action_valid
+    prefix = torch.randn(chunk, generator=generator) * expert.action_valid
+    state = torch.randn(rows, 32, generator=generator)
+    return expert, cache, state, prefix, torch.arange(rows) * 2, noise
+
+
+@pytest.mark.parametrize(("action_window", "offset"), [(None, 0), (4, 10)])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_equals_the_plain_loop(action_window, offset, rows, masked):
+    generator = torch.Generator().manual_seed(0)
+    expert, *inputs = setting(action_window, offset, rows, generator)
+    mask = None
+    if masked:
+        mask = (torch.rand(inputs[-1].shape, generator=generator) < 0.5).float()
+        inputs[-1] *= mask
+    plain = euler_sample(expert, *inputs, STEPS, mask)
+    fast = FlowSampler(expert, STEPS)(*inputs, mask)
+    moved = (plain - inputs[-1]).abs()[:, 6:]
+    assert moved.max() > 0.1  # the field does something
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_the_prefix_comes_back_bit_for_bit():
+    expert, *inputs = setting(4, 10, 3, torch.Generator().manual_seed(1))
+    fast = FlowSampler(expert, STEPS)(*inputs)
+    prefix, lengths = inputs[2], inputs[3]
+    for row, length in enumerate(lengths):
+        assert torch.equal(fast[row, :length], prefix[row, :length])

@@ -1,0 +1,210 @@
+"""The Euler loop of inference, with everything that does not change taken out of it.
+
+`xr0_sim.model.flow.euler_sample` runs the training network step by step. At inference the grid of
+flow times is fixed, so this module works out once per head
+
+* the adaLN rows of every step and layer, scale folded into the gain of the norm before it, shift
+  folded into the bias of the projection behind it;
+* the gains of the query and key norms and the softmax scale, folded into the rotary tables;
+* one matrix for the gate and up projections;
+
+and once per chunk the positions, the mask and the brain's keys and values, laid out with room for
+the expert's own behind them. The result equals `euler_sample` to rounding (1e-5 in float32).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xr0_sim.model.brain_cache import BrainCache
+from xr0_sim.model.dit import Layer, additive
+from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.flow import is_prefix
+from xr0_sim.model.masks import CONTEXT_TOKENS, expert_positions
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Constants of one layer at one Euler step; h is the width of the expert.
+
+    Attributes:
+        gain_a: (h,) gain of the norm before the attention.
+        bias_a: (3 h,) bias of the fused query, key and value projection.
+        gate_a: (h,) what the attention adds.
+        gain_m: (h,) gain of the norm before the MLP.
+        bias_m: (8 h,) bias of the fused gate and up projection.
+        gate_m: (h,) what the MLP adds.
+    """
+
+    gain_a: Tensor
+    bias_a: Tensor
+    gate_a: Tensor
+    gain_m: Tensor
+    bias_m: Tensor
+    gate_m: Tensor
+
+
+class _FastLayer:
+    """Weights of one layer, transposed for ``x @ w``, and its constants per Euler step."""
+
+    def __init__(self, layer: Layer, modulation: Tensor) -> None:
+        attention, mlp = layer.attn, layer.mlp
+        self.heads, self.width = attention.num_heads, attention.head_dim
+        self.qkv = attention.qkv_proj.weight.t().contiguous()
+        self.out = attention.o_proj.weight.t().contiguous()
+        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        self.gate_up = gate_up.t().contiguous()
+        self.down = mlp.down_proj.weight.t().contiguous()
+        self.middle, self.final = layer.middle_layernorm.weight, layer.final_layernorm.weight
+        self.eps = layer.input_layernorm.eps
+        self.query_gain, self.key_gain = attention.q_norm.weight, attention.k_norm.weight
+        self.steps = []
+        for row in modulation:
+            shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = layer.adaln_table + row
+            self.steps.append(
+                _Step(
+                    layer.input_layernorm.weight * (1 + scale_a),
+                    attention.qkv_proj.bias + attention.qkv_proj.weight @ shift_a,
+                    gate_a,
+                    layer.post_layernorm.weight * (1 + scale_m),
+                    gate_up @ shift_m,
+                    gate_m,
+                )
+            )
+
+    def tables(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary tables (B, 1, N, d) to (B, 2 H, N, d) ones that hold gains and softmax scale."""
+        scaled = self.query_gain * self.width**-0.5
+        gains = torch.stack([scaled, self.key_gain]).repeat_interleave(self.heads, 0)[:, None]
+        half = self.width // 2
+        swapped = torch.cat([-gains[..., half:], gains[..., :half]], dim=-1)
+        return cos * gains, sin * swapped
+
+    def run(
+        self, x: Tensor, step: int, tables: tuple[Tensor, Tensor], room: _Room, bias: Tensor
+    ) -> Tensor:
+        """One layer on tokens (B, N, h)."""
+        now = self.steps[step]
+        rows, tokens, wide = x.shape
+        size = (wide,)
+        normed = functional.rms_norm(x, size, now.gain_a, self.eps).view(-1, wide)
+        packed = torch.addmm(now.bias_a, normed, self.qkv)
+        packed = packed.view(rows, tokens, 3 * self.heads, self.width).transpose(1, 2)
+        turning, value = packed.split([2 * self.heads, self.heads], dim=1)
+        unit = functional.rms_norm(turning, (self.width,), None, self.eps)
+        cos, sin = tables
+        half = self.width // 2
+        turned = torch.addcmul(unit * cos, unit.roll(half, -1), sin)
+        query, key = turned.split(self.heads, dim=1)
+        room.keys[:, :, room.length :] = key
+        room.values[:, :, room.length :] = value
+        seen = functional.scaled_dot_product_attention(
+            query, room.keys, room.values, attn_mask=bias, scale=1.0
+        )
+        attended = seen.transpose(1, 2).reshape(-1, wide) @ self.out
+        x = torch.addcmul(x, now.gate_a, attended.view_as(x))
+        x = functional.rms_norm(x, size, self.middle, self.eps)
+        normed = functional.rms_norm(x, size, now.gain_m, self.eps).view(-1, wide)
+        gate, up = torch.addmm(now.bias_m, normed, self.gate_up).chunk(2, dim=-1)
+        widened = (functional.silu(gate) * up) @ self.down
+        x = torch.addcmul(x, now.gate_m, widened.view_as(x))
+        return functional.rms_norm(x, size, self.final, self.eps)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Keys and values of one layer, the brain's first, then room for the expert's own.
+
+    Attributes:
+        keys: (B, H, S + N, d); every query head has its own row.
+        values: As the keys.
+        length: S.
+    """
+
+    keys: Tensor
+    values: Tensor
+    length: int
+
+    @classmethod
+    def of(cls, entry: tuple[Tensor, Tensor], heads: int, tokens: int, dtype: torch.dtype) -> _Room:
+        key, value = entry
+        rows, kv_heads, length, width = key.shape
+        made = []
+        for part in (key, value):
+            room = torch.empty(rows, heads, length + tokens, width, dtype=dtype)
+            room[:, :, :length] = part.repeat_interleave(heads // kv_heads, 1)
+            made.append(room)
+        return cls(*made, length)
+
+
+class FlowSampler:
+    """`euler_sample` of one head, ready to run; holds copies, so build it from final weights.
+
+    Args:
+        expert: The head.
+        steps: Euler steps.
+    """
+
+    @torch.no_grad()
+    def __init__(self, expert: ActionExpert, steps: int) -> None:
+        self._expert = expert
+        self._steps = steps
+        times = torch.arange(steps) / steps
+        modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
+        self._layers = [_FastLayer(layer, modulation) for layer in expert.dit.layers]
+        self._visible = expert.own_mask()
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        cache: BrainCache,
+        state: Tensor,
+        prefix: Tensor,
+        prefix_lengths: Tensor,
+        noise: Tensor,
+        action_mask: Tensor | None = None,
+    ) -> Tensor:
+        """See `xr0_sim.model.flow.euler_sample`."""
+        expert = self._expert
+        length = noise.shape[1]
+        tokens = CONTEXT_TOKENS + length
+        dtype = expert.sink.weight.dtype
+        valid = expert.action_valid if action_mask is None else action_mask
+        clean = is_prefix(prefix_lengths, length)
+        moving = (~clean * valid).float() / self._steps
+
+        positions = expert_positions(
+            cache.next_position, prefix_lengths, length, expert.noisy_offset
+        )
+        angles = positions[:, None, :, None].float() * torch.tensor(expert.inverse_frequency)
+        angles = torch.cat([angles, angles], dim=-1)
+        cos, sin = angles.cos(), angles.sin()
+        tables = [layer.tables(cos, sin) for layer in self._layers]
+        rooms = [
+            _Room.of(entry, layer.heads, tokens, dtype)
+            for layer, entry in zip(self._layers, cache.layers, strict=True)
+        ]
+        seen = torch.cat(
+            [
+                cache.key_mask[:, None].expand(-1, tokens, -1),
+                self._visible.expand(cache.frames, -1, -1),
+            ],
+            dim=-1,
+        )
+        bias = additive(seen)[:, None].to(dtype)
+
+        sink = expert.sink.weight.expand(len(noise), 1, -1)
+        context = torch.cat([sink, expert.state_projector(state.to(dtype))[:, None]], dim=1)
+        x = torch.where(clean, prefix, noise)
+        for step in range(self._steps):
+            given = x if action_mask is None else x * valid
+            hidden = torch.cat([context, expert.action_projector(given.to(dtype))], dim=1)
+            for layer, table, room in zip(self._layers, tables, rooms, strict=True):
+                hidden = layer.run(hidden, step, table, room, bias)
+            velocity = expert.action_output_layer(hidden[:, CONTEXT_TOKENS:]).float()
+            x = torch.addcmul(x, moving, velocity)
+        return x
