@@ -14,7 +14,7 @@ the expert's own behind them. The result equals `euler_sample` to rounding (1e-5
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,9 +26,11 @@ from xr0_sim.model.expert import ActionExpert
 from xr0_sim.model.flow import is_prefix
 from xr0_sim.model.masks import CONTEXT_TOKENS, expert_positions
 
+SHAPE_STEP = 16
+"""A compiled sampler pads the brain's tokens to a multiple of this, so that shapes recur."""
 
-@dataclass(frozen=True)
-class _Step:
+
+class _Step(NamedTuple):
     """Constants of one layer at one Euler step; h is the width of the expert.
 
     Attributes:
@@ -48,6 +50,31 @@ class _Step:
     gate_m: Tensor
 
 
+class _Room(NamedTuple):
+    """Keys and values of one layer, the brain's first, then room for the expert's own.
+
+    Attributes:
+        keys: (B, H, S + N, d); every query head has its own row.
+        values: As the keys.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def of(
+        cls, entry: tuple[Tensor, Tensor], heads: int, padding: int, tokens: int, dtype: torch.dtype
+    ) -> _Room:
+        """Lays out one layer of a cache; masked padding follows the brain's tokens."""
+        made = []
+        for part in entry:
+            rows, kv_heads, length, width = part.shape
+            room = torch.zeros(rows, heads, length + padding + tokens, width, dtype=dtype)
+            room[:, :, :length] = part.repeat_interleave(heads // kv_heads, 1)
+            made.append(room)
+        return cls(*made)
+
+
 class _FastLayer:
     """Weights of one layer, transposed for ``x @ w``, and its constants per Euler step."""
 
@@ -62,7 +89,7 @@ class _FastLayer:
         self.middle, self.final = layer.middle_layernorm.weight, layer.final_layernorm.weight
         self.eps = layer.input_layernorm.eps
         self.query_gain, self.key_gain = attention.q_norm.weight, attention.k_norm.weight
-        self.steps = []
+        self.steps: list[_Step] = []
         for row in modulation:
             shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = layer.adaln_table + row
             self.steps.append(
@@ -85,11 +112,11 @@ class _FastLayer:
         return cos * gains, sin * swapped
 
     def run(
-        self, x: Tensor, step: int, tables: tuple[Tensor, Tensor], room: _Room, bias: Tensor
+        self, x: Tensor, now: _Step, tables: tuple[Tensor, Tensor], room: _Room, bias: Tensor
     ) -> Tensor:
         """One layer on tokens (B, N, h)."""
-        now = self.steps[step]
         rows, tokens, wide = x.shape
+        length = room.keys.shape[2] - tokens
         size = (wide,)
         normed = functional.rms_norm(x, size, now.gain_a, self.eps).view(-1, wide)
         packed = torch.addmm(now.bias_a, normed, self.qkv)
@@ -100,8 +127,8 @@ class _FastLayer:
         half = self.width // 2
         turned = torch.addcmul(unit * cos, unit.roll(half, -1), sin)
         query, key = turned.split(self.heads, dim=1)
-        room.keys[:, :, room.length :] = key
-        room.values[:, :, room.length :] = value
+        room.keys[:, :, length:] = key
+        room.values[:, :, length:] = value
         seen = functional.scaled_dot_product_attention(
             query, room.keys, room.values, attn_mask=bias, scale=1.0
         )
@@ -115,48 +142,25 @@ class _FastLayer:
         return functional.rms_norm(x, size, self.final, self.eps)
 
 
-@dataclass(frozen=True)
-class _Room:
-    """Keys and values of one layer, the brain's first, then room for the expert's own.
-
-    Attributes:
-        keys: (B, H, S + N, d); every query head has its own row.
-        values: As the keys.
-        length: S.
-    """
-
-    keys: Tensor
-    values: Tensor
-    length: int
-
-    @classmethod
-    def of(cls, entry: tuple[Tensor, Tensor], heads: int, tokens: int, dtype: torch.dtype) -> _Room:
-        key, value = entry
-        rows, kv_heads, length, width = key.shape
-        made = []
-        for part in (key, value):
-            room = torch.empty(rows, heads, length + tokens, width, dtype=dtype)
-            room[:, :, :length] = part.repeat_interleave(heads // kv_heads, 1)
-            made.append(room)
-        return cls(*made, length)
-
-
 class FlowSampler:
     """`euler_sample` of one head, ready to run; holds copies, so build it from final weights.
 
     Args:
         expert: The head.
         steps: Euler steps.
+        compile: Compile the Euler step (needs a C++ compiler; the first chunk takes a while).
     """
 
     @torch.no_grad()
-    def __init__(self, expert: ActionExpert, steps: int) -> None:
+    def __init__(self, expert: ActionExpert, steps: int, compile: bool = False) -> None:
         self._expert = expert
         self._steps = steps
+        self._pad_to = SHAPE_STEP if compile else 1
         times = torch.arange(steps) / steps
         modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
         self._layers = [_FastLayer(layer, modulation) for layer in expert.dit.layers]
         self._visible = expert.own_mask()
+        self._velocity = torch.compile(self._plain, dynamic=False) if compile else self._plain
 
     @torch.no_grad()
     def __call__(
@@ -184,17 +188,14 @@ class FlowSampler:
         angles = torch.cat([angles, angles], dim=-1)
         cos, sin = angles.cos(), angles.sin()
         tables = [layer.tables(cos, sin) for layer in self._layers]
+        padding = -cache.key_mask.shape[1] % self._pad_to
         rooms = [
-            _Room.of(entry, layer.heads, tokens, dtype)
+            _Room.of(entry, layer.heads, padding, tokens, dtype)
             for layer, entry in zip(self._layers, cache.layers, strict=True)
         ]
-        seen = torch.cat(
-            [
-                cache.key_mask[:, None].expand(-1, tokens, -1),
-                self._visible.expand(cache.frames, -1, -1),
-            ],
-            dim=-1,
-        )
+        known = functional.pad(cache.key_mask, (0, padding))
+        own = self._visible.expand(cache.frames, -1, -1)
+        seen = torch.cat([known[:, None].expand(-1, tokens, -1), own], dim=-1)
         bias = additive(seen)[:, None].to(dtype)
 
         sink = expert.sink.weight.expand(len(noise), 1, -1)
@@ -202,9 +203,24 @@ class FlowSampler:
         x = torch.where(clean, prefix, noise)
         for step in range(self._steps):
             given = x if action_mask is None else x * valid
-            hidden = torch.cat([context, expert.action_projector(given.to(dtype))], dim=1)
-            for layer, table, room in zip(self._layers, tables, rooms, strict=True):
-                hidden = layer.run(hidden, step, table, room, bias)
-            velocity = expert.action_output_layer(hidden[:, CONTEXT_TOKENS:]).float()
+            constants = [layer.steps[step] for layer in self._layers]
+            velocity = self._velocity(given, context, constants, tables, rooms, bias)
             x = torch.addcmul(x, moving, velocity)
         return x
+
+    def _plain(
+        self,
+        given: Tensor,
+        context: Tensor,
+        constants: list[_Step],
+        tables: list[tuple[Tensor, Tensor]],
+        rooms: list[_Room],
+        bias: Tensor,
+    ) -> Tensor:
+        """Velocities (B, T, 32), not yet masked, from action rows (B, T, 32)."""
+        expert = self._expert
+        projected = expert.action_projector(given.to(context.dtype))
+        hidden = torch.cat([context, projected], dim=1)
+        for layer, now, table, room in zip(self._layers, constants, tables, rooms, strict=True):
+            hidden = layer.run(hidden, now, table, room, bias)
+        return expert.action_output_layer(hidden[:, CONTEXT_TOKENS:]).float()
