@@ -68,6 +68,9 @@ COMMANDS: dict[str, Command] = {
     "bench env": Command(
         "experiments.bench_env", "BenchEnvConfig", "cost of a step, of pictures, of the executor"
     ),
+    "bench policy": Command(
+        "experiments.bench_policy", "BenchPolicyConfig", "one inference against a naive forward"
+    ),
     "bench tracking": Command(
         "experiments.bench_tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

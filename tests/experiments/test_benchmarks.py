@@ -65,3 +65,28 @@ def test_the_recorded_expert_works_and_every_replay_is_exact():
     assert ticks[0].ctrl.shape == (env.substeps, env.model.nu)
     # Both raise if the end of the tick differs from the recording.
     assert all(time_step(env, tick) > 0 and time_physics(env, tick) > 0 for tick in ticks)
+
+
+def test_policy_takes_turns_with_a_naive_forward_that_says_the_same(capsys):
+    words = ["--preset", "nano", "--batches", "1,2", "--repeats", "2", "--no-compile"]
+    found = bench(capsys, "policy", *words)
+    assert found["deviation"]["value"] < 1e-5 and found["deviation"]["met"] is True
+    assert found["denoise_speedup"]["value"] > 0 and found["chunk_speedup"]["n"] == 2
+    assert found["denoise_speedup"]["target"] is None  # held for the tiny preset alone
+    rows = found["one inference"]
+    ways = ["naive", "eager", "lower bound"]
+    assert [(row["batch"], row["way"]) for row in rows] == [(b, w) for b in (1, 2) for w in ways]
+    assert all(row["denoise ms"] > 0 and row["brain ms"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--preset", "tinny"], "did you mean 'tiny'"),
+        (["--batches", "1,x"], "--batches: expected numbers like 1,4,16"),
+        (["--repeats", "1"], "--repeats, --threads: expected at least 2 and 1"),
+    ],
+)
+def test_policy_refuses_what_it_cannot_time(words, expected, capsys):
+    assert main(["bench", "policy", *words]) == 2
+    assert expected in capsys.readouterr().err

@@ -140,8 +140,8 @@ def _vision_tables(
 
 def think(
     vlm: Qwen3VLForConditionalGeneration, inputs: BrainInputs, cached_layers: int
-) -> tuple[Tensor, tuple[Tensor, ...], BrainCache]:
-    """Runs the whole VLM once.
+) -> tuple[tuple[Tensor, ...], BrainCache]:
+    """Runs the VLM once, up to the keys and values of its last layer; nothing reads the rest.
 
     Padding stands on the right and attention is causal, so no real token ever sees it.
 
@@ -151,8 +151,7 @@ def think(
         cached_layers: How many of the last layers go into the cache.
 
     Returns:
-        Final hidden states (F, S, hidden) after the norm, hidden states before every layer, and the
-        cache.
+        Hidden states (F, S, hidden) before every layer, and the cache.
     """
     text = vlm.model.language_model
     deepstack: list[Tensor] = []
@@ -171,12 +170,14 @@ def think(
         attention = layer.self_attn
         normed = layer.input_layernorm(x)
         heads = (frames, length, -1, attention.head_dim)
-        query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
         key = attention.k_norm(attention.k_proj(normed).view(heads)).transpose(1, 2)
         value = attention.v_proj(normed).view(heads).transpose(1, 2)
-        query, key = rotate(query, cos, sin).to(value.dtype), rotate(key, cos, sin).to(value.dtype)
+        key = rotate(key, cos, sin).to(value.dtype)
         layers.append((key, value))
-        seen = attend(query, key, value, causal)
+        if index + 1 == len(text.layers):
+            break
+        query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
+        seen = attend(rotate(query, cos, sin).to(value.dtype), key, value, causal)
         x = x + attention.o_proj(seen.transpose(1, 2).reshape(frames, length, -1))
         x = x + layer.mlp(layer.post_attention_layernorm(x))
         if index < len(deepstack):
@@ -188,4 +189,4 @@ def think(
         inputs.key_mask(),
         inputs.position_ids.amax((0, 2)) + 1,
     )
-    return text.norm(x), tuple(before), cache
+    return tuple(before), cache

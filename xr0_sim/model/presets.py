@@ -49,6 +49,8 @@ PRESETS: dict[str, PresetSizes] = {
     "nano": PresetSizes(64, 16, 32, 2, 2, 32, 64, 2, 2, 2, 16, 32, 2),
     # Laptop CPU: three 128 x 128 cameras, 48 visual tokens.
     "tiny": PresetSizes(128, 16, 128, 3, 4, 128, 384, 5, 4, 2, 32, 128, 4),
+    # One GPU: three 224 x 224 cameras, 147 visual tokens, action expert 12 x 512.
+    "small": PresetSizes(224, 16, 384, 8, 6, 512, 1536, 14, 8, 4, 64, 512, 12),
 }
 
 VISION_ROPE_THETA = 100.0

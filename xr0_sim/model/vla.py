@@ -48,7 +48,7 @@ class XR0ForActionGeneration(PreTrainedModel):
 
     def encode(self, inputs: BrainInputs) -> BrainCache:
         """Runs the brain once; the cache serves any number of `sample_actions` calls."""
-        return think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[2]
+        return think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[1]
 
     @torch.no_grad()
     def sample_actions(

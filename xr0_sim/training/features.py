@@ -124,7 +124,7 @@ class FeatureStore:
                 part = slice(start, start + BATCH)
                 inputs = self._processor(self._store.images(rows[part]), texts[part])
                 layers = model.config.dit_config.num_hidden_layers
-                stacked = think(model.vlm, inputs, layers)[2].stacked().to(torch.float16).numpy()
+                stacked = think(model.vlm, inputs, layers)[1].stacked().to(torch.float16).numpy()
                 block = np.zeros((*stacked.shape[:4], longest, stacked.shape[5]), np.float16)
                 block[..., : stacked.shape[4], :] = stacked
                 blocks.append(block)

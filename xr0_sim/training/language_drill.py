@@ -47,7 +47,7 @@ class LanguageDrill:
         """Mean cross entropy of the classes the drawn sentences decide."""
         drawn = [self._source(rng) for _ in range(self._sentences)]
         inputs = self._processor.text_only([text for text, _ in drawn])
-        _, before, _ = think(vlm, inputs, cached_layers)
+        before, _ = think(vlm, inputs, cached_layers)
         last = before[-1][torch.arange(len(drawn)), inputs.lengths - 1]
         logits = head.classify(last)
         names = [name for name, _ in head.spec.classes]

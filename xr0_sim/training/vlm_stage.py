@@ -181,7 +181,7 @@ class BrainStage(nn.Module):
             tuple(images.shape[1:3]),
             [self.store.instructions[i] for i in instructions],
         )
-        _, before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
+        before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
         last = before[-1][torch.arange(len(rows)), inputs.lengths - 1]
         early, visual = (
             x.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))

@@ -32,10 +32,9 @@ def inputs(policy):
 def test_equals_the_stock_forward(policy, inputs):
     vlm = policy.model.vlm
     with torch.no_grad():
-        final, _, cache = think(vlm, inputs, 2)
+        _, cache = think(vlm, inputs, 2)
         stock = vlm.model(**inputs.stock(policy.processor.image_id), use_cache=True)
     real = inputs.key_mask()
-    torch.testing.assert_close(final[real], stock.last_hidden_state[real], atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers, strict=True):
         seen = real[:, None, :, None].expand_as(mine[0])
         torch.testing.assert_close(mine[0][seen], theirs.keys[seen], atol=1e-5, rtol=1e-5)

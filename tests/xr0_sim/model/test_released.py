@@ -75,10 +75,9 @@ def test_brain_equals_the_stock_forward_with_doubled_frames_and_deepstack(checkp
     processor = released_processor(checkpoint, model.config)
     inputs = processor(images(), ["Fold the towel.", "Put the red brick into the left bin."])
     with torch.no_grad():
-        final, _, cache = think(model.vlm, inputs, 2)
+        _, cache = think(model.vlm, inputs, 2)
         stock = model.vlm.model(**inputs.stock(processor.image_id), use_cache=True)
     real = inputs.key_mask()
-    torch.testing.assert_close(final[real], stock.last_hidden_state[real], atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers[-2:], strict=True):
         seen = real[:, None, :, None].expand_as(mine[0])
         torch.testing.assert_close(mine[0][seen], theirs.keys[seen], atol=1e-5, rtol=1e-5)
