@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from xr0_sim.model.policy_model import PolicyModel
 
 DECODINGS = ("joint", "tool")
-"""Which half of the 32-wide action moves the robot: joint deltas, or tool deltas through IK."""
+"""Which half of the 32-wide action moves the robot: joint deltas, or tool deltas through IK.
+
+Tool deltas are what the wrist cameras see; with them a trained policy grasps better, see
+``experiments/LOG.md``.
+"""
+DEFAULT_DECODING = "tool"
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class XR0ChunkModel:
 
     needs_images = True
 
-    def __init__(self, policy: PolicyModel, decoding: str = "joint"):
+    def __init__(self, policy: PolicyModel, decoding: str = DEFAULT_DECODING):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
         self._policy = policy
@@ -156,7 +161,7 @@ def find_checkpoint(name: str | Path | None) -> Path:
 
 
 def load_chunk_model(
-    checkpoint: str | Path | None = None, head: str = "sync", decoding: str = "joint"
+    checkpoint: str | Path | None = None, head: str = "sync", decoding: str = DEFAULT_DECODING
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
