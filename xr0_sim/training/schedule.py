@@ -52,8 +52,11 @@ class SampleOrder:
                 f"sample order: expected rows with weights >= 0, got {len(rows)} rows with total "
                 f"weight {float(weights.sum())}"
             )
-        self._rows = np.asarray(rows)
-        self._cumulative = np.cumsum(weights / weights.sum())
+        # Rows without weight must not even be met through rounding at the end of the sum.
+        drawn = np.asarray(weights) > 0
+        self._rows = np.asarray(rows)[drawn]
+        self._cumulative = np.cumsum(weights[drawn], dtype=np.float64)
+        self._cumulative /= self._cumulative[-1]
         self._batch_size = batch_size
         self._seed = seed
 
