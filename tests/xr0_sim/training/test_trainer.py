@@ -102,6 +102,13 @@ def test_learning_rate_shape():
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
+def test_rounding_never_draws_a_row_without_weight():
+    weights = np.full(100_000, 0.1, np.float32)
+    weights[-20_000:] = 0.0
+    order = SampleOrder(np.arange(len(weights)), weights, 4096, seed=0)
+    assert max(order.batch(step, 0).max() for step in range(40)) < 80_000
+
+
 def test_sample_order_is_deterministic_and_weighted():
     rows, weights = np.arange(100, 110), np.array([0.0] * 5 + [1.0] * 4 + [4.0])
     order = SampleOrder(rows, weights, 64, seed=3)
