@@ -129,7 +129,7 @@ def test_rotation_is_the_stock_interleaved_one_on_equal_axes(checkpoint):
     model = load_released(checkpoint)
     place = torch.tensor(reference.positions(40, 4, 1, 10))[None]
     stock = model.vlm.model.language_model.rotary_emb(torch.zeros(1), place.expand(3, 1, -1))
-    angles = place[..., None] * torch.tensor(model.expert._inverse_frequency)
+    angles = place[..., None] * torch.tensor(model.expert.inverse_frequency)
     angles = torch.cat([angles, angles], -1)
     torch.testing.assert_close(stock[0], angles.cos(), atol=1e-5, rtol=0)
     torch.testing.assert_close(stock[1], angles.sin(), atol=1e-5, rtol=0)
