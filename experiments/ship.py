@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +97,20 @@ def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
     commands = run_folder / COMMANDS_FILE
     if commands.is_file():
         notes = [json.loads(line) for line in commands.read_text().splitlines()]
+        for note in notes:
+            note["config"] = _portable(note["config"], run_folder.resolve().parent)
         (folder / "commands.json").write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
     draw_curves(curves, folder / CURVES)
+
+
+def _portable(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Absolute paths as seen from where the run folder lies: a record names no machine."""
+    return {
+        key: os.path.relpath(value, base)
+        if isinstance(value, str) and os.path.isabs(value)
+        else value
+        for key, value in values.items()
+    }
 
 
 def draw_curves(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:

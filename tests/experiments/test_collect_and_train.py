@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +233,8 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
     assert record == ["brain.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
     notes = json.loads((policy / "training" / "commands.json").read_text())
     assert notes[0]["data"]["demo"]["seeds"] == [1_000_000, 1_000_002]
+    paths = [notes[0]["config"][key] for key in ("data", "out")]
+    assert not [path for path in paths if Path(path).is_absolute()], paths
     before = {path: path.read_bytes() for path in policy.rglob("*") if path.is_file()}
     for more, expected in (
         (["--heads", "sync"], "exists; use --replace"),
