@@ -1,11 +1,13 @@
-"""Named sizes of the small XR-0."""
+"""Named sizes of XR-0, from one for tests to the published one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from xr0_sim.errors import unknown_name
 from xr0_sim.model.config import XR0Config, XR0DiTConfig
+from xr0_sim.model.qwen_sizes import QWEN3_VL_2B, QWEN3_VL_4B
 from xr0_sim.model.special_tokens import SPECIAL_TOKENS, VOCABULARY_SIZE
 
 
@@ -53,6 +55,14 @@ PRESETS: dict[str, PresetSizes] = {
     "small": PresetSizes(224, 16, 384, 8, 6, 512, 1536, 14, 8, 4, 64, 512, 12),
 }
 
+PUBLIC_BRAINS: dict[str, dict[str, Any]] = {"base": QWEN3_VL_2B, "xr0": QWEN3_VL_4B}
+"""Presets on a published brain; they want its tokenizer and a GPU."""
+
+PUBLIC_IMAGE_SIZE = 288
+"""Largest square of whole visual tokens within the 90,000 pixels of XR-0's processor [px]."""
+
+PRESET_NAMES = (*PRESETS, *PUBLIC_BRAINS)
+
 VISION_ROPE_THETA = 100.0
 TEXT_ROPE_THETA = 10_000.0
 MERGE_SIZE = 2
@@ -62,12 +72,15 @@ def preset_config(name: str, **overrides: object) -> XR0Config:
     """Builds the configuration of a named preset.
 
     Args:
-        name: A key of `PRESETS`.
+        name: One of `PRESET_NAMES`.
         **overrides: Fields of `XR0Config` to replace, e.g. ``action_length=10``.
     """
-    if name not in PRESETS:
-        raise unknown_name("model preset", name, PRESETS)
-    return config_from_sizes(PRESETS[name], preset=name, **overrides)
+    if name in PRESETS:
+        return config_from_sizes(PRESETS[name], preset=name, **overrides)
+    if name not in PUBLIC_BRAINS:
+        raise unknown_name("model preset", name, PRESET_NAMES)
+    fields: dict[str, object] = {"image_size": PUBLIC_IMAGE_SIZE, "preset": name, **overrides}
+    return XR0Config(vlm_config=PUBLIC_BRAINS[name], dit_config=XR0DiTConfig(), **fields)
 
 
 def config_from_sizes(sizes: PresetSizes, **overrides: object) -> XR0Config:

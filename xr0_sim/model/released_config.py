@@ -16,49 +16,12 @@ from typing import Any
 from xr0_sim.errors import CheckpointError
 from xr0_sim.model.action_layout import LAYOUT_DIM
 from xr0_sim.model.config import XR0Config, XR0DiTConfig
+from xr0_sim.model.qwen_sizes import QWEN3_VL_4B
 from xr0_sim.model.reference_paths import RELEASED_INFERENCE
 from xr0_sim.model.weight_files import CONFIG_FILE, read_config_json
 
 SIZE_FIELDS = ("action_length", "action_dim", "state_dim")
 DIT_FIELDS = ("hidden_size", "head_dim", "num_hidden_layers", "num_key_value_heads")
-
-QWEN3_VL_4B: dict[str, Any] = {
-    "text_config": {
-        "vocab_size": 151_936,
-        "hidden_size": 2560,
-        "intermediate_size": 9728,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "max_position_embeddings": 262_144,
-        "tie_word_embeddings": True,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 5_000_000.0,
-            "mrope_section": [24, 20, 20],
-            "mrope_interleaved": True,
-        },
-    },
-    "vision_config": {
-        "depth": 24,
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_heads": 16,
-        "patch_size": 16,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-        "out_hidden_size": 2560,
-        "num_position_embeddings": 2304,
-        "deepstack_visual_indexes": [5, 11, 17],
-    },
-    "image_token_id": 151_655,
-    "video_token_id": 151_656,
-    "vision_start_token_id": 151_652,
-    "vision_end_token_id": 151_653,
-    "tie_word_embeddings": True,
-}
-"""Qwen3-VL-4B-Instruct, from its public configuration file."""
 
 
 def full_size_config(**overrides: object) -> XR0Config:
