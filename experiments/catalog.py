@@ -75,12 +75,14 @@ class PolicyEntry:
     """How a policy is loaded.
 
     Attributes:
-        load: From checkpoint and head to the policy.
+        load: From checkpoint, head and temperature to the policy.
         trained: Whether it has a checkpoint, and heads in it.
+        execute: Executed rows before the next inference that suit it; None for the executor's own.
     """
 
-    load: Callable[[str | None, str | None], Policy]
+    load: Callable[[str | None, str | None, float | None], Policy]
     trained: bool = False
+    execute: int | None = None
 
 
 EXECUTORS: dict[str, StrategyConfig] = {
@@ -93,26 +95,27 @@ HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "pre
 """Head that was trained for an executor, used when none is asked for."""
 
 
-def _expert(checkpoint: str | None, head: str | None) -> Policy:
+def _expert(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, SameMode
 
     return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
 
 
-def _expert_redrawn(checkpoint: str | None, head: str | None) -> Policy:
+def _expert_redrawn(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
 
     return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
 
 
-def _xr0(checkpoint: str | None, head: str | None) -> Policy:
+def _xr0(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
     if find_spec("policies.xr0") is None:
         raise ConfigError("policy 'xr0': not part of this version; use --policy expert")
     import torch
 
     # Sums depend on the number of threads; one thread keeps every worker bit-identical.
     torch.set_num_threads(1)
-    model = import_module("policies.xr0").load_chunk_model(checkpoint, head)
+    chosen = {} if temperature is None else {"temperature": temperature}
+    model = import_module("policies.xr0").load_chunk_model(checkpoint, head, **chosen)
     return Policy(
         lambda env: model,
         image_size=int(getattr(model, "image_size", DEFAULT_IMAGE_SIZE)),
@@ -123,7 +126,7 @@ def _xr0(checkpoint: str | None, head: str | None) -> Policy:
 POLICIES: dict[str, PolicyEntry] = {
     "expert": PolicyEntry(_expert),
     "expert_redrawn": PolicyEntry(_expert_redrawn),
-    "xr0": PolicyEntry(_xr0, trained=True),
+    "xr0": PolicyEntry(_xr0, trained=True, execute=20),
 }
 """``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
 with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""

@@ -45,6 +45,7 @@ class Cell:
         checkpoint: Shipped name or path; None for policies without weights.
         checkpoint_digest: Which weights these were.
         head: Action-expert head; None for policies without heads.
+        temperature: Factor on its flow noise; None for the policy's own.
         executor: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
@@ -59,6 +60,7 @@ class Cell:
     checkpoint: str | None
     checkpoint_digest: str | None
     head: str | None
+    temperature: float | None
     executor: StrategyConfig
     latency: LatencyConfig
     estimator: EstimatorConfig
@@ -83,17 +85,20 @@ class Cell:
 
 
 def choose_executor(
-    name: str, execute: int | None, prefix_steps: int | None, alignment: str
+    name: str, execute: int | None, prefix_steps: int | None, alignment: str, policy: str
 ) -> StrategyConfig:
     """Execution strategy from its name and its switches.
 
     Args:
         name: Key of `experiments.catalog.EXECUTORS`.
-        execute: Executed rows before the next inference; None for the default.
+        execute: Executed rows before the next inference; None for the policy's default.
         prefix_steps: Fixed prefix length; None for as long as the estimated delay.
         alignment: ``report`` or ``readme``, see `PrefixAsync`.
+        policy: Key of `experiments.catalog.POLICIES`.
     """
     strategy = look_up("executor", name, EXECUTORS)
+    if execute is None and alignment == "report":
+        execute = look_up("policy", policy, POLICIES).execute
     if alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
     if isinstance(strategy, PrefixAsync):
@@ -150,6 +155,7 @@ def make_cell(
     policy: str,
     checkpoint: str | None,
     head: str | None,
+    temperature: float | None,
     executor: StrategyConfig,
     latency: str,
     delay_error: int,
@@ -159,6 +165,7 @@ def make_cell(
     """Checks every switch and resolves names to values."""
     look_up("env", env, TASKS)
     checkpoint, head = choose_weights(env, policy, checkpoint, head, executor)
+    check_temperature(policy, temperature)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
     check_level(n_bricks, layout)
@@ -170,12 +177,23 @@ def make_cell(
         checkpoint=checkpoint,
         checkpoint_digest=None if checkpoint is None else checkpoint_digest(checkpoint),
         head=head,
+        temperature=temperature,
         executor=executor,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,
         max_ticks=time_limit_ticks(n_bricks, max_seconds),
     )
+
+
+def check_temperature(policy: str, temperature: float | None) -> None:
+    """Rejects a temperature for a policy that has none, or one outside 0 .. 1."""
+    if temperature is None:
+        return
+    if not POLICIES[policy].trained:
+        raise ConfigError(f"--temperature: policy {policy!r} draws no noise; leave it out")
+    if not 0.0 <= temperature <= 1.0:
+        raise ConfigError(f"--temperature: expected 0 .. 1, got {temperature:g}")
 
 
 def check_level(n_bricks: int, layout: str) -> None:

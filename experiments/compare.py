@@ -45,7 +45,8 @@ class CompareConfig:
         checkpoint: Shipped name or path of the weights; default: the one for the task.
         positions: Switch positions EXECUTOR[:HEAD]; default: all that fit the policy.
         latency: One or several latencies: presets or amounts.
-        execute: Executed actions before the next inference starts; default 10.
+        execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
+        temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         n_bricks: Bricks in the assembly.
@@ -64,6 +65,7 @@ class CompareConfig:
     positions: tuple[str, ...] = ()
     latency: tuple[str, ...] = ("xr0_4090",)
     execute: int | None = None
+    temperature: float | None = None
     delay_error: int = 0
     event: str = "shove"
     n_bricks: int = 2
@@ -90,7 +92,8 @@ class CompareConfig:
                     policy=policy,
                     checkpoint=self.checkpoint,
                     head=head or None,
-                    executor=choose_executor(executor, self.execute, None, "report"),
+                    temperature=self.temperature,
+                    executor=choose_executor(executor, self.execute, None, "report", policy),
                     latency=latency,
                     delay_error=self.delay_error,
                     event=self.event,

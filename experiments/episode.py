@@ -62,9 +62,15 @@ class StopSwitch:
 
 
 @functools.lru_cache(maxsize=4)
-def _policy(name: str, checkpoint: str | None, digest: str | None, head: str | None) -> Policy:
+def _policy(
+    name: str,
+    checkpoint: str | None,
+    digest: str | None,
+    head: str | None,
+    temperature: float | None,
+) -> Policy:
     """Loaded weights, shared by the cells of a comparison; ``digest`` tells versions apart."""
-    return POLICIES[name].load(checkpoint, head)
+    return POLICIES[name].load(checkpoint, head, temperature)
 
 
 @functools.lru_cache(maxsize=2)
@@ -112,7 +118,9 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
 
 
 def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
-    policy = _policy(cell.policy, cell.checkpoint, cell.checkpoint_digest, cell.head)
+    policy = _policy(
+        cell.policy, cell.checkpoint, cell.checkpoint_digest, cell.head, cell.temperature
+    )
     level = tuple(sorted(cell.level.items()))
     plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)
     executor = Executor(

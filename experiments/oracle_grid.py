@@ -85,6 +85,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
             policy="expert_redrawn",
             checkpoint=None,
             head=None,
+            temperature=None,
             executor=Sync(),
             latency="none",
             delay_error=0,

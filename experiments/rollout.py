@@ -32,7 +32,8 @@ class RolloutConfig:
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
         checkpoint: Shipped name or path of the weights; default: the one for the task.
         executor: sync, naive_async or prefix_async.
-        execute: Executed actions before the next inference starts; default 10.
+        execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
+        temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -57,6 +58,7 @@ class RolloutConfig:
     checkpoint: str | None = None
     executor: str = "prefix_async"
     execute: int | None = None
+    temperature: float | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -83,8 +85,9 @@ class RolloutConfig:
             policy=self.policy,
             checkpoint=self.checkpoint,
             head=self.head,
+            temperature=self.temperature,
             executor=choose_executor(
-                self.executor, self.execute, self.prefix_steps, self.alignment
+                self.executor, self.execute, self.prefix_steps, self.alignment, self.policy
             ),
             latency=self.latency,
             delay_error=self.delay_error,

@@ -135,10 +135,12 @@ class XR0Policy(ChunkPolicy):
     Args:
         checkpoint: Shipped name or directory; None takes the shipped one.
         head: Action expert.
-        strategy: Execution strategy; synchronous by default.
+        strategy: Execution strategy; synchronous by default, with
+            `policies.xr0.EXECUTE_STEPS` rows a chunk.
         latency: True inference latency; none by default.
         seed: See `ChunkPolicy`.
         first_env: See `ChunkPolicy`.
+        temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0`.
     """
 
     def __init__(
@@ -149,10 +151,13 @@ class XR0Policy(ChunkPolicy):
         latency: LatencyModel | None = None,
         seed: int = 0,
         first_env: int = 0,
+        temperature: float | None = None,
     ):
-        from policies.xr0 import load_chunk_model
+        from policies.xr0 import DEFAULT_TEMPERATURE, EXECUTE_STEPS, load_chunk_model
 
-        super().__init__(load_chunk_model(checkpoint, head), strategy, latency, seed, first_env)
+        temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
+        model = load_chunk_model(checkpoint, head, temperature=temperature)
+        super().__init__(model, strategy or Sync(EXECUTE_STEPS), latency, seed, first_env)
 
 
 def _channel_last(row: Mapping[str, NDArray], name: str) -> NDArray[np.uint8]:

@@ -34,6 +34,15 @@ Tool deltas are what the wrist cameras see; with them a trained policy grasps be
 """
 DEFAULT_DECODING = "tool"
 
+DEFAULT_TEMPERATURE = 0.0
+"""Factor on the noise a chunk starts from.
+
+With full noise every inference draws a way of its own, and a small policy then wavers between two
+bricks until time is up: see ``experiments/LOG.md``.
+"""
+EXECUTE_STEPS = 20
+"""Executed rows of a chunk before the next inference starts (T_e), measured best there."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -50,13 +59,22 @@ class XR0ChunkModel:
     Args:
         policy: Network, processor and statistics.
         decoding: One of `DECODINGS`.
+        temperature: Factor on the flow noise, 0 .. 1.
     """
 
     needs_images = True
 
-    def __init__(self, policy: PolicyModel, decoding: str = DEFAULT_DECODING):
+    def __init__(
+        self,
+        policy: PolicyModel,
+        decoding: str = DEFAULT_DECODING,
+        temperature: float = DEFAULT_TEMPERATURE,
+    ):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
+        if not 0.0 <= temperature <= 1.0:
+            raise ConfigError(f"temperature: expected 0 .. 1, got {temperature:g}")
+        self._temperature = temperature
         self._policy = policy
         self._decoding = decoding
         self._kinematics = DualArmKinematics()
@@ -93,6 +111,7 @@ class XR0ChunkModel:
             _stack([r.observation.robot for r in requests]),
             [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
             [r.noise_seed for r in requests],
+            self._temperature,
         )
         return [
             ActionChunk(self._decode(chunk, r), r.observation.tick)
@@ -161,7 +180,10 @@ def find_checkpoint(name: str | Path | None) -> Path:
 
 
 def load_chunk_model(
-    checkpoint: str | Path | None = None, head: str = "sync", decoding: str = DEFAULT_DECODING
+    checkpoint: str | Path | None = None,
+    head: str = "sync",
+    decoding: str = DEFAULT_DECODING,
+    temperature: float = DEFAULT_TEMPERATURE,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
@@ -169,7 +191,9 @@ def load_chunk_model(
         checkpoint: Shipped name or directory; None takes the shipped one.
         head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
         decoding: One of `DECODINGS`.
+        temperature: Factor on the flow noise, 0 .. 1.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
-    return XR0ChunkModel(load_policy_model(find_checkpoint(checkpoint), head), decoding)
+    policy = load_policy_model(find_checkpoint(checkpoint), head)
+    return XR0ChunkModel(policy, decoding, temperature)

@@ -8,8 +8,12 @@ from importlib import import_module
 import pytest
 
 from experiments.arguments import parse_config
+from experiments.catalog import POLICIES
 from experiments.cli import COMMANDS, main, overview
+from experiments.rollout import RolloutConfig
+from policies.xr0 import EXECUTE_STEPS
 from xr0_sim.errors import ConfigError
+from xr0_sim.runtime import Sync
 
 HEAVY = ("mujoco", "torch", "transformers", "matplotlib", "scipy", "gymnasium", "pandas", "PIL")
 
@@ -69,6 +73,8 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rollout", "--policy", "expert", "--executor", "snyc"], "did you mean 'sync'"),
         (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
         (["rollout", "--policy", "expert", "--head", "sync"], "has no weights"),
+        (["rollout", "--policy", "expert", "--temperature", "0.5"], "draws no noise"),
+        (["rollout", "--policy", "xr0", "--temperature", "2"], "--temperature: expected 0 .. 1"),
         (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),
         (["rollout", "--policy", "expert", "--event", "shove@x"], "trigger: expected"),
         (["rollout", "--policy", "expert", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
@@ -142,3 +148,11 @@ def test_json_goes_to_standard_output_alone(capsys):
     assert main(["bench", "clutch", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["clutch_error_percent"]["n"] > 0 and err == ""
+
+
+def test_the_command_line_executes_as_many_rows_as_the_policy_class():
+    assert POLICIES["xr0"].execute == EXECUTE_STEPS
+    for words, executed in ({}, EXECUTE_STEPS), ({"execute": 7}, 7):
+        cell = RolloutConfig(policy="xr0", executor="sync", **words).cell()
+        assert cell.executor.execute == executed
+    assert RolloutConfig(policy="expert", executor="sync").cell().executor == Sync()

@@ -36,7 +36,7 @@ def policy_model():
 
 @pytest.fixture(scope="module")
 def model(policy_model):
-    return XR0ChunkModel(policy_model)
+    return XR0ChunkModel(policy_model, temperature=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +108,18 @@ def test_a_batch_is_its_rows(policy_model, observations):
     assert not np.allclose(together[0].actions, together[3].actions, atol=1e-3)
 
 
-def test_the_noise_seed_decides(model, observations):
+def test_the_noise_seed_decides(policy_model, model, observations):
     seen = observations[1]
     first, again, other = (
         model.infer(seen, NOTHING, noise).actions for noise in ((5, 2), (5, 2), (5, 3))
     )
     assert first.tobytes() == again.tobytes()
     assert not np.allclose(first, other, atol=1e-3)
+    calm = XR0ChunkModel(policy_model, temperature=0.0)
+    once, twice = (calm.infer(seen, NOTHING, noise).actions for noise in ((5, 2), (5, 3)))
+    assert once.tobytes() == twice.tobytes()
+    with pytest.raises(ConfigError, match=r"temperature: expected 0 \.\. 1, got 1.5"):
+        XR0ChunkModel(policy_model, temperature=1.5)
     model.reset(99)
     assert model.infer(seen, NOTHING, (5, 2)).actions.tobytes() == first.tobytes()
 

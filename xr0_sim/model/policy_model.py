@@ -58,6 +58,7 @@ class PolicyModel:
         robot: RobotState,
         prefixes: Sequence[ArmTargets | None],
         noise_seeds: Sequence[Sequence[int]],
+        temperature: float = 1.0,
     ) -> NDArray[np.float64]:
         """Chunks for B observations.
 
@@ -68,6 +69,7 @@ class PolicyModel:
             prefixes: Per observation the committed absolute targets, (d, 2, *) each, or None. They
                 are re-expressed relative to the new state here.
             noise_seeds: Per observation the integers that seed its flow noise.
+            temperature: Factor on that noise.
 
         Returns:
             (B, T, 32) relative actions in physical units; decode with
@@ -92,6 +94,7 @@ class PolicyModel:
             torch.tensor(lengths),
             generators,
             sampler=self.sampler,
+            temperature=temperature,
         )
         return self.normalizer.denormalize_actions(actions.numpy())
 

@@ -60,6 +60,7 @@ class XR0ForActionGeneration(PreTrainedModel):
         generator: torch.Generator | list[torch.Generator],
         action_mask: Tensor | None = None,
         sampler: FlowSampler | None = None,
+        temperature: float = 1.0,
     ) -> Tensor:
         """Draws one chunk per frame.
 
@@ -74,6 +75,8 @@ class XR0ForActionGeneration(PreTrainedModel):
             action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
                 dual-arm layout's when None.
             sampler: Runs the Euler loop in place of `euler_sample`, to the same result.
+            temperature: Factor on the noise the flow starts from; 0 takes the one chunk in the
+                middle of all.
 
         Returns:
             (B, T, 32) normalised; the first ``prefix_lengths`` rows equal the prefix exactly.
@@ -90,7 +93,8 @@ class XR0ForActionGeneration(PreTrainedModel):
             noise = torch.cat(drawn)
         else:
             noise = torch.randn(rows, length, width, generator=generator)
-        noise = noise * (self.expert.action_valid if action_mask is None else action_mask)
+        valid = self.expert.action_valid if action_mask is None else action_mask
+        noise = temperature * noise * valid
         padded = torch.zeros_like(noise)
         padded[:, :longest] = prefix
         if sampler is not None:
