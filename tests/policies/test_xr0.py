@@ -166,7 +166,7 @@ def checkpoint(policy_model, tmp_path_factory):
 
 
 def test_a_saved_policy_answers_with_the_same_bits(model, checkpoint, observations):
-    loaded = load_chunk_model(checkpoint, "sync")
+    loaded = load_chunk_model(checkpoint, "sync", temperature=1.0)
     assert (loaded.horizon, loaded.image_size, loaded.prefix_max) == (HORIZON, 64, 6)
     for seen in observations[:2]:
         wanted = model.infer(seen, prefix_of(seen, 3), (1, 1)).actions
