@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -138,4 +140,51 @@ Image(str(out / "comparison.png"), width=1000)
 # %% [markdown]
 # Sync is slow, naive async jerks where plans meet, prefix async is as quick and smooth. With a
 # perfect planner that is the executor's doing alone; with a trained policy the prefix can also
-# mislead. `xr0-sim compare` asks the same question of the trained heads.
+# mislead.
+#
+# ## The trained policy
+#
+# The same scene seen through three cameras and read from its instruction: a brain whose key-value
+# cache conditions an action expert, 80 ms behind the world. `xr0-sim rollout` films this with its
+# queue of actions, and `xr0-sim compare` flips the switches on the trained heads.
+
+# %%
+from policies.xr0 import EXECUTE_STEPS, load_chunk_model
+
+trained = load_chunk_model(head="prefix_lambda")
+plant = EnvPlant(gym.make(envs.ENV_IDS["block_dismantling"], render_mode="rgb_array").unwrapped)
+
+
+class Film:
+    """Keeps a picture of every second."""
+
+    def __init__(self):
+        self.frames = []
+
+    def on_reset(self, start):
+        self.frames.clear()
+
+    def on_tick(self, sample):
+        if sample.record.tick % plant.control_hz == 0:
+            self.frames.append(plant.env.render())
+
+    def on_event(self, event):
+        pass
+
+    def on_end(self, result):
+        self.frames.append(plant.env.render())
+
+
+film = Film()
+strategy = PrefixAsync(execute=EXECUTE_STEPS)
+executor = Executor(trained, strategy, parse_latency("xr0_4090"))
+result = run_episode(plant, executor, [film], seed=4, max_ticks=900)
+print(result.outcome, f"after {result.duration_s:.1f} s")
+
+chosen = np.linspace(0, len(film.frames) - 1, 4).round().astype(int)
+figure, axes = plt.subplots(1, 4, figsize=(12, 2.4), layout="constrained")
+for axis, k in zip(axes, chosen):
+    axis.imshow(film.frames[k])
+    axis.set_title("the end" if k == chosen[-1] else f"{k} s")
+    axis.axis("off")
+plt.show()
