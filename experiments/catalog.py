@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,7 @@ class Task:
         events: Module that registers the task's event presets.
         pieces: What throughput counts.
         count: Number of finished pieces from the info of a tick.
+        presets: Common name of an event preset -> the task's own, where they differ.
     """
 
     module: str
@@ -42,6 +43,7 @@ class Task:
     events: str
     pieces: str
     count: Callable[[Mapping[str, Any]], int]
+    presets: Mapping[str, str] = field(default_factory=dict)
 
 
 TASKS: dict[str, Task] = {
@@ -51,6 +53,14 @@ TASKS: dict[str, Task] = {
         events="envs.block_dismantling.events",
         pieces="bricks",
         count=lambda info: info["bricks"].count("sorted"),
+    ),
+    "towel_folding": Task(
+        module="envs.towel_folding.env",
+        cls="TowelFoldingEnv",
+        events="envs.towel_folding.events",
+        pieces="towels",
+        count=lambda info: int(info["success"]),
+        presets={"shove": "towel_shove"},
     ),
 }
 
@@ -145,6 +155,12 @@ def register_events(task: str) -> None:
     import_module("xr0_sim.perturb.signals")
     if find_spec(name) is not None:
         import_module(name)
+
+
+def own_preset(task: str, text: str) -> str:
+    """``PRESET[@TRIGGER]`` with a common preset name replaced by the task's own."""
+    name, at, when = text.partition("@")
+    return TASKS[task].presets.get(name, name) + at + when
 
 
 def make_env(

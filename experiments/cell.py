@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +15,10 @@ from experiments.catalog import (
     checkpoint_heads,
     default_checkpoint,
     look_up,
+    own_preset,
     register_events,
 )
+from experiments.levels import LEVELS
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
@@ -29,9 +32,6 @@ from xr0_sim.runtime.strategies import (
     StrategyConfig,
 )
 
-SECONDS_PER_BRICK = 10.0
-SHORTEST_LIMIT_S = 40.0
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -39,8 +39,7 @@ class Cell:
 
     Attributes:
         env: Key of `experiments.catalog.TASKS`.
-        n_bricks: Bricks in the assembly.
-        layout: How they are stacked.
+        level: Arguments of the environment, complete.
         policy: Key of `experiments.catalog.POLICIES`.
         checkpoint: Shipped name or path; None for policies without weights.
         checkpoint_digest: Which weights these were.
@@ -54,8 +53,7 @@ class Cell:
     """
 
     env: str
-    n_bricks: int
-    layout: str
+    level: Mapping[str, Any]
     policy: str
     checkpoint: str | None
     checkpoint_digest: str | None
@@ -72,11 +70,6 @@ class Cell:
         """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
         head = f" {self.head}" if self.head else ""
         return f"{self.policy}{head} | {self.executor.label} | {self.latency.label}"
-
-    @property
-    def level(self) -> dict[str, Any]:
-        """Arguments of the environment."""
-        return {"n_bricks": self.n_bricks, "layout": self.layout}
 
     @property
     def undisturbed(self) -> Cell:
@@ -135,13 +128,13 @@ def choose_events(task: str, text: str) -> tuple[Event, ...]:
     register_events(task)
     if text.strip() in ("", "none"):
         return ()
-    return parse_events([part.strip() for part in text.split(",")])
+    return parse_events([own_preset(task, part.strip()) for part in text.split(",")])
 
 
-def time_limit_ticks(n_bricks: int, max_seconds: float | None) -> int:
-    """Tick limit from seconds; by default 10 s a brick, at least 40 s."""
+def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | None) -> int:
+    """Tick limit from seconds; by default that of the task's level."""
     if max_seconds is None:
-        max_seconds = max(SHORTEST_LIMIT_S, SECONDS_PER_BRICK * n_bricks)
+        max_seconds = LEVELS[env].seconds(level)
     if not 0.1 <= max_seconds <= 3600:
         raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
     return round(max_seconds * CONTROL_HZ)
@@ -150,8 +143,7 @@ def time_limit_ticks(n_bricks: int, max_seconds: float | None) -> int:
 def make_cell(
     *,
     env: str,
-    n_bricks: int,
-    layout: str,
+    level: Mapping[str, Any],
     policy: str,
     checkpoint: str | None,
     head: str | None,
@@ -168,11 +160,9 @@ def make_cell(
     check_temperature(policy, temperature)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
-    check_level(n_bricks, layout)
     return Cell(
         env=env,
-        n_bricks=n_bricks,
-        layout=layout,
+        level=level,
         policy=policy,
         checkpoint=checkpoint,
         checkpoint_digest=None if checkpoint is None else checkpoint_digest(checkpoint),
@@ -182,7 +172,7 @@ def make_cell(
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,
-        max_ticks=time_limit_ticks(n_bricks, max_seconds),
+        max_ticks=time_limit_ticks(env, level, max_seconds),
     )
 
 
@@ -194,10 +184,3 @@ def check_temperature(policy: str, temperature: float | None) -> None:
         raise ConfigError(f"--temperature: policy {policy!r} draws no noise; leave it out")
     if not 0.0 <= temperature <= 1.0:
         raise ConfigError(f"--temperature: expected 0 .. 1, got {temperature:g}")
-
-
-def check_level(n_bricks: int, layout: str) -> None:
-    """Rejects levels that do not exist."""
-    from envs.block_dismantling.assembly import Level
-
-    Level(n_bricks, layout)

@@ -12,6 +12,7 @@ from experiments.campaign import renderer_for, run_cell, seed_range
 from experiments.cell import Cell, choose_executor, make_cell
 from experiments.episode import Row
 from experiments.headline import cell_summary, readable, summary_object
+from experiments.levels import LevelOptions
 from experiments.paired import paired_table, paired_to_first
 from experiments.pool import TaskPool
 from experiments.progress import Progress
@@ -33,7 +34,7 @@ TABLE = "comparison.md"
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(LevelOptions):
     """Runs the same seeds for every switch position and latency; a table and a picture.
 
     Every cell sees the same scenes, latencies and noise. The perfect planner draws a new mode in
@@ -49,9 +50,7 @@ class CompareConfig:
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
-        n_bricks: Bricks in the assembly.
-        layout: random, layered or mixed.
-        max_seconds: Time limit of an episode [simulated s]; default 10 per brick, at least 40.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Episodes per cell.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
@@ -68,8 +67,6 @@ class CompareConfig:
     temperature: float | None = None
     delay_error: int = 0
     event: str = "shove"
-    n_bricks: int = 2
-    layout: str = "random"
     max_seconds: float | None = None
     episodes: int = 10
     seed: int = 0
@@ -79,6 +76,7 @@ class CompareConfig:
 
     def cells(self) -> dict[str, Cell]:
         """Cells by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
+        level = self.level_of(self.env)
         policy = "expert_redrawn" if self.policy == "expert" else self.policy
         positions = self.positions or POSITIONS.get(policy, ())
         found = {}
@@ -87,8 +85,7 @@ class CompareConfig:
                 executor, _, head = position.partition(":")
                 found[cell_name(position, latency)] = make_cell(
                     env=self.env,
-                    n_bricks=self.n_bricks,
-                    layout=self.layout,
+                    level=level,
                     policy=policy,
                     checkpoint=self.checkpoint,
                     head=head or None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from experiments.cell import Cell
 from experiments.comparison_panels import Comparison, draw_curves, draw_points
 from experiments.episode import Row, log_path
+from experiments.levels import LEVELS
 from experiments.switch_style import (
     MUTED,
     POLICY_WORDS,
@@ -92,7 +93,7 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
         what = f"{len(positions)} switch positions, {len(latencies)} latencies"
     policy = POLICY_WORDS.get(cell.policy, cell.policy)
     disturbed = f"In mid-motion: {events}." if events else "Undisturbed."
-    task = f"{cell.env.replace('_', ' ').capitalize()}, {cell.n_bricks} bricks."
+    task = f"{cell.env.replace('_', ' ').capitalize()}, {LEVELS[cell.env].words(cell.level)}."
     figure.text(
         EDGE, 1 - 0.22 / height, f"{scenes}, {what}", fontsize=13, fontweight="bold", va="center"
     )

@@ -41,6 +41,7 @@ class Panel:
 PANELS = (
     Panel("success", "success (%)", 100.0, "more"),
     Panel("bricks_per_min", "bricks per minute", 1.0, "more"),
+    Panel("towels_per_min", "towels per minute", 1.0, "more"),
     Panel("seam_position_mean_rad", "seam jump (mrad)", 1e3, "less"),
     Panel("tool_jerk_m_s3", "tool jerk (m/s³)", 1.0, "less"),
     Panel("reaction_s", "reaction time (ms)", 1e3, "less"),

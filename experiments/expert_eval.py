@@ -7,9 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from experiments.campaign import seed_range
 from experiments.catalog import TASKS, make_env
-from experiments.cell import check_level, choose_events, time_limit_ticks
+from experiments.cell import choose_events, time_limit_ticks
+from experiments.levels import LEVELS, LevelOptions
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
 from xr0_sim.conventions import CONTROL_HZ
@@ -20,29 +23,41 @@ from xr0_sim.record.runcard import to_json
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
-    from policies.scripted.block_expert import BlockExpert
+    from policies.scripted.expert import ScriptedExpert
 
-TASK = "block_dismantling"
-SHOWN = ("success", "progress", "bricks_per_min", "duration_s", "drops", "peak_contact_force_n")
+TASK_FIGURES = {
+    "drops": "drops",
+    "failed_grasps": "failed_grasps",
+    "peak_contact_force": "peak_contact_force_n",
+}
+"""What a task may tell in its info -> the figure; of a value per arm, the sum."""
+SHOWN = (
+    "success",
+    "progress",
+    "bricks_per_min",
+    "towels_per_min",
+    "duration_s",
+    "drops",
+    "failed_grasps",
+    "peak_contact_force_n",
+)
 
 
 @dataclass(frozen=True)
-class ExpertEvalConfig:
+class ExpertEvalConfig(LevelOptions):
     """Runs the scripted expert on privileged state and counts successes.
 
     Attributes:
-        n_bricks: Bricks in the assembly.
-        layout: random, layered or mixed.
+        env: Task.
         event: none, or PRESET[@TRIGGER], several with commas.
-        max_seconds: Time limit of an episode [simulated s]; default 10 per brick, at least 40.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
         json: Print the summary as one JSON object.
     """
 
-    n_bricks: int = 2
-    layout: str = "random"
+    env: str = "block_dismantling"
     event: str = "none"
     max_seconds: float | None = None
     episodes: int = 100
@@ -56,23 +71,23 @@ class ExpertTask:
     """One episode of the expert."""
 
     seed: int
-    n_bricks: int
-    layout: str
+    env: str
+    level: tuple[tuple[str, Any], ...]
     events: tuple[Event, ...]
     max_ticks: int
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(n_bricks: int, layout: str) -> tuple[DualArmEnv, BlockExpert]:
-    from policies.scripted.block_expert import BlockExpert
+def _stage(task: str, level: tuple[tuple[str, Any], ...]) -> tuple[DualArmEnv, ScriptedExpert]:
+    from policies.scripted.experts import make_expert
 
-    env = make_env(TASK, n_bricks=n_bricks, layout=layout)
-    return env, BlockExpert(env.kinematics)
+    env = make_env(task, **dict(level))
+    return env, make_expert(env)
 
 
 def run_expert(task: ExpertTask) -> dict[str, Any]:
     """Plays one episode; returns its figures."""
-    env, expert = _stage(task.n_bricks, task.layout)
+    env, expert = _stage(task.env, task.level)
     env.reset_scene(task.seed, {"events": list(task.events)})
     info: dict[str, Any] = {}
     for _ in range(task.max_ticks):
@@ -81,29 +96,30 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
         if terminated:
             break
     seconds = env.tick / CONTROL_HZ
-    return {
+    entry = TASKS[task.env]
+    row = {
         "seed": task.seed,
         "success": bool(info["success"]),
         "progress": info["progress"],
         "duration_s": seconds,
         "ticks": env.tick,
-        "bricks_per_min": 60.0 * TASKS[TASK].count(info) / seconds,
-        "drops": info["drops"],
-        "peak_contact_force_n": info["peak_contact_force"],
+        f"{entry.pieces}_per_min": 60.0 * entry.count(info) / seconds,
         "physics_failed": "failure" in info,
     }
+    extra = {name: info[key] for key, name in TASK_FIGURES.items() if key in info}
+    return row | {name: float(np.sum(value)) for name, value in extra.items()}
 
 
 def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
-    check_level(config.n_bricks, config.layout)
-    events = choose_events(TASK, config.event)
-    limit = time_limit_ticks(config.n_bricks, config.max_seconds)
+    level = config.level_of(config.env)
+    events = choose_events(config.env, config.event)
+    limit = time_limit_ticks(config.env, level, config.max_seconds)
     seeds = seed_range(config.seed, config.episodes)
-    tasks = [ExpertTask(s, config.n_bricks, config.layout, events, limit) for s in seeds]
+    tasks = [ExpertTask(s, config.env, tuple(level.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}
     status = 0
-    title = f"expert, {config.n_bricks} bricks, {config.layout}, event {config.event}"
+    title = f"expert, {LEVELS[config.env].words(level)}, event {config.event}"
     try:
         with TaskPool(config.workers) as pool, Progress(len(tasks), title) as progress:
             for task, row in pool.run(run_expert, tasks):
@@ -112,11 +128,11 @@ def run(config: ExpertEvalConfig) -> int:
                 progress.advance(f"seed {task.seed}", outcome, f"{row['duration_s']:.1f} s")
     except KeyboardInterrupt:
         status = 130
-    _show(config, [rows[seed] for seed in seeds if seed in rows])
+    _show(config, title, [rows[seed] for seed in seeds if seed in rows])
     return status
 
 
-def _show(config: ExpertEvalConfig, rows: list[dict[str, Any]]) -> None:
+def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> None:
     summary = summarise(rows)
     failing = [row["seed"] for row in rows if not row["success"]]
     if config.json:
@@ -131,8 +147,8 @@ def _show(config: ExpertEvalConfig, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     rate = wilson(len(rows) - len(failing), len(rows))
-    print(f"{config.n_bricks} bricks, {config.layout}, event {config.event}, n = {len(rows)}")
+    print(f"{title}, n = {len(rows)}")
     print(f"  success               {format_interval(rate, len(rows), True)}")
-    for name in SHOWN[1:]:
+    for name in (name for name in SHOWN[1:] if name in summary.figures):
         print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
     print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")

@@ -33,9 +33,10 @@ class Headline:
 
 
 HEADLINES = (
-    Headline("success", "success", 1.0, "all bricks in their bins"),
-    Headline("progress", "progress", 1.0, "share of bricks sorted"),
+    Headline("success", "success", 1.0, "the whole task done"),
+    Headline("progress", "progress", 1.0, "share of the task done"),
     Headline("bricks_per_min", "bricks/min", 1.0, "sorted per simulated minute"),
+    Headline("towels_per_min", "towels/min", 1.0, "folded per simulated minute"),
     Headline("age_mean_ticks", "action age (ticks)", 1.0, "since its observation"),
     Headline("hold_share", "starvation", 1.0, "ticks without an action"),
     Headline("seam_position_mean_rad", "seam (mrad)", 1e3, "joint jump where chunks meet"),
@@ -74,10 +75,9 @@ def upright_table(summary: Summary, title: str) -> Table:
     table.add_column("meaning", style="dim")
     shown = readable(summary)
     for line in HEADLINES:
-        figure = shown.figures.get(line.label)
-        text = (
-            "–" if figure is None else format_interval(figure, summary.n, line.label in shown.rates)
-        )
+        if line.figure not in summary.figures:
+            continue
+        text = format_interval(shown.figures[line.label], summary.n, line.label in shown.rates)
         table.add_row(line.label, text, line.meaning)
     return table
 

@@ -16,6 +16,7 @@ from experiments.campaign import run_cell, seed_range
 from experiments.cell import Cell, make_cell
 from experiments.episode import Row
 from experiments.headline import cell_summary, readable, summary_object
+from experiments.levels import LevelOptions
 from experiments.pool import TaskPool
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder, joint_digest
@@ -43,15 +44,14 @@ COLUMNS = ("success", "bricks/min", "starvation", "seam (mrad)", "jerk (m/s³)",
 
 
 @dataclass(frozen=True)
-class OracleGridConfig:
+class OracleGridConfig(LevelOptions):
     """Perfect planner over delays, executors and events: sync slows, naive jerks, prefix does not.
 
     Attributes:
+        env: Task.
         delays: Delays of every inference [control ticks].
         events: Disturbances, each a row of the grid: none or PRESET[@TRIGGER].
-        n_bricks: Bricks in the assembly.
-        layout: random, layered or mixed.
-        max_seconds: Time limit of an episode [simulated s]; default 10 per brick, at least 40.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Episodes per cell.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
@@ -59,10 +59,9 @@ class OracleGridConfig:
         json: Print the summary as one JSON object.
     """
 
+    env: str = "block_dismantling"
     delays: tuple[int, ...] = tuple(range(11))
     events: tuple[str, ...] = ("none", "shove")
-    n_bricks: int = 2
-    layout: str = "random"
     max_seconds: float | None = None
     episodes: int = 5
     seed: int = 0
@@ -77,11 +76,11 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
         if not 0 <= delay <= LONGEST_DELAY:
             raise ConfigError(f"--delays: expected 0 .. {LONGEST_DELAY} ticks, got {delay}")
     cells = {}
+    level = config.level_of(config.env)
     for event in config.events:
         base = make_cell(
-            env="block_dismantling",
-            n_bricks=config.n_bricks,
-            layout=config.layout,
+            env=config.env,
+            level=level,
             policy="expert_redrawn",
             checkpoint=None,
             head=None,

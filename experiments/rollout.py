@@ -10,6 +10,7 @@ from typing import Any
 from experiments.campaign import renderer_for, run_cell, seed_range
 from experiments.cell import Cell, choose_executor, make_cell
 from experiments.headline import cell_summary, summary_object, upright_table
+from experiments.levels import LevelOptions
 from experiments.pool import TaskPool
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder, fresh_folder, joint_digest
@@ -21,7 +22,7 @@ DEFAULT_PARENT = "out"
 
 
 @dataclass(frozen=True)
-class RolloutConfig:
+class RolloutConfig(LevelOptions):
     """Runs episodes and writes videos, tick logs, a run card and a table.
 
     With an event every seed also runs as its undisturbed twin, for the reaction time.
@@ -39,9 +40,7 @@ class RolloutConfig:
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas: shove,freeze_base@2s.
-        n_bricks: Bricks in the assembly.
-        layout: random, layered or mixed.
-        max_seconds: Time limit of an episode [simulated s]; default 10 per brick, at least 40.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
@@ -64,8 +63,6 @@ class RolloutConfig:
     latency: str = "xr0_4090"
     delay_error: int = 0
     event: str = "shove"
-    n_bricks: int = 2
-    layout: str = "random"
     max_seconds: float | None = None
     episodes: int = 10
     seed: int = 0
@@ -80,8 +77,7 @@ class RolloutConfig:
         """The cell these switches stand for."""
         return make_cell(
             env=self.env,
-            n_bricks=self.n_bricks,
-            layout=self.layout,
+            level=self.level_of(self.env),
             policy=self.policy,
             checkpoint=self.checkpoint,
             head=self.head,

@@ -41,9 +41,9 @@ def record_expert(env: DualArmEnv, seed: int, most_ticks: int) -> list[RecordedT
     A tick in which a clutch opens is left out: the bare physics steps would not open it.
     """
     from envs.actions import to_unit
-    from policies.scripted.block_expert import BlockExpert
+    from policies.scripted.experts import make_expert
 
-    expert = BlockExpert(env.kinematics)
+    expert = make_expert(env)
     env.reset(seed=seed)
     ticks = []
     done = False
