@@ -159,7 +159,13 @@ def _report(
     summaries = {name: cell_summary(found) for name, found in rows.items()}
     shown = {name: readable(summary) for name, summary in summaries.items()}
     columns = list(dict.fromkeys(label for s in shown.values() for label in s.figures))
-    notes = separation_notes(summaries)
+    notes = [
+        note
+        for latency in config.latency
+        for note in separation_notes(
+            {n: s for n, s in summaries.items() if n.endswith(f" @ {latency}")}
+        )
+    ]
     differences = paired_to_first(rows)
     text = "\n".join(
         [

@@ -108,8 +108,8 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
 
 
 def _strips(comparison: Comparison, folders: Mapping[str, Path]) -> dict[str, Strip]:
-    """Tick logs of the first seed whose event fired in every cell of the first latency."""
-    latency = comparison.latencies[0]
+    """Tick logs of the first seed whose event fired in every cell of the last latency."""
+    latency = comparison.latencies[-1]
     names = {
         position: name
         for position in comparison.positions
@@ -137,7 +137,7 @@ def _strips(comparison: Comparison, folders: Mapping[str, Path]) -> dict[str, St
 
 
 def _strip_note(comparison: Comparison, strips: Mapping[str, Strip]) -> str:
-    cell = comparison.cells[f"{comparison.positions[0]} @ {comparison.latencies[0]}"]
+    cell = comparison.cells[f"{comparison.positions[0]} @ {comparison.latencies[-1]}"]
     seed = next(iter(strips.values())).seed
     event = cell.events[0].kind.replace("_", " ")
     return f"Seed {seed} around the {event}, {cell.latency.label}"

@@ -59,8 +59,9 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
     config = getattr(import_module(COMMANDS[name].module), COMMANDS[name].config)
     assert is_dataclass(config) and config.__dataclass_params__.frozen
     assert config() == parse_config(config, [], "x")
+    documented = "".join(cls.__doc__ for cls in config.__mro__ if is_dataclass(cls))
     for field in fields(config):
-        assert re.search(rf"^        {field.name}: \S", config.__doc__, re.M), field.name
+        assert re.search(rf"^        {field.name}: \S", documented, re.M), field.name
 
 
 @pytest.mark.parametrize(

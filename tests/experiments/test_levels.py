@@ -1,0 +1,64 @@
+"""Levels: options that commands share, each task with its own."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from experiments.catalog import TASKS, make_env, own_preset, register_events
+from experiments.cell import choose_events, time_limit_ticks
+from experiments.cli import main
+from experiments.levels import LEVELS, LevelOptions
+from xr0_sim.errors import ConfigError
+
+
+def test_every_task_has_a_level_and_every_option_a_task():
+    assert set(LEVELS) == set(TASKS)
+    taken = [name for kind in LEVELS.values() for name in kind.defaults]
+    assert sorted(taken) == sorted(f.name for f in fields(LevelOptions))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_defaults_make_an_environment(task):
+    level = LevelOptions().level_of(task)
+    make_env(task, **level).close()
+    assert LEVELS[task].words(level) and time_limit_ticks(task, level, None) >= 1200
+
+
+def test_options_are_filled_in_and_checked():
+    assert LevelOptions(n_bricks=5).level_of("block_dismantling") == {
+        "n_bricks": 5,
+        "layout": "random",
+    }
+    assert LevelOptions(level="full").level_of("towel_folding") == {"level": "full", "grid": 13}
+    for options, env, words in (
+        (LevelOptions(grid=9), "block_dismantling", "it takes --n-bricks, --layout"),
+        (LevelOptions(n_bricks=3), "towel_folding", "--n-bricks: env 'towel_folding' has no such"),
+        (LevelOptions(level="halve"), "towel_folding", "did you mean 'half'"),
+        (LevelOptions(grid=10), "towel_folding", "expected one of"),
+        (LevelOptions(n_bricks=99), "block_dismantling", "expected 1 .. 34, got 99"),
+        (LevelOptions(), "towel_foldin", "did you mean 'towel_folding'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            options.level_of(env)
+
+
+def test_a_common_preset_means_the_tasks_own():
+    assert own_preset("towel_folding", "shove@tick:5") == "towel_shove@tick:5"
+    assert own_preset("block_dismantling", "shove@tick:5") == "shove@tick:5"
+    register_events("towel_folding")
+    assert [e.kind for e in choose_events("towel_folding", "shove, gust")] == [
+        "towel_shove",
+        "gust",
+    ]
+
+
+def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
+    words = ["--env", "towel_folding", "--policy", "expert", "--episodes", "1", "--json"]
+    words += ["--max-seconds", "3", "--event", "shove@tick:20", "--no-video"]
+    assert main(["rollout", *words, "--out", str(tmp_path / "run")]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["config"]["level"] == {"level": "half", "grid": 13}
+    assert found["towels_per_min"]["n"] == 1 and "bricks_per_min" not in found
+    row = json.loads((tmp_path / "run" / "episodes.jsonl").read_text())
+    assert row["events"][0]["kind"] == "towel_shove"
