@@ -126,7 +126,7 @@ def open_clutch(size: tuple[int, int], load: Load) -> Opening:
     clutches = Clutches(model, interfaces)
     bodies = [model.body(f"brick{index}").id for index in range(2)]
     point = face.centre + origin
-    limit = face.tension_limit if load == "pull" else face.peel_limit
+    limit = face.tension_limit if load == "pull" else float(face.peel_limits["xy".index(load[-1])])
     for step in range(round(3 * RAMP_S / TIMESTEP_S)):
         size_now = limit * step * TIMESTEP_S / RAMP_S
         force, torque = _wrench(load, size_now)

@@ -4,10 +4,11 @@ One weld per pair of bricks that share studs. Its six constraint forces are the 
 interface, read at the interface centre in the lower brick's frame. With n shared studs and
 ``A = n · STUD_FORCE`` the weld opens when ::
 
-    tension / A  +  |peel moment| / (A · lever)  +  |shear| / (3 A)  +  |twist| / (3 A · lever) >= 1
+    tension / A  +  |(m_x / l_y, m_y / l_x)| / A  +  |shear| / (3 A)  +  |twist| / (3 A · l) >= 1
 
 so that tilting a brick off takes less force than pulling it straight, as with real bricks;
-compression never opens it. ``lever`` is half the interface's shorter side.
+compression never opens it. A brick tilts about an edge of the interface, so the lever of a moment
+about x is half the extent along y, and the other way round; ``l`` is the shorter one.
 """
 
 from __future__ import annotations
@@ -27,13 +28,21 @@ PREFIX = "clutch"
 
 @dataclass(frozen=True)
 class Interface:
-    """Two bricks that share studs: indices, interface centre in the assembly frame [m], limits."""
+    """Two bricks that share studs: indices, interface centre in the assembly frame [m], limits.
+
+    Attributes:
+        lower: Index of the lower brick.
+        upper: Index of the upper brick.
+        centre: Middle of the shared area, assembly frame (3,) [m].
+        studs: Number of shared studs.
+        levers: Arms of a moment about x and about y (2,) [m].
+    """
 
     lower: int
     upper: int
     centre: np.ndarray
     studs: int
-    lever: float
+    levers: np.ndarray
 
     @property
     def tension_limit(self) -> float:
@@ -41,9 +50,9 @@ class Interface:
         return self.studs * STUD_FORCE
 
     @property
-    def peel_limit(self) -> float:
-        """Pure bending moment that opens it [N·m]."""
-        return self.tension_limit * self.lever
+    def peel_limits(self) -> np.ndarray:
+        """Pure bending moments about x and about y that open it (2,) [N·m]."""
+        return self.tension_limit * self.levers
 
 
 def find_interfaces(bricks: tuple[Brick, ...]) -> tuple[Interface, ...]:
@@ -58,7 +67,7 @@ def find_interfaces(bricks: tuple[Brick, ...]) -> tuple[Interface, ...]:
             extent = (grid.max(axis=0) - grid.min(axis=0) + 1) * PITCH
             middle = (grid.mean(axis=0) + 0.5) * PITCH
             centre = np.array([*middle, upper.layer * HEIGHT])
-            found.append(Interface(i, j, centre, len(cells), float(extent.min() / 2)))
+            found.append(Interface(i, j, centre, len(cells), extent[::-1] / 2))
     return tuple(found)
 
 
@@ -97,14 +106,16 @@ class Clutches:
         self._lower = np.array([model.body(f"brick{f.lower}").id for f in interfaces], dtype=int)
         self._upper = np.array([model.body(f"brick{f.upper}").id for f in interfaces], dtype=int)
         tension = np.array([f.tension_limit for f in interfaces])
-        lever = np.array([f.lever for f in interfaces])
+        levers = np.array([f.levers for f in interfaces]).reshape(-1, 2)
         self._force_scale = 1.0 / tension
-        self._moment_scale = 1.0 / (tension * lever)
+        self._peel_scale = 1.0 / (tension[:, None] * levers)
+        self._twist_scale = self._peel_scale.max(axis=1, initial=0.0) / SHEAR_FACTOR
         self._slot = np.full(model.neq, -1)
         self._slot[self._eq] = np.arange(len(interfaces))
         # Weight of each absolute constraint force in a bound on the load.
-        scales = (self._force_scale, 0.5 * self._moment_scale)
-        self._bound_scale = np.repeat(np.stack(scales, axis=1), 3, axis=1)
+        moments = np.column_stack([self._peel_scale, self._twist_scale])
+        forces = np.repeat(self._force_scale[:, None], 3, axis=1)
+        self._bound_scale = np.hstack([forces, 0.5 * moments])
         self._key = b""
         self._layout: tuple[np.ndarray, ...] = (np.empty(0, dtype=int),) * 3
 
@@ -146,10 +157,9 @@ class Clutches:
         slots, force, moment = self.wrench(data)
         tension = np.maximum(-force[:, 2], 0.0)
         shear = np.hypot(force[:, 0], force[:, 1])
-        peel = np.hypot(moment[:, 0], moment[:, 1])
-        twist = np.abs(moment[:, 2])
-        load = (tension + shear / SHEAR_FACTOR) * self._force_scale[slots]
-        load += (peel + twist / SHEAR_FACTOR) * self._moment_scale[slots]
+        peel = np.hypot(*(moment[:, :2] * self._peel_scale[slots]).T)
+        twist = np.abs(moment[:, 2]) * self._twist_scale[slots]
+        load = (tension + shear / SHEAR_FACTOR) * self._force_scale[slots] + peel + twist
         return slots, load
 
     def break_overloaded(self, data: mujoco.MjData) -> np.ndarray:

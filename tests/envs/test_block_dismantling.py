@@ -95,11 +95,17 @@ def test_clutch_opens_at_the_set_pull(size):
     assert opened == pytest.approx(face.tension_limit, rel=0.15)
 
 
-@pytest.mark.parametrize("size", [(2, 2), (2, 4)])
-def test_clutch_opens_at_the_set_peeling_moment(size):
-    face = clutch_rig(size)[3]
-    opened = ramp(size, (0, 0, 0), (1, 0, 0), 0.04, face.peel_limit)
-    assert opened == pytest.approx(face.peel_limit, rel=0.15)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("size", [(1, 2), (2, 2), (2, 4)])
+def test_clutch_opens_at_the_set_peeling_moment(size, axis):
+    limit = clutch_rig(size)[3].peel_limits[axis]
+    opened = ramp(size, (0, 0, 0), np.eye(3)[axis], 0.04, limit)
+    assert opened == pytest.approx(limit, rel=0.15)
+
+
+def test_a_long_interface_resists_tilting_over_its_short_edge():
+    narrow, wide = clutch_rig((2, 4))[3].peel_limits[[1, 0]]
+    assert wide == 2 * narrow
 
 
 def test_clutch_ignores_compression():
