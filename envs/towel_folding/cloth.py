@@ -25,6 +25,10 @@ RADIUS = 0.002
 """Half the contact thickness [m]."""
 YOUNG, POISSON, THICKNESS, STIFF_DAMPING = 2.3e5, 0.2, 1.7e-3, 2e-3
 """Elasticity [Pa], [1], [m], [s]."""
+CLOTH_FRICTION = 0.8
+"""Cloth on cloth."""
+TABLE_FRICTION = 0.4
+"""Cotton on a lacquered table: a finger that presses on the cloth takes it along."""
 AIR_DRAG_S = 0.5
 """Time in which the air takes the speed of a free mass point down to 1/e [s]."""
 GRIDS = (9, 13, 17)
@@ -102,7 +106,8 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
     flex.contype = COLLIDE_OBJECT
     flex.conaffinity = COLLIDE_ARM | COLLIDE_STATIC | COLLIDE_LAYER
     flex.condim = 3
-    flex.friction = [0.8, 0.005, 0.0001]
+    flex.friction = [TABLE_FRICTION, 0.005, 0.0001]
+    spec.geom("table").friction = [TABLE_FRICTION, 0.005, 0.0001]
     flex.solref = [0.01, 1.0]
     flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
     flex.group = 3
@@ -114,7 +119,7 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
                 contype=COLLIDE_LAYER,
                 conaffinity=0,
                 condim=3,
-                friction=[0.8, 0.005, 0.0001],
+                friction=[CLOTH_FRICTION, 0.005, 0.0001],
                 mass=0,
                 group=3,
             )

@@ -60,7 +60,7 @@ LOOKAHEAD = 0.06
 """How far ahead on the arc a hand is sent [m]."""
 LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
-LANDING_HEIGHT = 0.011
+LANDING_HEIGHT = 0.021
 """Height a pinched point is lowered to [m]."""
 SAFE_HEIGHT = 0.07
 """Tool height above which a hand may move sideways [m]."""

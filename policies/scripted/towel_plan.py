@@ -31,7 +31,7 @@ AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
 LANDED = 0.012
 """Distance to the landing place at which a corner is lowered and let go [m]."""
-LOW = 0.017
+LOW = 0.026
 """Height of a pinched point above the table at which the hand may open [m]."""
 FIRM_JAW = 0.21
 """Opening below which a pinch has closed [fraction]."""
