@@ -21,8 +21,10 @@ SIDE = 0.30
 """Side of the towel [m]."""
 MASS = 0.050
 """[kg]"""
-RADIUS = 0.002
-"""Half the contact thickness [m]."""
+RADIUS = 0.003
+"""Half the contact thickness [m]; a finger tip that is pressed through the middle stays caught."""
+LAYER_RADIUS = 0.002
+"""Radius of the spheres that keep two layers apart [m]."""
 YOUNG, POISSON, THICKNESS, STIFF_DAMPING = 2.3e5, 0.2, 1.7e-3, 2e-3
 """Elasticity [Pa], [1], [m], [s]."""
 CLOTH_FRICTION = 0.8
@@ -115,7 +117,7 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
         if sum(divmod(index, grid)) % 2 == 0:
             spec.body(f"{NAME}_{index}").add_geom(
                 type=mujoco.mjtGeom.mjGEOM_SPHERE,
-                size=[RADIUS, 0, 0],
+                size=[LAYER_RADIUS, 0, 0],
                 contype=COLLIDE_LAYER,
                 conaffinity=0,
                 condim=3,
