@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+import envs.block_dismantling.events  # noqa: F401  (registers what may happen here)
 from envs.block_dismantling.access import footprint_centre
 from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.bricks import CLEARANCE, add_brick

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+import envs.towel_folding.events  # noqa: F401  (registers what may happen here)
 from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.robot import JAW_STROKE

@@ -21,7 +21,7 @@ from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
-from policies.scripted.towel_plan import FoldView, Job, TowelPlanner
+from policies.scripted.towel_plan import SHAKE_JAW, FoldView, Job, TowelPlanner, caught
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.types import RobotState
 
@@ -42,6 +42,8 @@ OVERLAP = 0.010
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
+SHAKE_HEIGHT = 0.030
+"""Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Height above the grasp from which a hand comes straight down [m]."""
 GRASP_TOLERANCE = 0.004
@@ -109,6 +111,7 @@ class _ArmView:
         self.jaw = float(robot.jaw[arm])
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
         self.held = int(state.held[arm])
+        self.caught = caught(robot, state, arm)
 
     def goal(self, job: Job) -> ToolGoal:
         return getattr(self, f"_{job.kind}")(job.corner)
@@ -121,7 +124,17 @@ class _ArmView:
         return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED)
 
     def _leave(self, _: int) -> ToolGoal:
-        """Opens, then goes straight up."""
+        """Opens, then goes straight up.
+
+        Where cloth comes along, the hand opens wide, puts it back, and grips it to let go anew.
+        """
+        if self.held == NOTHING and self.caught:
+            if self.jaw < SHAKE_JAW:
+                return ToolGoal(*self.stay, HOME_JAW, LOWER_SPEED)
+            if self.pos[2] < SHAKE_HEIGHT:
+                return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+            down = np.array([*self.stay[0][:2], SHAKE_HEIGHT - 0.005])
+            return ToolGoal(down, self.stay[1], HOME_JAW, LEAVE_SPEED)
         if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
             return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
         up = self.pos + np.array([0.0, 0.0, 0.05])

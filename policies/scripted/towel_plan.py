@@ -35,6 +35,10 @@ LOW = 0.026
 """Height of a pinched point above the table at which the hand may open [m]."""
 FIRM_JAW = 0.21
 """Opening below which a pinch has closed [fraction]."""
+SHAKE_JAW = 0.60
+"""Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
+CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
+"""Cloth this near to the tool and this high has come up with an open hand [m]."""
 BOTH_LAYERS = 0.045
 """Height of the landing corner that betrays that it was picked up too [m]."""
 
@@ -96,6 +100,19 @@ class FoldView:
         return float(gap @ self.direction)
 
 
+def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
+    """Whether cloth that a hand does not hold has come up with it, or is being put back."""
+    if state.held[arm] != NOTHING or not state.touched[arm]:
+        return False
+    if robot.jaw[arm] > SHAKE_JAW:
+        return True
+    if robot.tool_pos[arm, 2] < CAUGHT_HEIGHT:
+        return False
+    gaps = np.linalg.norm(state.points - robot.tool_pos[arm], axis=1)
+    nearest = int(gaps.argmin())
+    return bool(gaps[nearest] < CAUGHT_REACH and state.points[nearest, 2] > CAUGHT_HEIGHT)
+
+
 class TowelPlanner:
     """Chooses the jobs of both arms."""
 
@@ -111,7 +128,8 @@ class TowelPlanner:
         out = []
         for arm in range(2):
             corner = int(mine[arm])
-            if state.held[arm] != NOTHING and not holds[arm]:
+            stray = state.held[arm] != NOTHING and not holds[arm]
+            if stray or (not holds[arm] and caught(robot, state, arm)):
                 out.append(Job("leave", corner))
             elif not holds[arm]:
                 waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
