@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -187,14 +187,13 @@ class TowelFoldingEnv(DualArmEnv):
         """Mass points, world, (grid², 3) [m]."""
         return self.data.xpos[self._props.towel]
 
-    def _count_made(self, points: NDArray[np.float64]) -> int:
+    def _count_made(self, points: NDArray[np.float64], fits: Sequence[FoldFit]) -> int:
         """Number of folds in place.
 
         A new one counts once its corners are down and let go; an old one as long as it holds.
         """
         count = 0
-        for k, fold in enumerate(self.folds):
-            fit = measure(points, self.folds[: k + 1])
+        for k, (fold, fit) in enumerate(zip(self.folds, fits, strict=True)):
             if fit.mirror > MIRROR_LIMIT or fit.corner > CORNER_LIMIT:
                 break
             if k >= self._made:
@@ -278,11 +277,12 @@ class TowelFoldingEnv(DualArmEnv):
         jaws = data.qpos[self._ports.jaw_qpos] / JAW_STROKE
         touch = self._touch = self._steady(self._contacts.read(data, points, jaws), jaws)
         self._count_failures(jaws)
-        made = self._made = self._count_made(points)
+        fits = [measure(points, folds[: k + 1]) for k in range(len(folds))]
+        fit = fits[-1] if fits else measure(points, ())
+        made = self._made = self._count_made(points, fits)
         still = float(np.abs(data.qvel[self._dofs]).max()) < REST_SPEED
         free = not any(touch.touched) and bool((jaws > OPEN_JAW).all())
         self._rest = self._rest + 1 if still and free else 0
-        fit = measure(points, folds)
         good = fit.good(len(folds)) and self._on_spot(points)
         success = good and self._rest >= REST_TICKS
         held, reach, phase, stage = self._judge_fold(points, good and free)
