@@ -177,6 +177,7 @@ class _ArmView:
         """Along an arc, the laggard setting the pace, then straight down."""
         state, view = self.state, self.view
         point = self.held
+        low = LANDING_HEIGHT + view.stack
         to_go = view.to_go(state, point)
         other = int(state.held[1 - self.arm])
         pace = max(to_go, view.to_go(state, other)) if other != NOTHING else to_go
@@ -185,13 +186,13 @@ class _ArmView:
         landing = state.points[view.partner[point], :2]
         ahead = max(pace - LOOKAHEAD, 0.0) if to_go > pace - LAG else pace
         share = min(max(1.0 - 2.0 * ahead / max(span, 0.05), -1.0), 1.0)
-        height = LANDING_HEIGHT + ARC_HEIGHT * math.sqrt(1.0 - share**2)
+        height = low + ARC_HEIGHT * math.sqrt(1.0 - share**2)
         goal = np.array([*(landing - ahead * view.direction), height])
         speed = CARRY_SPEED
         if abs(to_go) < 0.02:
             speed = LOWER_SPEED
         elif ahead == 0.0:
-            goal[2] = max(height, min(here[2], 0.6 * to_go + LANDING_HEIGHT))
+            goal[2] = max(height, min(here[2], 0.6 * to_go + low))
         offset = self.pos - here
         return ToolGoal(goal + offset, self.stay[1], 0.0, speed)
 
@@ -201,7 +202,7 @@ class _ArmView:
         place = self.view.flat_place(corner)
         gap = place - here[:2]
         far = float(np.linalg.norm(gap))
-        height = LANDING_HEIGHT + min(0.08, 0.8 * far)
+        height = LANDING_HEIGHT + self.view.stack + min(0.08, 0.8 * far)
         goal = np.array([*place, height]) + self.pos - here
         return ToolGoal(goal, self.stay[1], 0.0, CARRY_SPEED)
 
@@ -215,26 +216,34 @@ class _ArmView:
         """Hand across the edge beside a corner, fingers on the table on either side of it."""
         state, grid = self.state, self.state.grid
         axis = self.view.fold.axis
-        cell = list(divmod(corner, grid))
-        spacing = SIDE / (grid - 1)
-        steps = max(1, round(INSET / spacing))
-        inward, beside = list(cell), list(cell)
-        inward[axis] += 2 * steps if cell[axis] == 0 else -2 * steps
-        beside[1 - axis] += 2 * steps if cell[1 - axis] == 0 else -2 * steps
-        here = state.points[corner]
-        far = state.points[beside[0] * grid + beside[1]]
-        inner = state.points[inward[0] * grid + inward[1]]
+        cell = divmod(corner, grid)
+        steps = max(1, round(INSET / (SIDE / (grid - 1))))
+
+        def beside(along: int, inward: int) -> NDArray[np.float64]:
+            """Mass point some steps away from the corner, along the edge and into the towel."""
+            place = list(cell)
+            place[1 - axis] += along * steps
+            place[axis] += inward * steps if cell[axis] == 0 else -inward * steps
+            return state.points[place[0] * grid + place[1]]
+
+        here, inner = state.points[corner], beside(0, 2)
+        if cell[1 - axis] in (0, grid - 1):
+            far = beside(2 if cell[1 - axis] == 0 else -2, 0)
+            share = INSET * (grid - 1) / (2 * steps * SIDE)
+        else:
+            far, share = beside(1, 0), 0.0
         edge = _unit(far[:2] - here[:2])
         across = np.array([-edge[1], edge[0]])
         if across @ (inner[:2] - here[:2]) < 0:
             across = -across
-        point = here[:2] + INSET * edge + OVERLAP * across
-        on_edge = here + (far - here) * (INSET / (2 * steps * spacing))
+        on_edge = here + (far - here) * share
+        point = on_edge[:2] + OVERLAP * across
         failures = int(state.failures[self.arm])
         top = max(float(on_edge[2]), RADIUS) + RADIUS
         height = top - PRESSES[failures % len(PRESSES)] + TIP_BELOW_TOOL
         forward = np.array([-across[1], across[0]])
-        if forward[1] * SIDES[self.arm] > 0:
+        # Hands lean back to where they come from: their side, or the far edge of the table.
+        if forward[1] * SIDES[self.arm] > 0 if axis == 0 else forward[0] > 0:
             forward = -forward
         return Grasp(np.array([*point, height]), hand_quat(forward, TILT), 0.0)
 

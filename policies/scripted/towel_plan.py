@@ -27,6 +27,8 @@ OWN_CORNER = 0.055
 PLACED = 0.030
 """Distance from its partner within which a released corner is left alone [m]."""
 PLACED_HEIGHT = 0.030
+STACK_HEIGHT = 0.008
+"""How much higher a pinched point is let go for every layer below it [m]."""
 AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
 LANDED = 0.012
@@ -57,21 +59,25 @@ class FoldView:
 
     Attributes:
         fold: The fold.
-        pairs: (2, 2) moving corners (row = arm) and the corners they land on.
+        pairs: Per arm, the point it moves and the point that one lands on; None for an arm that
+            is not needed. Away and toward, both hands move a corner each. To a side, where two
+            hands would be in each other's way, the nearer one moves the middle of the edge.
         rotation: (2, 2) from the layout to the table.
         shift: (2,) [m].
         direction: (2,) unit vector in which the edge moves.
         places: (grid², 2) layout before the fold.
         partner: (grid²,) mirror partner of every mass point.
+        folds_before: Number of folds that are made.
     """
 
     fold: Fold
-    pairs: NDArray[np.int64]
+    pairs: tuple[tuple[int, int] | None, tuple[int, int] | None]
     rotation: NDArray[np.float64]
     shift: NDArray[np.float64]
     direction: NDArray[np.float64]
     places: NDArray[np.float64]
     partner: NDArray[np.int64]
+    folds_before: int
 
     @classmethod
     def of(cls, state: TowelState) -> FoldView | None:
@@ -82,13 +88,19 @@ class FoldView:
         rotation, shift = fold_frame(state.points, state.folds, state.done)
         return cls(
             fold=fold,
-            pairs=corners(state.grid, fold),
+            pairs=_moving_points(state, fold),
             rotation=rotation,
             shift=shift,
             direction=heading(rotation, fold),
             places=layout(state.grid, state.folds[: state.done]),
             partner=mirror_index(state.grid, fold),
+            folds_before=state.done,
         )
+
+    @property
+    def stack(self) -> float:
+        """How much higher than a single layer the towel lies [m]."""
+        return STACK_HEIGHT * (2**self.folds_before - 1)
 
     def flat_place(self, point: int) -> NDArray[np.float64]:
         """Where a mass point lies before the fold, (2,) [m]."""
@@ -98,6 +110,23 @@ class FoldView:
         """How far a mass point still has to travel to its partner [m]."""
         gap = state.points[self.partner[point], :2] - state.points[point, :2]
         return float(gap @ self.direction)
+
+
+def _moving_points(
+    state: TowelState, fold: Fold
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    grid = state.grid
+    if fold.axis == 0:
+        first, second = corners(grid, fold)
+        return (int(first[0]), int(first[1])), (int(second[0]), int(second[1]))
+    places = layout(grid, state.folds[: state.done])
+    edge = np.arange(grid) * grid + (grid - 1 if fold.sign > 0 else 0)
+    ranges = places[edge, 0]
+    middle = 0.5 * (ranges.min() + ranges.max())
+    near = edge[np.abs(ranges - middle) < 1e-6]
+    point = int(near[state.points[near, 2].argmax()])
+    pair = (point, int(mirror_index(grid, fold)[point]))
+    return (pair, None) if fold.sign > 0 else (None, pair)
 
 
 def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
@@ -118,22 +147,22 @@ class TowelPlanner:
 
     def jobs(self, robot: RobotState, state: TowelState, view: FoldView | None) -> tuple[Job, Job]:
         """Jobs of the left and the right arm."""
-        if view is None or view.fold.axis != 0:
+        if view is None:
             return self._depart(state, 0), self._depart(state, 1)
-        mine = view.pairs[:, 0]
         holds = [self._holds(robot, state, view, arm) for arm in range(2)]
-        placed = [self._placed(state, *view.pairs[arm]) for arm in range(2)]
+        placed = [self._placed(state, view, arm) for arm in range(2)]
         if not any(holds) and all(placed):
             return self._depart(state, 0), self._depart(state, 1)
         out = []
-        for arm in range(2):
-            corner = int(mine[arm])
+        for arm, pair in enumerate(view.pairs):
             stray = state.held[arm] != NOTHING and not holds[arm]
             if stray or (not holds[arm] and caught(robot, state, arm)):
-                out.append(Job("leave", corner))
+                out.append(Job("leave"))
+            elif pair is None:
+                out.append(self._depart(state, arm))
             elif not holds[arm]:
                 waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
-                out.append(self._depart(state, arm) if waits else Job("grasp", corner))
+                out.append(self._depart(state, arm) if waits else Job("grasp", pair[0]))
             else:
                 out.append(self._with_corner(state, view, arm, holds, placed))
         return out[0], out[1]
@@ -147,20 +176,21 @@ class TowelPlanner:
         placed: list[bool],
     ) -> Job:
         """Job of an arm that holds its corner."""
-        corner = int(view.pairs[arm, 0])
-        target = int(view.pairs[arm, 1])
-        if state.points[target, 2] > BOTH_LAYERS and state.points[corner, 2] > BOTH_LAYERS:
+        corner, target = view.pairs[arm]
+        high = BOTH_LAYERS + view.stack
+        if state.points[target, 2] > high and state.points[corner, 2] > high:
             return Job("leave", corner)
         point = int(state.held[arm])
-        landed = abs(view.to_go(state, point)) < LANDED and state.points[point, 2] < LOW
+        to_go, height = view.to_go(state, point), state.points[point, 2]
+        landed = abs(to_go) < LANDED and height < LOW + view.stack
         if holds[1 - arm] or placed[1 - arm]:
             if landed:
                 return Job("let_go", corner)
-            if state.obstructed and view.to_go(state, point) < SIDE:
+            if state.obstructed and to_go < SIDE:
                 return Job("wait", corner)
             return Job("carry", corner)
         off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
-        if off > AT_HOME or state.points[corner, 2] > BOTH_LAYERS:
+        if off > AT_HOME or state.points[corner, 2] > high:
             return Job("bring_back", corner)
         return Job("hold", corner)
 
@@ -175,20 +205,26 @@ class TowelPlanner:
         point = int(state.held[arm])
         if point == NOTHING or robot.jaw[arm] > FIRM_JAW:
             return False
-        gap = view.places[point] - view.places[int(view.pairs[arm, 0])]
+        if view.pairs[arm] is None:
+            return False
+        gap = view.places[point] - view.places[view.pairs[arm][0]]
         return bool(np.linalg.norm(gap) < OWN_CORNER)
 
     @staticmethod
-    def _placed(state: TowelState, corner: int, target: int) -> bool:
+    def _placed(state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether what an arm has to move lies where it belongs, or there is nothing to move."""
+        if view.pairs[arm] is None:
+            return True
+        corner, target = view.pairs[arm]
         gap = state.points[corner] - state.points[target]
-        low = state.points[corner, 2] < PLACED_HEIGHT
+        low = state.points[corner, 2] < PLACED_HEIGHT + view.stack
         return bool(low and np.linalg.norm(gap) < PLACED)
 
     @staticmethod
     def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
         """A corner that trails behind the other hand is waited for until it lies flat again."""
-        corner = int(view.pairs[arm, 0])
-        if state.points[corner, 2] > BOTH_LAYERS:
+        corner = view.pairs[arm][0]
+        if state.points[corner, 2] > BOTH_LAYERS + view.stack:
             return False
         if not holds[1 - arm]:
             return True
