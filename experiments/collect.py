@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.catalog import make_env, register_events
+from experiments.lessons import lesson
+from experiments.levels import LevelOptions
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
 from xr0_sim.errors import ConfigError
@@ -18,34 +20,33 @@ if TYPE_CHECKING:
     from policies.xr0 import XR0ChunkModel
     from xr0_sim.data.chunk_schema import StoreMeta
 
-TASK = "block_dismantling"
 EXPERT_SOURCES = ("demo", "counterfactual", "sighting")
 BLOCK = 10
 """Episodes per task and shard prefix."""
 
 
 @dataclass(frozen=True)
-class CollectConfig:
+class CollectConfig(LevelOptions):
     """Collects training samples; an interrupted collection goes on where it stopped.
 
     Attributes:
+        env: Task.
         out: Store directory.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
-        n_bricks: Bricks in the assembly.
         image_size: Side of the pictures [px]; the model preset must have the same.
         checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
         heads: Heads of the policy, with commas; each episode draws one.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
-            the expert's arms with the bricks elsewhere, "sighting" for the same without chunks,
-            any other name for corrections.
+            the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
+            without chunks, any other name for corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 
+    env: str = "block_dismantling"
     out: str = "data/blocks"
     episodes: int = 1000
     seed: int = 1_000_000
-    n_bricks: int = 2
     image_size: int = 128
     checkpoint: str = ""
     heads: str = "sync"
@@ -69,6 +70,7 @@ class CollectTask:
 
 def run(config: CollectConfig) -> int:
     """Collects; returns the exit status."""
+    config.level_of(config.env)
     if config.episodes < 1 or config.seed < 0:
         raise ConfigError(
             f"collect: expected --episodes >= 1 and --seed >= 0, got {config.episodes} and "
@@ -94,11 +96,11 @@ def run(config: CollectConfig) -> int:
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(n_bricks: int, image_size: int) -> ChunkOracle:
+def _stage(task: str, level: tuple[tuple[str, Any], ...], image_size: int) -> ChunkOracle:
     from policies.scripted.oracle import ChunkOracle
 
-    register_events(TASK)
-    return ChunkOracle(make_env(TASK, n_bricks=n_bricks, image_size=image_size))
+    register_events(task)
+    return ChunkOracle(make_env(task, image_size=image_size, **dict(level)))
 
 
 @functools.lru_cache(maxsize=1)
@@ -113,11 +115,10 @@ def _models(checkpoint: str, heads: str) -> dict[str, XR0ChunkModel]:
 
 def store_meta(config: CollectConfig) -> StoreMeta:
     """Identity of the store a configuration writes."""
-    from policies.scripted.block_labels import block_grounding_spec
     from policies.scripted.oracle import HORIZON
     from xr0_sim.data.chunk_schema import StoreMeta
 
-    spec = block_grounding_spec()
+    spec = lesson(config.env).spec()
     return StoreMeta(
         horizon=HORIZON,
         image_size=config.image_size,
@@ -132,29 +133,29 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     from experiments.counterfactuals import KINDS, record_counterfactuals
     from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.relabelling import RelabelConfig, record_corrections
-    from policies.scripted.block_labels import block_grounding_spec
     from xr0_sim.data.chunk_writer import ChunkWriter
 
     config = task.config
-    oracle = _stage(config.n_bricks, config.image_size)
+    level, taught = config.level_of(config.env), lesson(config.env)
+    oracle = _stage(config.env, tuple(level.items()), config.image_size)
     env = oracle.env
     meta = store_meta(config)
     writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)
     if writer.finished_seeds():
         return {"episodes": [], "samples": 0}
-    recorder = SampleRecorder(oracle, block_grounding_spec(), writer)
+    recorder = SampleRecorder(oracle, taught, writer)
     episodes = []
     for seed in range(task.first, task.first + task.count):
         check_stop()
         if config.checkpoint:
             models = _models(config.checkpoint, config.heads)
             success = record_corrections(
-                env, recorder, oracle, models, RelabelConfig(), seed, config.source
+                env, recorder, oracle, taught, models, RelabelConfig(), seed, config.source
             )
         elif config.source in KINDS:
-            success = record_counterfactuals(env, recorder, oracle, config.source, seed)
+            success = record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
         else:
-            success = record_demonstration(env, recorder, oracle, DemoConfig(), seed)
+            success = record_demonstration(env, recorder, oracle, taught, DemoConfig(), seed)
         writer.end_episode()
         episodes.append((seed, success))
     writer.flush()

@@ -1,4 +1,4 @@
-"""Counterfactual samples: the arms of one moment of the expert, the bricks somewhere else.
+"""Counterfactual samples: the arms of one moment of the expert, bricks or towel elsewhere.
 
 In demonstrations an arm is always on its way to the right brick, so a brain can read the brick off
 the arm and never look at it. Here the same arms stand beside bricks that lie anywhere, and only the
@@ -10,18 +10,18 @@ pictures say where. Two kinds:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.scattering import ScatterConfig, scatter
-from policies.scripted.disturbance import Disturbance, DisturbanceConfig
+from policies.scripted.disturbance import Disturbance
 from xr0_sim.conventions import ENV_ACTION_DIM
 
 if TYPE_CHECKING:
-    from envs.block_dismantling.env import BlockDismantlingEnv
+    from envs.dual_arm import DualArmEnv
     from experiments.demonstrations import SampleRecorder
+    from experiments.lessons import Lesson
     from policies.scripted.oracle import ChunkOracle
 
 STREAM = 0x636E7466
@@ -36,16 +36,12 @@ class CounterfactualConfig:
         stride: Shortest and longest gap between two moments [ticks].
         scenes: Scenes scattered at each moment.
         chunks: Whether the expert is asked what it would do.
-        disturbance: What keeps the arms off the expert's straight way.
-        scatter: Where the bricks go.
         max_ticks: Tick limit of an episode.
     """
 
     stride: tuple[int, int] = (4, 10)
     scenes: int = 1
     chunks: bool = True
-    disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
-    scatter: ScatterConfig = field(default_factory=ScatterConfig)
     max_ticks: int = 450
 
 
@@ -57,9 +53,10 @@ KINDS = {
 
 
 def record_counterfactuals(
-    env: BlockDismantlingEnv,
+    env: DualArmEnv,
     recorder: SampleRecorder,
     oracle: ChunkOracle,
+    lesson: Lesson,
     source: str,
     seed: int,
     config: CounterfactualConfig | None = None,
@@ -70,6 +67,7 @@ def record_counterfactuals(
         env: Environment with pictures.
         recorder: Where samples go.
         oracle: Oracle of `env`.
+        lesson: What the task teaches.
         source: A key of `KINDS`.
         seed: Episode seed.
         config: Settings instead of those of the kind.
@@ -80,14 +78,14 @@ def record_counterfactuals(
     config = config or KINDS[source]
     rng = np.random.default_rng([seed, STREAM])
     env.reset_scene(seed)
-    disturbance = Disturbance(config.disturbance, env.kinematics, rng)
+    disturbance = Disturbance(lesson.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[1]))
     done, info = False, {"success": False}
     while not done and env.tick < config.max_ticks:
         if env.tick >= due:
             for _ in range(config.scenes):
                 with env.rehearsal():
-                    if scatter(env, config.scatter, rng):
+                    if lesson.scatter(env, rng):
                         _record(recorder, oracle, config.chunks, seed, source)
             due = env.tick + int(rng.integers(config.stride[0], config.stride[1] + 1))
         robot = env.robot_state()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.scripted.disturbance import Disturbance, DisturbanceConfig
+from policies.scripted.disturbance import Disturbance
 from policies.scripted.oracle import HORIZON
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 
 if TYPE_CHECKING:
-    from envs.block_dismantling.env import BlockDismantlingEnv
-    from envs.dual_arm import Snapshot
+    from envs.dual_arm import DualArmEnv, Snapshot
+    from experiments.lessons import Lesson
     from policies.scripted.oracle import ChunkOracle
     from xr0_sim.data.chunk_writer import ChunkWriter
-    from xr0_sim.model.grounding_spec import GroundingSpec
     from xr0_sim.types import RobotState
 
-DEMO_EVENTS = ("shove", "shove_brick", "drop", "change_instruction", "reattach")
 STREAM = 0x64656D6F
 """Second word of the seed of everything a demonstration draws outside the scene."""
 
@@ -32,13 +30,11 @@ class DemoConfig:
     Attributes:
         stride: Shortest and longest gap between two samples [ticks].
         event_share: Share of episodes with one random scene event.
-        disturbance: Injected failures.
         max_ticks: Tick limit of an episode.
     """
 
     stride: tuple[int, int] = (3, 8)
     event_share: float = 0.35
-    disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
     max_ticks: int = 450
 
 
@@ -57,19 +53,18 @@ class Frame:
 class SampleRecorder:
     """Turns ticks of an environment into labelled samples of a store."""
 
-    def __init__(self, oracle: ChunkOracle, spec: GroundingSpec, writer: ChunkWriter):
+    def __init__(self, oracle: ChunkOracle, lesson: Lesson, writer: ChunkWriter):
         self._oracle = oracle
-        self._spec = spec
+        self._lesson = lesson
+        self._spec = lesson.spec()
         self._writer = writer
         self.count = 0
 
     def frame(self) -> Frame:
         """Captures the present tick."""
-        from policies.scripted.block_labels import block_grounding
-
         env = self._oracle.env
         views = env.camera_images()
-        grounding, mask = block_grounding(env, self._oracle.expert, self._spec)
+        grounding, mask = self._lesson.grounding(env, self._oracle.expert, self._spec)
         return Frame(
             env.tick,
             np.stack([views[name] for name in CAMERAS]),
@@ -114,9 +109,10 @@ class SampleRecorder:
 
 
 def record_demonstration(
-    env: BlockDismantlingEnv,
+    env: DualArmEnv,
     recorder: SampleRecorder,
     oracle: ChunkOracle,
+    lesson: Lesson,
     config: DemoConfig,
     seed: int,
 ) -> bool:
@@ -126,9 +122,9 @@ def record_demonstration(
     elsewhere the oracle is asked at the snapshot of the captured tick.
     """
     rng = np.random.default_rng([seed, STREAM])
-    events = [str(rng.choice(DEMO_EVENTS))] if rng.random() < config.event_share else []
+    events = [str(rng.choice(lesson.events))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
-    disturbance = Disturbance(config.disturbance, env.kinematics, rng)
+    disturbance = Disturbance(lesson.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[0] + 1))
     frames: list[tuple[Frame, Snapshot]] = []
     executed: list[NDArray[np.float64]] = []

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.demonstrations import DEMO_EVENTS, SampleRecorder
+from experiments.demonstrations import SampleRecorder
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency import Constant
 from xr0_sim.runtime.strategies import NaiveAsync, PrefixAsync, Sync
 
 if TYPE_CHECKING:
-    from envs.block_dismantling.env import BlockDismantlingEnv
+    from envs.dual_arm import DualArmEnv
+    from experiments.lessons import Lesson
     from policies.scripted.oracle import ChunkOracle
     from policies.xr0 import XR0ChunkModel
 
@@ -52,9 +53,10 @@ class RelabelConfig:
 
 
 def record_corrections(
-    env: BlockDismantlingEnv,
+    env: DualArmEnv,
     recorder: SampleRecorder,
     oracle: ChunkOracle,
+    lesson: Lesson,
     models: dict[str, XR0ChunkModel],
     config: RelabelConfig,
     seed: int,
@@ -66,13 +68,14 @@ def record_corrections(
         env: Environment with pictures.
         recorder: Where samples go.
         oracle: Oracle of `env`.
+        lesson: What the task teaches.
         models: Head name -> model; one is drawn per episode, with an executor that fits it.
         config: Settings.
         seed: Episode seed.
         source: Kind of data, e.g. ``dagger1``.
     """
     rng = np.random.default_rng([seed, STREAM])
-    events = [str(rng.choice(DEMO_EVENTS))] if rng.random() < config.event_share else []
+    events = [str(rng.choice(lesson.events))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
     head = str(rng.choice(sorted(models)))
     execute = int(rng.integers(5, 16))

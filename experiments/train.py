@@ -121,7 +121,7 @@ def run(config: TrainConfig) -> int:
 
 def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
     """Stage 1, from random weights or from an earlier brain."""
-    from policies.scripted.block_labels import block_sentence
+    from experiments.lessons import lesson
     from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
 
     stage: BrainStageConfig = BrainStageConfig(
@@ -135,7 +135,7 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
         stage,
         Path(config.out) / "brain",
         _say,
-        sentences=block_sentence,
+        sentences=lesson(store.meta.provenance.get("env", "block_dismantling")).sentence,
         start=Path(config.brain_start) if config.brain_start else None,
     )
 

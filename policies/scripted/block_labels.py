@@ -16,15 +16,10 @@ from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_plan import JOB_KINDS
+from policies.scripted.labels import GOAL_SCALE, from_tool, hand_intentions
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.model.grounding_spec import GroundingSpec
-from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate, rotvec_from_quat
-from xr0_sim.types import RobotState
 
-GOAL_SCALE = 0.3
-"""World positions are divided by this [m]."""
-NEAR_SCALE = 0.1
-"""Positions relative to a tool are divided by this and squashed by tanh [m]."""
 BASE, WRISTS = 0, (1, 2)
 
 
@@ -75,28 +70,17 @@ def block_grounding(
             values[f"{colour} at"] = points[colour] / GOAL_SCALE
     for a, arm in enumerate(ARMS):
         job, goal, held = expert.jobs[a], goals[a], int(state.gripped[a])
-        values[f"{arm} goal"] = goal.pos / GOAL_SCALE
-        values[f"{arm} goal from tool"] = _from_tool(robot, a, goal.pos)
-        values[f"{arm} goal jaw axis"] = quat_rotate(goal.quat, np.array([0.0, 1.0, 0.0]))[:2]
-        turn = quat_multiply(quat_conjugate(robot.tool_quat[a]), goal.quat)
-        values[f"{arm} goal turn"] = rotvec_from_quat(turn)
-        values[f"{arm} jaw"] = goal.jaw
+        values |= hand_intentions(arm, a, robot, goal)
         values[f"{arm} job"] = JOB_KINDS.index(job.kind)
         values[f"{arm} holds"] = 0 if held == NO_BRICK else 1 + list(COLOURS).index(painted[held])
         points[f"{arm} tool"] = robot.tool_pos[a]
         points[f"{arm} goal point"] = goal.pos
         if job.brick != NO_BRICK:
             points[f"{arm} brick"] = state.pos[job.brick]
-            values[f"{arm} brick from tool"] = _from_tool(robot, a, state.pos[job.brick])
+            values[f"{arm} brick from tool"] = from_tool(robot, a, state.pos[job.brick])
     views = picture_points(env, points)
     for name, camera in spec.points:
         if name in points:
             u, v, inside = views[name][camera]
             values[f"{name}@{camera}"] = (u, v) if inside else None
     return spec.pack(values)
-
-
-def _from_tool(robot: RobotState, arm: int, point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A world point (3,) in a tool's frame, squashed by `NEAR_SCALE`."""
-    offset = quat_rotate(quat_conjugate(robot.tool_quat[arm]), point - robot.tool_pos[arm])
-    return np.tanh(offset / NEAR_SCALE)

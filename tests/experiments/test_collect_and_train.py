@@ -69,9 +69,9 @@ def watched(trained):
     seen, episode = {}, []
     original = relabelling.record_corrections
 
-    def record_corrections(env, recorder, oracle, models, config, seed, source):
+    def record_corrections(env, recorder, oracle, lesson, models, config, seed, source):
         episode.append(seed)
-        return original(env, recorder, oracle, models, config, seed, source)
+        return original(env, recorder, oracle, lesson, models, config, seed, source)
 
     class Watched(Executor):
         def tick(self, observe, command=None):

@@ -13,12 +13,11 @@ from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_labels import (
     BASE,
-    GOAL_SCALE,
-    NEAR_SCALE,
     block_grounding,
     block_grounding_spec,
 )
 from policies.scripted.block_plan import JOB_KINDS
+from policies.scripted.labels import GOAL_SCALE, NEAR_SCALE
 from xr0_sim.conventions import ARMS, CAMERAS
 
 SPEC = block_grounding_spec()
