@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.catalog import make_env, register_events
-from experiments.lessons import lesson
 from experiments.levels import LevelOptions
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
@@ -115,6 +114,7 @@ def _models(checkpoint: str, heads: str) -> dict[str, XR0ChunkModel]:
 
 def store_meta(config: CollectConfig) -> StoreMeta:
     """Identity of the store a configuration writes."""
+    from experiments.lessons import lesson
     from policies.scripted.oracle import HORIZON
     from xr0_sim.data.chunk_schema import StoreMeta
 
@@ -132,6 +132,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
     from experiments.counterfactuals import KINDS, record_counterfactuals
     from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
+    from experiments.lessons import lesson
     from experiments.relabelling import RelabelConfig, record_corrections
     from xr0_sim.data.chunk_writer import ChunkWriter
 
