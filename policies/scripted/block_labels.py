@@ -16,11 +16,17 @@ from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_plan import JOB_KINDS
-from policies.scripted.labels import GOAL_SCALE, from_tool, hand_intentions
+from policies.scripted.labels import (
+    BASE,
+    GOAL_SCALE,
+    WRISTS,
+    from_tool,
+    hand_intentions,
+    hand_lifts,
+    hand_regressions,
+)
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.model.grounding_spec import GroundingSpec
-
-BASE, WRISTS = 0, (1, 2)
 
 
 def block_grounding_spec() -> GroundingSpec:
@@ -32,11 +38,8 @@ def block_grounding_spec() -> GroundingSpec:
     points += [("left bin", BASE), ("right bin", BASE)]
     lifts = [(colour, BASE, f"{colour} at") for colour in COLOURS]
     for wrist, arm in zip(WRISTS, ARMS, strict=True):
-        seen_from_hand = ("brick from tool", "goal from tool", "goal turn")
-        lifts += [(f"{arm} brick", wrist, f"{arm} {name}") for name in seen_from_hand]
-        lifts += [(f"{arm} goal point", BASE, f"{arm} goal")]
-        regressions += [(f"{arm} goal", 3), (f"{arm} goal from tool", 3)]
-        regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} goal turn", 3), (f"{arm} jaw", 1)]
+        lifts += hand_lifts(arm, wrist, "brick")
+        regressions += hand_regressions(arm)
         regressions += [(f"{arm} brick from tool", 3)]
         classes += [(f"{arm} job", len(JOB_KINDS)), (f"{arm} holds", 1 + len(COLOURS))]
         points += [(f"{arm} brick", c) for c in cameras]

@@ -13,6 +13,21 @@ GOAL_SCALE = 0.3
 """World positions are divided by this [m]."""
 NEAR_SCALE = 0.1
 """Positions relative to a tool are divided by this and squashed by tanh [m]."""
+BASE, WRISTS = 0, (1, 2)
+"""Places of the cameras in `xr0_sim.conventions.CAMERAS`."""
+
+
+def hand_lifts(arm: str, wrist: int, thing: str) -> list[tuple[str, int, str]]:
+    """What the visual tokens of the thing a hand deals with, and of its goal, are asked for."""
+    seen_from_hand = (f"{thing} from tool", "goal from tool", "goal turn")
+    lifts = [(f"{arm} {thing}", wrist, f"{arm} {name}") for name in seen_from_hand]
+    return [*lifts, (f"{arm} goal point", BASE, f"{arm} goal")]
+
+
+def hand_regressions(arm: str) -> list[tuple[str, int]]:
+    """Names and widths of `hand_intentions`."""
+    widths = {"goal": 3, "goal from tool": 3, "goal jaw axis": 2, "goal turn": 3, "jaw": 1}
+    return [(f"{arm} {name}", width) for name, width in widths.items()]
 
 
 def hand_intentions(arm: str, index: int, robot: RobotState, goal: ToolGoal) -> dict[str, object]:

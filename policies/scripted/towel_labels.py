@@ -14,7 +14,15 @@ from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.folding import DIRECTIONS
 from envs.towel_folding.wording import Level, sample_folds, write_instruction
-from policies.scripted.labels import GOAL_SCALE, from_tool, hand_intentions
+from policies.scripted.labels import (
+    BASE,
+    GOAL_SCALE,
+    WRISTS,
+    from_tool,
+    hand_intentions,
+    hand_lifts,
+    hand_regressions,
+)
 from policies.scripted.towel_expert import TowelExpert
 from policies.scripted.towel_plan import JOB_KINDS, FoldView
 from xr0_sim.conventions import ARMS, CAMERAS
@@ -22,7 +30,6 @@ from xr0_sim.model.grounding_spec import GroundingSpec
 
 CORNERS = ("near right", "near left", "far right", "far left")
 """Corners of the flat towel in the order of their mass points."""
-BASE, WRISTS = 0, (1, 2)
 
 
 def towel_grounding_spec() -> GroundingSpec:
@@ -33,11 +40,8 @@ def towel_grounding_spec() -> GroundingSpec:
     points = [(corner, c) for corner in CORNERS for c in cameras]
     lifts = [(corner, BASE, f"{corner} at") for corner in CORNERS]
     for wrist, arm in zip(WRISTS, ARMS, strict=True):
-        seen_from_hand = ("corner from tool", "goal from tool", "goal turn")
-        lifts += [(f"{arm} corner", wrist, f"{arm} {name}") for name in seen_from_hand]
-        lifts += [(f"{arm} goal point", BASE, f"{arm} goal")]
-        regressions += [(f"{arm} goal", 3), (f"{arm} goal from tool", 3)]
-        regressions += [(f"{arm} goal jaw axis", 2), (f"{arm} goal turn", 3), (f"{arm} jaw", 1)]
+        lifts += hand_lifts(arm, wrist, "corner")
+        regressions += hand_regressions(arm)
         regressions += [(f"{arm} corner from tool", 3), (f"{arm} landing from tool", 3)]
         classes += [(f"{arm} job", len(JOB_KINDS)), (f"{arm} holds", 2)]
         points += [(f"{arm} corner", c) for c in cameras]

@@ -12,12 +12,11 @@ from envs.block_dismantling.state import NO_BRICK
 from envs.picture_labels import picture_points
 from policies.scripted.block_expert import BlockExpert
 from policies.scripted.block_labels import (
-    BASE,
     block_grounding,
     block_grounding_spec,
 )
 from policies.scripted.block_plan import JOB_KINDS
-from policies.scripted.labels import GOAL_SCALE, NEAR_SCALE
+from policies.scripted.labels import BASE, GOAL_SCALE, NEAR_SCALE
 from xr0_sim.conventions import ARMS, CAMERAS
 
 SPEC = block_grounding_spec()
