@@ -29,9 +29,10 @@ class RobotPorts:
             ]
         )
         self.tool_sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
-        self._tools = [
-            (int(s), slice(32 + 4 * k, 36 + 4 * k)) for k, s in enumerate(self.tool_sites)
-        ]
+        self._places = tuple(
+            array.tolist()
+            for array in (self.joint_qpos, self.joint_dof, self.jaw_qpos, self.tool_sites)
+        )
         self._quat = np.empty(4)
         slots = range(ENV_ACTION_DIM)
         order = [
@@ -71,17 +72,18 @@ class RobotPorts:
 
     def vector(self, data: mujoco.MjData, command: NDArray[np.float64]) -> NDArray[np.float32]:
         """`proprio_vector` of `state`, read straight into place."""
-        out = np.empty(PROPRIO_DIM, dtype=np.float32)
-        out[:12] = data.qpos[self.joint_qpos]
-        out[12:24] = data.qvel[self.joint_dof]
-        out[24:26] = data.qpos[self.jaw_qpos] / JAW_STROKE
-        out[26:32] = data.site_xpos[self.tool_sites].ravel()
-        mat, quat = data.site_xmat, self._quat
-        for site, place in self._tools:
+        qpos, qvel, jaws, sites = self._places
+        pos, vel = data.qpos.tolist(), data.qvel.tolist()
+        values = [pos[i] for i in qpos]
+        values += [vel[i] for i in qvel]
+        values += [pos[i] / JAW_STROKE for i in jaws]
+        xpos, mat, quat = data.site_xpos, data.site_xmat, self._quat
+        turns = []
+        for site in sites:
+            values += xpos[site].tolist()
             mujoco.mju_mat2Quat(quat, mat[site])
-            out[place] = quat
-        out[40:] = command
-        return out
+            turns += quat.tolist()
+        return np.array(values + turns + command.tolist(), dtype=np.float32)
 
 
 def proprio_vector(state: RobotState) -> NDArray[np.float32]:

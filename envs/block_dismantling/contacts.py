@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
-import numpy as np
 
 from envs.block_dismantling.state import NO_BRICK
 from xr0_sim.conventions import ARMS
@@ -48,39 +47,44 @@ class ContactReader:
             for f, finger in enumerate(("left", "right")):
                 self._pad[model.geom(f"{arm}/{finger}_pad").id] = 2 * a + f
         # 1 for bricks, 2 for arms: only a pair of both sums to 3 (two arms make 4).
-        self._kind = np.array(
-            [1 if b >= 0 else 2 * (a >= 0) for a, b in zip(self._arm, self._brick, strict=True)]
-        )
+        self._kind = [
+            1 if b >= 0 else 2 * (a >= 0) for a, b in zip(self._arm, self._brick, strict=True)
+        ]
         self._nothing = Touch((NO_BRICK, NO_BRICK), (False,) * n_bricks, 0.0)
 
     def read(self, data: mujoco.MjData) -> Touch:
-        """Contacts of the last physics step."""
+        """Contacts of the last physics step.
+
+        Plain numbers on purpose: right after the physics, every first use of an array operation
+        costs more than the whole loop.
+        """
         if not data.ncon:
             return self._nothing
-        contact = data.contact
-        geoms = contact.geom
-        kind = self._kind[geoms]
-        rows = np.flatnonzero(kind[:, 0] + kind[:, 1] == ARM_AND_BRICK)
-        if not rows.size:
+        contact, kind = data.contact, self._kind
+        pairs = [
+            (row, first, second)
+            for row, (first, second) in enumerate(contact.geom.tolist())
+            if kind[first] + kind[second] == ARM_AND_BRICK
+        ]
+        if not pairs:
             return self._nothing
         touched = [False] * self.n_bricks
         # Normal force per pad and brick; pads 0, 1 are the left arm's, 2, 3 the right arm's.
         pads = [[0.0] * self.n_bricks for _ in range(2 * len(ARMS))]
         peak = 0.0
-        places = contact.efc_address[rows]
-        forces = data.efc_force[places].tolist()
+        places, forces = contact.efc_address, data.efc_force
         brick_of, pad_of = self._brick, self._pad
-        for (first, second), place, force in zip(
-            geoms[rows].tolist(), places.tolist(), forces, strict=True
-        ):
+        for row, first, second in pairs:
             brick = brick_of[first]
             if brick < 0:
                 brick, pad = brick_of[second], pad_of[first]
             else:
                 pad = pad_of[second]
             touched[brick] = True
+            place = int(places[row])
             if place < 0:  # near, but not in contact
                 continue
+            force = float(forces[place])
             if force > peak:
                 peak = force
             if pad >= 0:

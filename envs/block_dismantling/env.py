@@ -27,7 +27,7 @@ from envs.block_dismantling.sorting import (
     sample_rule,
     write_instruction,
 )
-from envs.block_dismantling.state import NO_BRICK, PER_BRICK, BlockState
+from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.scene import base_scene
@@ -138,14 +138,22 @@ class BlockDismantlingEnv(DualArmEnv):
         n = len(self.bricks)
         self._clutches = Clutches(model, self.interfaces)
         self._contacts = ContactReader(model, n)
-        self._bodies = np.array([model.body(f"brick{i}").id for i in range(n)])
+        first = model.body("brick0").id
+        if [model.body(f"brick{i}").id for i in range(n)] != list(range(first, first + n)):
+            raise AssertionError("bricks are not next to each other")
+        self._bodies = slice(first, first + n)
         joints = [model.joint(f"brick{i}") for i in range(n)]
         self._brick_qpos = np.array([np.arange(j.qposadr[0], j.qposadr[0] + 7) for j in joints])
         self._brick_dof = np.array([np.arange(j.dofadr[0], j.dofadr[0] + 6) for j in joints])
+        if self._brick_dof.ravel().tolist() != list(range(model.nv - 6 * n, model.nv)):
+            raise AssertionError("bricks do not have the last degrees of freedom")
+        self._tool_sites = self._ports.tool_sites.tolist()
         self._colours = tuple(b.colour for b in self.bricks)
         self._half_size = np.array([b.half_size for b in self.bricks])
         self._lower = np.array([f.lower for f in self.interfaces], dtype=int)
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
+        self._joints = [n * f.lower + f.upper for f in self.interfaces]
+        self._constants = (self._half_size.tolist(), self.bins.ravel().tolist())
         self._judge = BrickJudge(self._colours, self.bins.tolist())
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
         middle = np.array([rng.uniform(*ASSEMBLY_AREA[0]), rng.uniform(*ASSEMBLY_AREA[1]), 0.0])
@@ -202,10 +210,10 @@ class BlockDismantlingEnv(DualArmEnv):
         active = self._clutches.active(self.data)
         joined = np.zeros((n, n), dtype=bool)
         joined[self._lower[active], self._upper[active]] = True
-        pos = self.data.xpos[self._bodies]
+        pos = self.data.xpos[self._bodies].copy()
         return BlockState(
             pos=pos,
-            quat=self.data.xquat[self._bodies],
+            quat=self.data.xquat[self._bodies].copy(),
             half_size=self._half_size,
             target=self.targets,
             sorted=np.array(self._judge.sorted),
@@ -217,25 +225,21 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def privileged_vector(self) -> NDArray[np.float32]:
         """`BlockState.to_vector` of the present tick, written straight into place."""
-        n, data = len(self.bricks), self.data
-        pos = data.xpos[self._bodies]
-        vector = np.zeros(BlockState.vector_dim(n), dtype=np.float32)
-        rows = vector[: n * PER_BRICK].reshape(n, PER_BRICK)
-        rows[:, 0:3] = pos
-        rows[:, 3:7] = data.xquat[self._bodies]
-        rows[:, 7:10] = self._half_size
-        for i, place in enumerate(pos.tolist()):
-            row = rows[i]
-            row[10] = self.rule[self._colours[i]]
-            row[11] = self._judge.sorted[i]
-            row[12] = self._judge.bin_of(place)
-        for arm, brick in enumerate(self._touch.gripped):
-            if brick != NO_BRICK:
-                rows[brick, 13 + arm] = 1.0
-        joined = vector[n * PER_BRICK : -4].reshape(n, n)
-        joined[self._lower, self._upper] = self._clutches.active(data)
-        vector[-4:] = self.bins.ravel()
-        return vector
+        data, judge = self.data, self._judge
+        left, right = self._touch.gripped
+        sizes, bins = self._constants
+        values: list[float] = []
+        quats = data.xquat[self._bodies].tolist()
+        for i, pos in enumerate(data.xpos[self._bodies].tolist()):
+            values += pos
+            values += quats[i]
+            values += sizes[i]
+            values += (self.rule[self._colours[i]], judge.sorted[i], judge.bin_of(pos))
+            values += (left == i, right == i, 0.0)
+        joined = [0.0] * len(self.bricks) ** 2
+        for place, holds in zip(self._joints, self._clutches.active(data).tolist(), strict=True):
+            joined[place] = holds
+        return np.array(values + joined + bins, dtype=np.float32)
 
     def _privileged_dim(self) -> int:
         return BlockState.vector_dim(self.level.n_bricks)
@@ -274,7 +278,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def middle_of(self, which: list[int]) -> NDArray[np.float64]:
         """Mean centre of some bricks, (3,) [m]."""
-        return self.data.xpos[self._bodies[which]].mean(axis=0)
+        return self.data.xpos[self._bodies][which].mean(axis=0)
 
     def largest_cluster(self) -> list[int]:
         """The biggest group of clutched bricks outside the trays; ties go to the lowest brick."""
@@ -337,7 +341,7 @@ class BlockDismantlingEnv(DualArmEnv):
         data, judge = self.data, self._judge
         touch = self._touch = self._contacts.read(data)
         pos = data.xpos[self._bodies].tolist()
-        speed = data.qvel[self._brick_dof].tolist()
+        speed = data.qvel[self._brick_dof[0, 0] :].reshape(-1, 6).tolist()
         active = self._clutches.active(data).tolist()
         attached = self._attached(active)
         states = judge.update(pos, speed, touch, attached, self.rule)
@@ -372,7 +376,8 @@ class BlockDismantlingEnv(DualArmEnv):
         """Distance of either tool to the nearest of some points [m]; 0 without points."""
         if not pos:
             return [0.0, 0.0]
-        tools = self.data.site_xpos[self._ports.tool_sites].tolist()
+        sites = self.data.site_xpos
+        tools = [sites[site].tolist() for site in self._tool_sites]
         return [min(math.dist(tool, p) for p in pos) for tool in tools]
 
     def _phase(self, gripped: Sequence[int], attached: list[bool], gaps: list[float]) -> str:

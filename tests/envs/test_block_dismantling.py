@@ -273,3 +273,14 @@ def test_dense_and_sparse_newton_agree_or_we_stay_dense():
         accelerations.append(data.qacc.copy())
     scale = np.abs(accelerations[0]).max()
     assert np.abs(accelerations[0] - accelerations[1]).max() < 0.02 * scale + 0.05
+
+
+@pytest.mark.parametrize("n_bricks", [2, 6])
+def test_what_is_written_in_place_is_what_the_state_says(n_bricks):
+    env = BlockDismantlingEnv(n_bricks=n_bricks, observation="state")
+    expert = BlockExpert(env.kinematics)
+    env.reset_scene(1)
+    for _ in range(60):
+        state = env.privileged()
+        assert env.privileged_vector().tobytes() == state.to_vector().tobytes()
+        env.advance(expert.action(env.robot_state(), state))
