@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import gymnasium
@@ -70,7 +71,8 @@ def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:
     action = np.asarray(action, dtype=np.float64)
     if action.shape != (ENV_ACTION_DIM,):
         raise ConfigError(f"action: expected shape ({ENV_ACTION_DIM},), got {action.shape}")
-    if not np.isfinite(action).all():
+    # The square is finite, too, unless something is NaN, infinite or absurd.
+    if not math.isfinite(action.dot(action)) and not np.isfinite(action).all():
         raise ConfigError("action: expected finite values, got NaN or infinity")
     return action
 
