@@ -30,6 +30,7 @@ from envs.actions import (
     limit_step,
     tool_to_joint_action,
 )
+from envs.events import check_events
 from envs.instruction import encode_instruction
 from envs.kinematics import DualArmKinematics, home_joints
 from envs.proprioception import PROPRIO_DIM, RobotPorts
@@ -200,6 +201,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         super().reset(seed=seed)
         self._check_options(options)
         events = parse_events(options.get("events", ()))
+        check_events(events, type(self))
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self._close_renderers()
         self.model = self._build(options).compile()

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xr0_sim.conventions import CAMERAS
-from xr0_sim.errors import unknown_name
+from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
-from xr0_sim.perturb.registry import event_kind, register_preset
+from xr0_sim.perturb.registry import event_kind, event_presets, register_preset
 from xr0_sim.perturb.triggers import AtPhase, AtTime
+
+
+def check_events(events: Sequence[Event], env: type) -> None:
+    """Rejects events that were made for the scene of another task.
+
+    Args:
+        events: What shall happen.
+        env: Class of the environment it shall happen in.
+    """
+    for event in events:
+        if not _fits(event, env):
+            fitting = ", ".join(n for n, preset in event_presets().items() if _fits(preset, env))
+            raise ConfigError(
+                f"event {event.kind!r}: expected one for {env.__name__}, got one of "
+                f"{type(event).__module__}; choose from {fitting}"
+            )
+
+
+def _fits(event: Event, env: type) -> bool:
+    """Whether an event is general, or comes from the package of the environment or of a base."""
+    home = type(event).__module__
+    packages = {cls.__module__.rpartition(".")[0] for cls in env.__mro__}
+    task_events = home.startswith("envs.") and home != __name__
+    return not task_events or home.rpartition(".")[0] in packages
 
 
 @event_kind("move_light")

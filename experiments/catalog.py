@@ -174,15 +174,16 @@ def make_env(
 
 
 def default_checkpoint(task: str) -> str:
-    """Shipped checkpoint for a task: the one named after it, else the only one."""
-    from assets import CHECKPOINT_DIR, checkpoint_names
+    """Shipped checkpoint for a task: the one named after it."""
+    from assets import checkpoint_names
 
     names = checkpoint_names()
-    fitting = [name for name in names if name.startswith(task)] or names
+    fitting = [name for name in names if name.startswith(task)]
     if not fitting:
         raise CheckpointError(
-            f"policy 'xr0': expected a checkpoint in {CHECKPOINT_DIR}, got none; train one, give "
-            "--checkpoint PATH, or use --policy expert"
+            f"policy 'xr0': expected a shipped checkpoint named after env {task!r}, got "
+            f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy "
+            "expert"
         )
     return fitting[0]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from envs.block_dismantling.events import Shove
 from envs.towel_folding.cloth import LAYER_RADIUS, RADIUS, SIDE, rest_grid
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.folding import DIRECTIONS, Fold, corners, layout, measure, mirror_pairs
@@ -159,6 +160,15 @@ def test_bad_levels_grids_and_folds_get_one_line(env):
         with pytest.raises(ConfigError, match=words) as caught:
             make()
         assert "\n" not in str(caught.value)
+
+
+def test_events_of_another_task_get_one_line_and_the_scene_stays(env):
+    env.reset_scene(0, {})
+    before = env.data.qpos.copy()
+    with pytest.raises(ConfigError, match=r"choose from .*towel_shove") as caught:
+        env.reset_scene(1, {"events": [Shove(), "gust"]})
+    assert "\n" not in str(caught.value)
+    assert np.array_equal(env.data.qpos, before)
 
 
 @pytest.mark.parametrize("direction", ["away", "toward"])

@@ -53,6 +53,14 @@ def test_a_common_preset_means_the_tasks_own():
     ]
 
 
+def test_weights_of_another_task_are_not_taken_silently(capfd, tmp_path):
+    words = ["rollout", "--env", "towel_folding", "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "named after env 'towel_folding'" in line and "--policy expert" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
     words = ["--env", "towel_folding", "--policy", "expert", "--episodes", "1", "--json"]
     words += ["--max-seconds", "3", "--event", "shove@tick:20", "--no-video"]
