@@ -1,7 +1,7 @@
 """The towel: a square cloth of mass points, its contacts, and what its two sides look like.
 
 Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
-sit on every second mass point and meet the triangles of the same cloth. The flex itself is never
+sit on every second mass point of every second row and meet the triangles of the same cloth. The flex itself is never
 drawn; two skins are, one per side, a millimetre apart.
 """
 
@@ -114,7 +114,8 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
     flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
     flex.group = 3
     for index in range(grid**2):
-        if sum(divmod(index, grid)) % 2 == 0:
+        row, column = divmod(index, grid)
+        if row % 2 == column % 2 == 0:
             spec.body(f"{NAME}_{index}").add_geom(
                 type=mujoco.mjtGeom.mjGEOM_SPHERE,
                 size=[LAYER_RADIUS, 0, 0],

@@ -134,7 +134,7 @@ class TowelFoldingEnv(DualArmEnv):
         *,
         level: str = "half",
         grid: int = 13,
-        timestep_s: float = 1 / 240,
+        timestep_s: float = 1 / 180,
         **kwargs: Any,
     ):
         self.level = Level(level)
