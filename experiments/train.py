@@ -40,7 +40,8 @@ class TrainConfig:
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
         start: Head that the base continues from; "joint" is the brain's companion, "fresh" none.
-        brain_start: Checkpoint whose brain is continued, e.g. after new data; empty = fresh.
+        brain_start: Checkpoint whose brain is continued, e.g. after new data or from another
+            task; empty = fresh.
         preset: Model size.
         brain_steps: Steps of the brain.
         base_steps: Steps of the base.

@@ -152,8 +152,7 @@ class BrainStage(nn.Module):
     def load(self, checkpoint: Path) -> None:
         """Takes brain, grounding readout (if it reads the same) and joint head over."""
         load_brain(checkpoint, self.vlm)
-        earlier = GroundingSpec.from_dict(load_config(checkpoint).grounding or {})
-        if earlier == self.spec:
+        if _same_task(checkpoint, self.config):
             load_weights(checkpoint / GROUNDING_FILE, self.grounding)
         if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
             load_head(checkpoint, JOINT_HEAD, self.expert)
@@ -238,6 +237,12 @@ class BrainStage(nn.Module):
         return {name: value / max(1, len(rows)) for name, value in sums.items()}
 
 
+def _same_task(checkpoint: Path, config: XR0Config) -> bool:
+    """Whether a checkpoint reads the same things out of pictures, so that its statistics fit."""
+    earlier = load_config(checkpoint).grounding or {}
+    return GroundingSpec.from_dict(earlier) == GroundingSpec.from_dict(config.grounding or {})
+
+
 def train_brain(
     store: ChunkStore,
     config: XR0Config,
@@ -259,6 +264,7 @@ def train_brain(
         evaluation_rows: Held-out rows per evaluation.
         sentences: Draws instructions for the language drill; None leaves it out.
         start: Checkpoint whose brain, readout and joint head are continued; None = fresh weights.
+            One of another task, whose readout differs, gives its brain and joint head only.
 
     Returns:
         True when finished, False when interrupted.
@@ -267,7 +273,7 @@ def train_brain(
         values = config.to_dict() | {"grounding": store.meta.grounding}
         config = XR0Config(**values)
     training, validation = store.split(stage.validation_fraction)
-    if start is None:
+    if start is None or not _same_task(Path(start), config):
         normalizer = fit_normalizer(store, training, config.state_layout)
     else:
         normalizer = load_normalizer(Path(start))

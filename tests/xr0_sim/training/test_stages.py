@@ -10,7 +10,7 @@ from squares import build_store, sample
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, DatasetError
-from xr0_sim.model.checkpoint import head_names
+from xr0_sim.model.checkpoint import head_names, load_normalizer
 from xr0_sim.model.policy_model import load_policy_model
 from xr0_sim.model.presets import preset_config
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
@@ -107,6 +107,25 @@ def test_sights_without_a_chunk_teach_the_brain_alone(run, tmp_path):
     checkpoint = folder / "checkpoint"
     assert train_head(store, checkpoint, "base", expert, tmp_path / "x", features, show=quiet)
     assert not list(features.glob("*/sights*"))
+
+
+def test_a_brain_of_another_task_is_continued_with_statistics_of_this_one(run, tmp_path):
+    _, old, checkpoint, _ = run
+    store = ChunkStore(build_store(tmp_path / "store", 24, 64, HORIZON, ("red", "blue", "green")))
+    trainer = TrainerConfig(steps=1, warmup_steps=1, log_every=1, batch_size=4, learning_rate=1e-9)
+    config = preset_config("nano", action_length=HORIZON, proposals=2)
+    stage, folder = BrainStageConfig(trainer, validation_fraction=0.1), tmp_path / "brain"
+    assert train_brain(store, config, stage, folder, quiet, start=checkpoint)
+    before, after = (load_normalizer(path) for path in (checkpoint, folder / "checkpoint"))
+    expected = fit_normalizer(store, store.split(0.1)[0], config.state_layout)
+    np.testing.assert_array_equal(after.action_mean, expected.action_mean)
+    assert not np.array_equal(after.action_mean, before.action_mean)
+    assert old.meta.grounding_dim != store.meta.grounding_dim
+    brains = [
+        load_policy_model(path, "joint").model.vlm for path in (checkpoint, folder / "checkpoint")
+    ]
+    first, second = (torch.cat([p.flatten() for p in b.parameters()]) for b in brains)
+    torch.testing.assert_close(second, first, rtol=0, atol=1e-3)
 
 
 def test_features_are_made_once_and_damage_is_named(run):
