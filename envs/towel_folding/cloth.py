@@ -1,8 +1,8 @@
 """The towel: a square cloth of mass points, its contacts, and what its two sides look like.
 
 Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
-sit on every second mass point of every second row and meet the triangles of the same cloth. The flex itself is never
-drawn; two skins are, one per side, a millimetre apart.
+sit on every second mass point of every second row and meet the triangles of the same cloth. The
+flex itself is never drawn; two skins are, one per side, a millimetre apart.
 """
 
 from __future__ import annotations

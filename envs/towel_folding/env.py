@@ -56,6 +56,8 @@ CORNER_REACH = 0.05
 """A pinched mass point this near to a corner holds that corner [m]."""
 LIFTED = 0.03
 """Height at which a held corner counts as lifted [m]."""
+CARRIED_SLACK = 2.0
+"""How much further apart the layers of an earlier fold may hang while the towel is carried."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 STAGES = ("start", "reached", "grasped", "lifted", "past_midline", "placed", "released")
@@ -190,11 +192,13 @@ class TowelFoldingEnv(DualArmEnv):
     def _count_made(self, points: NDArray[np.float64], fits: Sequence[FoldFit]) -> int:
         """Number of folds in place.
 
-        A new one counts once its corners are down and let go; an old one as long as it holds.
+        A new one counts once its corners are down and let go; an old one as long as it holds,
+        which is read more leniently while hands carry the towel.
         """
         count = 0
         for k, (fold, fit) in enumerate(zip(self.folds, fits, strict=True)):
-            if fit.mirror > MIRROR_LIMIT or fit.corner > CORNER_LIMIT:
+            slack = CARRIED_SLACK if k < self._made and self.held_arms else 1.0
+            if fit.mirror > slack * MIRROR_LIMIT or fit.corner > slack * CORNER_LIMIT:
                 break
             if k >= self._made:
                 high = points[corners(self.cloth.grid, fold)[:, 0], 2].max() > LIFTED

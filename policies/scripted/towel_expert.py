@@ -23,6 +23,7 @@ from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel_plan import SHAKE_JAW, FoldView, Job, TowelPlanner, caught
 from xr0_sim.conventions import ARM_ACTION_DIM
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
 
 TRAVEL_SPEED = 0.42
@@ -35,10 +36,16 @@ TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
 PRESSES = (0.0052, 0.0060, 0.0044, 0.0066)
 """Depth of the finger tips below the top of the cloth, by number of failed grasps [m]."""
+LAYER_STEP = 0.005
+"""How much deeper for every layer that is to be pinched along [m]."""
+DEEPEST_TIP = 0.0008
+"""Lowest height finger tips are sent to; the table would stop them [m]."""
 INSET = 0.020
 """Distance of the grasp from the corner, along the edge [m]."""
 OVERLAP = 0.010
 """How far inside the edge the middle of the open jaw comes down [m]."""
+LAYERS_OVERLAP = 0.010
+"""The same where several layers are pinched [m]."""
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
@@ -60,6 +67,8 @@ ARC_HEIGHT = 0.12
 """Highest point of a carried corner [m]."""
 LOOKAHEAD = 0.06
 """How far ahead on the arc a hand is sent [m]."""
+LEAN = math.radians(25.0)
+"""How far a hand alone leans back by the end of its way; upright it would not get there."""
 LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
 LANDING_HEIGHT = 0.021
@@ -194,7 +203,8 @@ class _ArmView:
         elif ahead == 0.0:
             goal[2] = max(height, min(here[2], 0.6 * to_go + low))
         offset = self.pos - here
-        return ToolGoal(goal + offset, self.stay[1], 0.0, speed)
+        quat = self._leaning(0.5 + 0.5 * share) if None in view.pairs else self.stay[1]
+        return ToolGoal(goal + offset, quat, 0.0, speed)
 
     def _bring_back(self, corner: int) -> ToolGoal:
         """Takes a corner back to where it lies in the flat towel."""
@@ -237,15 +247,30 @@ class _ArmView:
         if across @ (inner[:2] - here[:2]) < 0:
             across = -across
         on_edge = here + (far - here) * share
-        point = on_edge[:2] + OVERLAP * across
+        overlap = OVERLAP if self.view.folds_before == 0 else LAYERS_OVERLAP
+        point = on_edge[:2] + overlap * across
         failures = int(state.failures[self.arm])
         top = max(float(on_edge[2]), RADIUS) + RADIUS
-        height = top - PRESSES[failures % len(PRESSES)] + TIP_BELOW_TOOL
+        press = PRESSES[failures % len(PRESSES)] + LAYER_STEP * (2**self.view.folds_before - 1)
+        height = max(top - press, DEEPEST_TIP) + TIP_BELOW_TOOL
+        return Grasp(np.array([*point, height]), self._across(across), 0.0)
+
+    def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Orientation of a hand that closes along the horizontal unit vector `across`.
+
+        Hands lean back to where they come from: their side, or the far edge of the table.
+        """
         forward = np.array([-across[1], across[0]])
-        # Hands lean back to where they come from: their side, or the far edge of the table.
-        if forward[1] * SIDES[self.arm] > 0 if axis == 0 else forward[0] > 0:
+        if forward[1] * SIDES[self.arm] > 0 if self.view.fold.axis == 0 else forward[0] > 0:
             forward = -forward
-        return Grasp(np.array([*point, height]), hand_quat(forward, TILT), 0.0)
+        return hand_quat(forward, TILT)
+
+    def _leaning(self, share: float) -> NDArray[np.float64]:
+        """Orientation of a hand alone, which leans back to its own side as it reaches over."""
+        direction = self.view.direction
+        lean = LEAN * min(max(share, 0.0), 1.0)
+        axis = np.array([direction[1], -direction[0], 0.0])
+        return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.towel_folding.cloth import SIDE
+from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
 from envs.towel_folding.state import TowelState
@@ -33,6 +33,8 @@ AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
 LANDED = 0.012
 """Distance to the landing place at which a corner is lowered and let go [m]."""
+LANDED_ALONE = 0.028
+"""The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
 LOW = 0.026
 """Height of a pinched point above the table at which the hand may open [m]."""
 FIRM_JAW = 0.21
@@ -124,7 +126,10 @@ def _moving_points(
     ranges = places[edge, 0]
     middle = 0.5 * (ranges.min() + ranges.max())
     near = edge[np.abs(ranges - middle) < 1e-6]
-    point = int(near[state.points[near, 2].argmax()])
+    if state.done:  # of the layers that lie there, the one that was folded over
+        before = state.folds[state.done - 1]
+        near = near[rest_grid(grid)[near, before.axis] * before.sign > 0]
+    point = int(near[0])
     pair = (point, int(mirror_index(grid, fold)[point]))
     return (pair, None) if fold.sign > 0 else (None, pair)
 
@@ -182,7 +187,8 @@ class TowelPlanner:
             return Job("leave", corner)
         point = int(state.held[arm])
         to_go, height = view.to_go(state, point), state.points[point, 2]
-        landed = abs(to_go) < LANDED and height < LOW + view.stack
+        near = LANDED if None not in view.pairs else LANDED_ALONE
+        landed = abs(to_go) < near and height < LOW + view.stack
         if holds[1 - arm] or placed[1 - arm]:
             if landed:
                 return Job("let_go", corner)
