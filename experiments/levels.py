@@ -27,12 +27,15 @@ class LevelOptions:
         layout: random, layered or mixed; default random (block_dismantling).
         level: half, quarter, flatten or full; default half (towel_folding).
         grid: Mass points along a side: 9, 13 or 17; default 13 (towel_folding).
+        grasp: friction, or assist, which ties what is pinched to the hand; default friction
+            (towel_folding).
     """
 
     n_bricks: int | None = None
     layout: str | None = None
     level: str | None = None
     grid: int | None = None
+    grasp: str | None = None
 
     def level_of(self, env: str) -> dict[str, Any]:
         """Level of a task that these options stand for, defaults filled in."""
@@ -75,16 +78,24 @@ def _check_blocks(level: Mapping[str, Any]) -> None:
 
 
 def _check_towel(level: Mapping[str, Any]) -> None:
+    from envs.towel_folding.assist import GRASPS
     from envs.towel_folding.cloth import ClothConfig
     from envs.towel_folding.wording import Level
 
     Level(level["level"])
     ClothConfig(level["grid"])
+    if level["grasp"] not in GRASPS:
+        raise unknown_name("grasp", str(level["grasp"]), GRASPS)
 
 
 def _block_words(level: Mapping[str, Any]) -> str:
     layout = "" if level["layout"] == "random" else f", {level['layout']}"
     return f"{level['n_bricks']} bricks{layout}"
+
+
+def _towel_words(level: Mapping[str, Any]) -> str:
+    assist = ", grasp assist" if level["grasp"] == "assist" else ""
+    return f"level {level['level']}, {level['grid']} × {level['grid']} points{assist}"
 
 
 LEVELS: dict[str, LevelKind] = {
@@ -95,10 +106,10 @@ LEVELS: dict[str, LevelKind] = {
         words=_block_words,
     ),
     "towel_folding": LevelKind(
-        defaults={"level": "half", "grid": 13},
+        defaults={"level": "half", "grid": 13, "grasp": "friction"},
         check=_check_towel,
         seconds=lambda level: TOWEL_LIMIT_S[level["level"]],
-        words=lambda level: f"level {level['level']}, {level['grid']} × {level['grid']} points",
+        words=_towel_words,
     ),
 }
 """By task."""

@@ -15,6 +15,7 @@ from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.robot import JAW_STROKE
 from envs.scene import CLOTH, base_scene
+from envs.towel_folding.assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.cloth import (
     PAD_FRICTION,
     SIDE,
@@ -41,6 +42,7 @@ from envs.towel_folding.setting import SETTLE_S, crumple, flat_points, plane_mot
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
 from xr0_sim.conventions import ARMS
+from xr0_sim.errors import unknown_name
 
 REST_SPEED = 0.03
 """A towel is at rest while no mass point is faster [m/s]."""
@@ -113,7 +115,8 @@ class TowelFoldingEnv(DualArmEnv):
     IoU >= 0.80, the moved half on top, flat. Progress counts the stages of every fold.
 
     ## Arguments
-    ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side, and
+    ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
+    ``grasp`` friction | assist (see `envs.towel_folding.assist`; told by ``info["grasp"]``), and
     those of `envs.dual_arm.DualArmEnv`.
     Reset options: ``events``, ``instruction``, ``folds`` (direction, or one per fold: away, toward,
     left, right).
@@ -136,11 +139,15 @@ class TowelFoldingEnv(DualArmEnv):
         *,
         level: str = "half",
         grid: int = 13,
+        grasp: str = "friction",
         timestep_s: float = 1 / 180,
         **kwargs: Any,
     ):
         self.level = Level(level)
         self.cloth = ClothConfig(grid)
+        if grasp not in GRASPS:
+            raise unknown_name("grasp", str(grasp), GRASPS)
+        self.grasp = grasp
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene
@@ -152,6 +159,8 @@ class TowelFoldingEnv(DualArmEnv):
         soften_hands(spec)
         add_props(spec, spot=self.level.name == "full")
         add_towel(spec, self.cloth)
+        if self.grasp == "assist":
+            add_ties(spec, self.cloth.grid**2)
         return spec
 
     def _start(self, options: Mapping[str, Any]) -> str:
@@ -162,6 +171,8 @@ class TowelFoldingEnv(DualArmEnv):
         add_air_drag(model, self._dofs)
         self._contacts = ContactReader(model)
         self._props = Props(model)
+        assisted = self.grasp == "assist"
+        self._assist = GraspAssist(model, self.cloth.grid**2) if assisted else None
         self._touch = NO_TOUCH
         self._rest = 0
         self._stage = 0
@@ -279,7 +290,11 @@ class TowelFoldingEnv(DualArmEnv):
         data, folds = self.data, self.folds
         points = self.points
         jaws = data.qpos[self._ports.jaw_qpos] / JAW_STROKE
-        touch = self._touch = self._steady(self._contacts.read(data, points, jaws), jaws)
+        touch = self._steady(self._contacts.read(data, points, jaws), jaws)
+        if self._assist is not None:
+            oiled = (self._props.oiled(0), self._props.oiled(1))
+            touch = self._assist.update(data, touch, self._command[6::7], oiled)
+        self._touch = touch
         self._count_failures(jaws)
         fits = [measure(points, folds[: k + 1]) for k in range(len(folds))]
         fit = fits[-1] if fits else measure(points, ())
@@ -309,6 +324,7 @@ class TowelFoldingEnv(DualArmEnv):
             "stage": STAGES[self._stage],
             "failed_grasps": tuple(self._failures),
             "squeeze_n": touch.squeeze,
+            "grasp": self.grasp,
         }
         return Assessment(terms, success, progress, phase, details)
 
@@ -393,6 +409,7 @@ class TowelFoldingEnv(DualArmEnv):
             self._made,
             self._previous_made,
             self._props.snapshot(),
+            self._assist.torn if self._assist else None,
         )
 
     def _task_restore(self, state: Any) -> None:
@@ -400,3 +417,5 @@ class TowelFoldingEnv(DualArmEnv):
         self._failures, self._closed_on_nothing = list(state[4]), list(state[5])
         self._made, self._previous_made = state[6:8]
         self._props.restore(state[8])
+        if self._assist:
+            self._assist.torn = state[9]

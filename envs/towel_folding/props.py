@@ -83,6 +83,10 @@ class Props:
         model.geom_friction[self._pads[arm], 0] = OILY
         self._until[f"oil{arm}"] = until
 
+    def oiled(self, arm: int) -> bool:
+        """Whether the pads of a hand are slippery."""
+        return f"oil{arm}" in self._until
+
     def tidy(
         self, model: mujoco.MjModel, data: mujoco.MjData, tick: int, friction: tuple[float, ...]
     ) -> None:
