@@ -60,6 +60,8 @@ LIFTED = 0.03
 """Height at which a held corner counts as lifted [m]."""
 CARRIED_SLACK = 2.0
 """How much further apart the layers of an earlier fold may hang while the towel is carried."""
+CRUMPLES = 20
+"""How often a towel that fell flat is thrown again."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 STAGES = ("start", "reached", "grasped", "lifted", "past_midline", "placed", "released")
@@ -91,7 +93,7 @@ class TowelFoldingEnv(DualArmEnv):
     | ``image_base``, ``image_left_wrist``, ``image_right_wrist`` | (S, S, 3) uint8 | camera views | |
     | ``proprio`` | (54,) float32 | joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command 14 | rad, rad/s, 1, m, 1, as action |
     | ``instruction`` | (256,) uint8 | zero-padded UTF-8 | |
-    | ``privileged`` | (3 grid² + 12,) float32 | `TowelState.to_vector` | m, 1 |
+    | ``privileged`` | (3 grid² + 14,) float32 | `TowelState.to_vector` | m, 1 |
 
     ## Rewards
     Weighted sum of terms in [0, 1], also in ``info["reward_terms"]``.
@@ -178,11 +180,15 @@ class TowelFoldingEnv(DualArmEnv):
         self._stage = 0
         self._made = self._previous_made = 0
         self._failures = [0, 0]
+        self._peak = [0.0, 0.0]
         self._closed_on_nothing = [False, False]
-        self._place(flat_points(rng, self.cloth.grid))
-        if self.level.crumpled:
-            crumple(model, data, self.cloth.grid, rng)
-        run(model, data, SETTLE_S)
+        for _ in range(CRUMPLES if self.level.crumpled else 1):
+            self._place(flat_points(rng, self.cloth.grid))
+            if self.level.crumpled:
+                crumple(model, data, self.cloth.grid, rng)
+            run(model, data, SETTLE_S)
+            if not (self.level.crumpled and measure(self.points, ()).good(0)):
+                break
         data.time = 0.0
         return write_instruction(rng, self.level, self.folds)
 
@@ -228,6 +234,7 @@ class TowelFoldingEnv(DualArmEnv):
             done=self._made,
             failures=np.array(self._failures),
             obstructed=self._props.obstructed(self.data),
+            peak=np.array(self._peak),
         )
 
     def privileged_vector(self) -> NDArray[np.float32]:
@@ -296,6 +303,9 @@ class TowelFoldingEnv(DualArmEnv):
             touch = self._assist.update(data, touch, self._command[6::7], oiled)
         self._touch = touch
         self._count_failures(jaws)
+        for arm, point in enumerate(touch.held):
+            height = float(points[point, 2])
+            self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
         fits = [measure(points, folds[: k + 1]) for k in range(len(folds))]
         fit = fits[-1] if fits else measure(points, ())
         made = self._made = self._count_made(points, fits)
@@ -404,7 +414,7 @@ class TowelFoldingEnv(DualArmEnv):
             self._touch,
             self._rest,
             self._stage,
-            tuple(self._failures),
+            (*self._failures, *self._peak),
             tuple(self._closed_on_nothing),
             self._made,
             self._previous_made,
@@ -414,7 +424,8 @@ class TowelFoldingEnv(DualArmEnv):
 
     def _task_restore(self, state: Any) -> None:
         self.folds, self._touch, self._rest, self._stage = state[:4]
-        self._failures, self._closed_on_nothing = list(state[4]), list(state[5])
+        self._failures, self._peak = list(state[4][:2]), list(state[4][2:])
+        self._closed_on_nothing = list(state[5])
         self._made, self._previous_made = state[6:8]
         self._props.restore(state[8])
         if self._assist:

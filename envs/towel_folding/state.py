@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.towel_folding.folding import DIRECTIONS, Fold
 
 MAX_FOLDS = 2
-TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1
+TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class TowelState:
         done: Number of folds that are made.
         failures: (2,) grasps that missed or slipped so far, per arm.
         obstructed: Something stands on the towel.
+        peak: (2,) greatest height an arm has lifted what it pinches to, 0 without [m].
     """
 
     points: NDArray[np.float64]
@@ -34,6 +35,7 @@ class TowelState:
     done: int
     failures: NDArray[np.int64]
     obstructed: bool
+    peak: NDArray[np.float64]
 
     @property
     def grid(self) -> int:
@@ -46,7 +48,7 @@ class TowelState:
         for k, fold in enumerate(self.folds):
             asked[2 * k + fold.axis] = fold.sign
         tail = [self.held, self.touched, asked, [self.done], self.failures, [self.obstructed]]
-        return np.concatenate([self.points.ravel(), *tail]).astype(np.float32)
+        return np.concatenate([self.points.ravel(), *tail, self.peak]).astype(np.float32)
 
     @staticmethod
     def vector_dim(grid: int) -> int:
@@ -75,4 +77,5 @@ class TowelState:
             done=int(counts[8]),
             failures=counts[9:11],
             obstructed=bool(tail[11] > 0.5),
+            peak=tail[12:14],
         )

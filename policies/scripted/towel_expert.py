@@ -22,6 +22,7 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel_plan import SHAKE_JAW, FoldView, Job, TowelPlanner, caught
+from policies.scripted.towel_spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
@@ -30,6 +31,7 @@ TRAVEL_SPEED = 0.42
 DESCENT_SPEED = 0.14
 CARRY_SPEED = 0.28
 LOWER_SPEED = 0.10
+SPREAD_SPEED = 0.22
 LEAVE_SPEED = 0.20
 TILT = math.radians(80.0)
 TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
@@ -99,8 +101,13 @@ class TowelExpert(ScriptedExpert):
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
         view = FoldView.of(state)
-        self.jobs = jobs = self._planner.jobs(robot, state, view)
-        return tuple(_ArmView(a, robot, state, view, self).goal(jobs[a]) for a in range(2))
+        spread = None if state.folds or is_spread(state) else Spread.of(state)
+        if spread is None:
+            self.jobs = jobs = self._planner.jobs(robot, state, view)
+        else:
+            self.jobs = jobs = self._planner.spreading(robot, state, spread)
+        views = [_ArmView(a, robot, state, view, spread, self) for a in range(2)]
+        return views[0].goal(jobs[0]), views[1].goal(jobs[1])
 
 
 class _ArmView:
@@ -112,9 +119,13 @@ class _ArmView:
         robot: RobotState,
         state: TowelState,
         view: FoldView | None,
+        spread: Spread | None,
         expert: TowelExpert,
     ):
         self.arm, self.state, self.view, self.expert = arm, state, view, expert
+        self.spread = spread
+        self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
+        self.layers = 2**view.folds_before if view else 1
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.stay = expert.commanded(robot)[arm]
         self.jaw = float(robot.jaw[arm])
@@ -169,8 +180,8 @@ class _ArmView:
             rising = self.stay[0] + np.array([0.0, 0.0, creep])
             return ToolGoal(rising, self.stay[1], 0.0, LOWER_SPEED)
         if np.linalg.norm(where) < GRASP_TOLERANCE and angle < ANGLE_TOLERANCE:
-            ready = self.jaw > 0.85 * GRASP_JAW
-            return ToolGoal(grasp.pos, grasp.quat, 0.0 if ready else GRASP_JAW, LOWER_SPEED)
+            jaw = 0.0 if self.jaw > 0.85 * GRASP_JAW else GRASP_JAW
+            return ToolGoal(grasp.pos, grasp.quat, jaw, LOWER_SPEED)
         above = grasp.pos + np.array([0.0, 0.0, HOVER])
         low = self.pos[2] < grasp.pos[2] + 0.8 * HOVER
         if aside < 0.004 + 0.1 * max(0.0, self.pos[2] - grasp.pos[2]) and angle < 0.25:
@@ -206,6 +217,19 @@ class _ArmView:
         quat = self._leaning(0.5 + 0.5 * share) if None in view.pairs else self.stay[1]
         return ToolGoal(goal + offset, quat, 0.0, speed)
 
+    def _spread(self, _: int) -> ToolGoal:
+        """Up, down, or over in an arc, both hands alike."""
+        offset = self.pos - self.state.points[self.held]
+        goal = self.spread.goal(self.state, self.arm)
+        goal[2] = max(goal[2], LANDING_HEIGHT)
+        return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
+
+    def _lower(self, _: int) -> ToolGoal:
+        """Straight down; opens at the bottom."""
+        low = self.state.points[self.held, 2] < LANDING_HEIGHT + 0.005
+        down = self.stay[0] - np.array([0.0, 0.0, 0.05])
+        return ToolGoal(down, self.stay[1], RELEASE_JAW if low else 0.0, CARRY_SPEED)
+
     def _bring_back(self, corner: int) -> ToolGoal:
         """Takes a corner back to where it lies in the flat towel."""
         here = self.state.points[corner]
@@ -225,7 +249,7 @@ class _ArmView:
     def _edge_grasp(self, corner: int) -> Grasp:
         """Hand across the edge beside a corner, fingers on the table on either side of it."""
         state, grid = self.state, self.state.grid
-        axis = self.view.fold.axis
+        axis = self.edge_axis
         cell = divmod(corner, grid)
         steps = max(1, round(INSET / (SIDE / (grid - 1))))
 
@@ -247,11 +271,11 @@ class _ArmView:
         if across @ (inner[:2] - here[:2]) < 0:
             across = -across
         on_edge = here + (far - here) * share
-        overlap = OVERLAP if self.view.folds_before == 0 else LAYERS_OVERLAP
+        overlap = OVERLAP if self.layers == 1 else LAYERS_OVERLAP
         point = on_edge[:2] + overlap * across
         failures = int(state.failures[self.arm])
         top = max(float(on_edge[2]), RADIUS) + RADIUS
-        press = PRESSES[failures % len(PRESSES)] + LAYER_STEP * (2**self.view.folds_before - 1)
+        press = PRESSES[failures % len(PRESSES)] + LAYER_STEP * (self.layers - 1)
         height = max(top - press, DEEPEST_TIP) + TIP_BELOW_TOOL
         return Grasp(np.array([*point, height]), self._across(across), 0.0)
 
@@ -261,7 +285,8 @@ class _ArmView:
         Hands lean back to where they come from: their side, or the far edge of the table.
         """
         forward = np.array([-across[1], across[0]])
-        if forward[1] * SIDES[self.arm] > 0 if self.view.fold.axis == 0 else forward[0] > 0:
+        along_table = abs(forward[1]) > abs(forward[0])
+        if forward[1] * SIDES[self.arm] > 0 if along_table else forward[0] > 0:
             forward = -forward
         return hand_quat(forward, TILT)
 

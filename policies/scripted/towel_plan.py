@@ -18,9 +18,21 @@ from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
 from envs.towel_folding.state import TowelState
+from policies.scripted.towel_spread import Spread
 from xr0_sim.types import RobotState
 
-JOB_KINDS = ("rest", "grasp", "hold", "carry", "let_go", "leave", "bring_back", "wait")
+JOB_KINDS = (
+    "rest",
+    "grasp",
+    "hold",
+    "carry",
+    "let_go",
+    "leave",
+    "bring_back",
+    "wait",
+    "spread",
+    "lower",
+)
 
 OWN_CORNER = 0.055
 """A pinched mass point this near to a corner belongs to it [m]."""
@@ -43,6 +55,8 @@ SHAKE_JAW = 0.60
 """Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
 CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
 """Cloth this near to the tool and this high has come up with an open hand [m]."""
+DROPPED = 0.06
+"""Height of a lifted edge from which the other hand lowers it when one has lost it [m]."""
 BOTH_LAYERS = 0.045
 """Height of the landing corner that betrays that it was picked up too [m]."""
 
@@ -199,6 +213,23 @@ class TowelPlanner:
         if off > AT_HOME or state.points[corner, 2] > high:
             return Job("bring_back", corner)
         return Job("hold", corner)
+
+    def spreading(self, robot: RobotState, state: TowelState, spread: Spread) -> tuple[Job, Job]:
+        """Jobs of both arms for a towel that has to be spread."""
+        firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= FIRM_JAW for arm in range(2)]
+        if not all(firm) and state.peak.max() > DROPPED:
+            return tuple(
+                Job("lower", spread.corners[arm]) if firm[arm] else self._depart(state, arm)
+                for arm in range(2)
+            )
+        if all(firm):
+            kind = "let_go" if spread.laid(state) else "spread"
+            return tuple(Job(kind, corner) for corner in spread.corners)
+        out = []
+        for arm, corner in enumerate(spread.corners):
+            away = caught(robot, state, arm) or state.held[arm] != NOTHING
+            out.append(Job("hold" if firm[arm] else "leave" if away else "grasp", corner))
+        return out[0], out[1]
 
     @staticmethod
     def _depart(state: TowelState, arm: int) -> Job:

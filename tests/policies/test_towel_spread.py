@@ -1,0 +1,97 @@
+"""Spreading a crumpled towel: which edge is taken, and the whole motion in closed loop."""
+
+import numpy as np
+import pytest
+
+from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.env import TowelFoldingEnv
+from envs.towel_folding.folding import measure
+from envs.towel_folding.state import TowelState
+from policies.scripted.towel_expert import TowelExpert
+from policies.scripted.towel_spread import Spread, is_spread
+
+GRID = 13
+LAST = GRID - 1
+CORNERS = {
+    "near right": 0,
+    "near left": LAST,
+    "far right": GRID * LAST,
+    "far left": GRID * GRID - 1,
+}
+
+
+def scene(points, held=(NOTHING, NOTHING), peak=(0.0, 0.0)):
+    return TowelState(
+        points=points,
+        held=np.array(held),
+        touched=np.zeros(2, bool),
+        folds=(),
+        done=0,
+        failures=np.zeros(2, int),
+        obstructed=False,
+        peak=np.array(peak),
+    )
+
+
+def tucked(name, length=0.10):
+    """A flat towel with one corner folded under it."""
+    flat = rest_grid(GRID)
+    points = np.column_stack([flat, np.full(len(flat), RADIUS + 0.005)])
+    outward = np.sign(flat[CORNERS[name]]) / np.sqrt(2)
+    beyond = flat @ outward - (SIDE / np.sqrt(2) - length)
+    under = beyond > 0
+    points[under, :2] -= 2 * beyond[under, None] * outward
+    points[under, 2] = RADIUS
+    return points
+
+
+def test_a_flat_towel_is_spread_and_a_tucked_one_is_not():
+    flat = np.column_stack([rest_grid(GRID), np.full(GRID**2, RADIUS)])
+    assert is_spread(scene(flat))
+    assert not is_spread(scene(tucked("far left")))
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_hands_take_an_edge_without_the_tucked_corner(name):
+    spread = Spread.of(scene(tucked(name)))
+    assert CORNERS[name] not in spread.corners
+    left, right = (rest_grid(GRID)[corner] for corner in spread.corners)
+    assert left[1] - right[1] == pytest.approx(SIDE)  # the left arm takes the left corner
+
+
+def test_a_held_corner_decides_the_edge():
+    held = (CORNERS["near left"], NOTHING)
+    spread = Spread.of(scene(tucked("near right"), held))
+    assert spread.corners[0] == CORNERS["near left"]
+    assert Spread.of(scene(tucked("near right"), (84, NOTHING))) is None  # the towel's middle
+
+
+def test_hands_rise_before_they_lay_down():
+    held = (CORNERS["far left"], CORNERS["far right"])
+    lying = scene(tucked("near right"), held)
+    spread = Spread.of(lying)
+    assert spread.goal(lying, 0)[2] > 0.3
+    been_up = scene(lying.points, held, peak=(0.34, 0.34))
+    assert spread.goal(been_up, 0)[2] < 0.05
+    np.testing.assert_array_equal(spread.direction, [1.0, 0.0])
+
+
+@pytest.mark.parametrize("seed", [0, 6])
+def test_crumpled_towels_are_not_flat_to_begin_with(seed):
+    env = TowelFoldingEnv(observation="state", level="flatten")
+    env.reset_scene(seed)
+    assert not measure(env.points, ()).good(0)
+
+
+def test_two_hands_spread_a_towel():
+    env = TowelFoldingEnv(observation="state", level="flatten", grasp="assist")
+    expert = TowelExpert(env.kinematics)
+    env.reset_scene(0)
+    heights = []
+    for _ in range(400):
+        _, done, _, info = env.advance(expert.action(env.robot_state(), env.privileged()))
+        heights.append(env.points[:, 2].max())
+        if done:
+            break
+    assert info["success"] and max(heights) > 0.3
