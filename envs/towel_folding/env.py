@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from envs.scene import CLOTH, base_scene
 from envs.towel_folding.assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.cloth import (
     PAD_FRICTION,
-    SIDE,
     ClothConfig,
     add_air_drag,
     add_towel,
@@ -33,10 +32,9 @@ from envs.towel_folding.folding import (
     Fold,
     FoldFit,
     corners,
-    fold_frame,
-    heading,
     measure,
 )
+from envs.towel_folding.judging import STAGES, count_made, judge
 from envs.towel_folding.props import Props, add_props
 from envs.towel_folding.setting import SETTLE_S, crumple, flat_points, plane_motion, run
 from envs.towel_folding.state import TowelState
@@ -52,20 +50,10 @@ OPEN_JAW = 0.15
 CLOSED_COMMAND = 0.05
 MISSED_JAW = 0.012
 """A hand that was told to close and is closed further than this holds nothing."""
-REACH_DISTANCE = 0.07
-"""A tool this near to its corner is reaching for it [m]."""
-CORNER_REACH = 0.05
-"""A pinched mass point this near to a corner holds that corner [m]."""
-LIFTED = 0.03
-"""Height at which a held corner counts as lifted [m]."""
-CARRIED_SLACK = 2.0
-"""How much further apart the layers of an earlier fold may hang while the towel is carried."""
 CRUMPLES = 20
 """How often a towel that fell flat is thrown again."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
-STAGES = ("start", "reached", "grasped", "lifted", "past_midline", "placed", "released")
-PHASES = ("approach", "reach", "grasp", "lift", "carry", "place", "release", "done")
 
 
 class TowelFoldingEnv(DualArmEnv):
@@ -206,24 +194,6 @@ class TowelFoldingEnv(DualArmEnv):
         """Mass points, world, (grid², 3) [m]."""
         return self.data.xpos[self._props.towel]
 
-    def _count_made(self, points: NDArray[np.float64], fits: Sequence[FoldFit]) -> int:
-        """Number of folds in place.
-
-        A new one counts once its corners are down and let go; an old one as long as it holds,
-        which is read more leniently while hands carry the towel.
-        """
-        count = 0
-        for k, (fold, fit) in enumerate(zip(self.folds, fits, strict=True)):
-            slack = CARRIED_SLACK if k < self._made and self.held_arms else 1.0
-            if fit.mirror > slack * MIRROR_LIMIT or fit.corner > slack * CORNER_LIMIT:
-                break
-            if k >= self._made:
-                high = points[corners(self.cloth.grid, fold)[:, 0], 2].max() > LIFTED
-                if high or self.held_arms:
-                    break
-            count = k + 1
-        return count
-
     def privileged(self) -> TowelState:
         """Ground truth of the present tick."""
         return TowelState(
@@ -308,24 +278,26 @@ class TowelFoldingEnv(DualArmEnv):
             self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
         fits = [measure(points, folds[: k + 1]) for k in range(len(folds))]
         fit = fits[-1] if fits else measure(points, ())
-        made = self._made = self._count_made(points, fits)
+        carried = bool(self.held_arms)
+        made = self._made = count_made(points, folds, fits, self._made, carried)
         still = float(np.abs(data.qvel[self._dofs]).max()) < REST_SPEED
         free = not any(touch.touched) and bool((jaws > OPEN_JAW).all())
         self._rest = self._rest + 1 if still and free else 0
         good = fit.good(len(folds)) and self._on_spot(points)
         success = good and self._rest >= REST_TICKS
-        held, reach, phase, stage = self._judge_fold(points, good and free)
+        tools = data.site_xpos[self._ports.tool_sites]
+        standing = judge(points, tools, touch.held, folds, made, good and free)
         if made > self._previous_made:
             self._stage = 0
         self._previous_made = made
-        self._stage = max(self._stage, stage)
+        self._stage = max(self._stage, standing.stage)
         progress = 1.0 if success else self._progress(made, fit)
         terms = {
             "made": made / len(folds) if folds else float(good),
             "folded": near(fit.mirror, MIRROR_LIMIT, margin=0.15),
             "corners": near(fit.corner, CORNER_LIMIT, margin=0.30),
-            "held": held,
-            "reach": reach,
+            "held": standing.held,
+            "reach": standing.reach,
         }
         details = {
             "folds": tuple(fold.direction for fold in folds),
@@ -336,7 +308,7 @@ class TowelFoldingEnv(DualArmEnv):
             "squeeze_n": touch.squeeze,
             "grasp": self.grasp,
         }
-        return Assessment(terms, success, progress, phase, details)
+        return Assessment(terms, success, progress, standing.phase, details)
 
     def _on_spot(self, points: NDArray[np.float64]) -> bool:
         if self.level.name != "full":
@@ -367,45 +339,6 @@ class TowelFoldingEnv(DualArmEnv):
             empty = told and self._touch.held[arm] == NOTHING and jaws[arm] < MISSED_JAW
             self._failures[arm] += bool(empty and not self._closed_on_nothing[arm])
             self._closed_on_nothing[arm] = bool(empty)
-
-    def _judge_fold(self, points: NDArray[np.float64], good: bool) -> tuple[float, float, str, int]:
-        """Share of corners held or in place, nearness of the tools, phase and stage."""
-        tools = self.data.site_xpos[self._ports.tool_sites]
-        holding = self.held_arms
-        if good:
-            return 1.0, 1.0, "done", len(STAGES) - 1
-        if not self.folds:
-            gap = np.linalg.norm(points[None] - tools[:, None], axis=2).min(axis=1)
-            phase = "carry" if holding else "reach" if gap.min() < REACH_DISTANCE else "approach"
-            return len(holding) / 2, near(float(gap.mean()), 0.02, margin=0.3), phase, 0
-        pairs = corners(self.cloth.grid, self._present_fold)
-        moving, target = points[pairs[:, 0]], points[pairs[:, 1]]
-        placed = np.linalg.norm(moving - target, axis=1) <= CORNER_LIMIT
-        gripped = np.array(
-            [
-                any(np.linalg.norm(points[self._touch.held[a]] - p) < CORNER_REACH for a in holding)
-                for p in moving
-            ]
-        )
-        gap = np.linalg.norm(moving[:, None] - tools[None], axis=2).min(axis=1)
-        share = float((gripped | placed).mean())
-        reach = 1.0 if placed.all() else near(float(gap.mean()), 0.02, margin=0.3)
-        which = min(self._made, len(self.folds) - 1)
-        rotation, _ = fold_frame(points, self.folds, which)
-        across = float((target - moving).mean(axis=0)[:2] @ heading(rotation, self.folds[which]))
-        if placed.all():
-            phase, stage = ("place", 5) if holding else ("release", 6)
-        elif gripped.all():
-            lifted = moving[:, 2].min() > LIFTED
-            past = lifted and across < SIDE / 2
-            phase, stage = ("carry", 4) if past else ("lift", 3) if lifted else ("grasp", 2)
-        elif gripped.any():
-            phase, stage = "grasp", 1
-        else:
-            reached = gap.max() < REACH_DISTANCE
-            phase, stage = ("reach", 1) if gap.min() < REACH_DISTANCE else ("approach", 0)
-            stage = int(reached)
-        return share, reach, phase, stage
 
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
