@@ -52,6 +52,8 @@ class TrainConfig:
         head_rate: Learning rate of the heads.
         correction_weight: How often a correction of the policy is drawn, per demonstration.
         validation: Share of episodes held out.
+        vl_share: Share of the brain's frames that are vision-language data, questions about the
+            pictures; 0 none, 1 nothing else.
         threads: Threads of the matrix products.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
         log_every: Steps between two lines of the loss curve.
@@ -75,6 +77,7 @@ class TrainConfig:
     head_rate: float = 3e-4
     correction_weight: float = 2.0
     validation: float = 0.05
+    vl_share: float = 1 / 7
     threads: int = 2
     compile: bool = False
     log_every: int = 50
@@ -129,15 +132,18 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
         _trainer(config, config.brain_steps, config.brain_rate),
         flow_draws=BRAIN_FLOW_DRAWS,
         validation_fraction=config.validation,
+        question_share=config.vl_share,
     )
+    taught = lesson(store.meta.provenance.get("env", "block_dismantling"))
     return train_brain(
         store,
         _model(config, store),
         stage,
         Path(config.out) / "brain",
         _say,
-        sentences=lesson(store.meta.provenance.get("env", "block_dismantling")).sentence,
+        sentences=taught.sentence,
         start=Path(config.brain_start) if config.brain_start else None,
+        questions=taught.question,
     )
 
 

@@ -190,3 +190,34 @@ def think(
         inputs.position_ids.amax((0, 2)) + 1,
     )
     return tuple(before), cache
+
+
+def finish(
+    vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: BrainInputs
+) -> Tensor:
+    """Runs the last layer, which `think` leaves out, for those who want words.
+
+    Args:
+        vlm: The stock model.
+        before_last: (F, S, hidden) hidden states before the last layer, from `think`.
+        inputs: The batch.
+
+    Returns:
+        Normalised hidden states (F, S, hidden); the language head turns them into logits.
+    """
+    text = vlm.model.language_model
+    layer = text.layers[-1]
+    attention = layer.self_attn
+    frames, length = inputs.input_ids.shape
+    cos, sin = text.rotary_emb(before_last, inputs.position_ids)
+    normed = layer.input_layernorm(before_last)
+    heads = (frames, length, -1, attention.head_dim)
+    query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
+    key = attention.k_norm(attention.k_proj(normed).view(heads)).transpose(1, 2)
+    value = attention.v_proj(normed).view(heads).transpose(1, 2)
+    query, key = (rotate(x, cos, sin).to(value.dtype) for x in (query, key))
+    causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
+    seen = attend(query, key, value, causal).transpose(1, 2).reshape(frames, length, -1)
+    x = before_last + attention.o_proj(seen)
+    x = x + layer.mlp(layer.post_attention_layernorm(x))
+    return text.norm(x)

@@ -81,6 +81,16 @@ class GroundingSpec:
             mask[place] &= bool(((vector[place] >= 0) & (vector[place] < 1)).all())
         return vector, mask
 
+    def read(
+        self, vector: NDArray[np.floating], mask: NDArray[np.bool_]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Inverse of `pack`: name -> values; masked names are missing."""
+        return {
+            name: np.asarray(vector[place], np.float64)
+            for name, place in self.slots().items()
+            if mask[place].all()
+        }
+
     def lift_targets(self) -> list[LiftTarget]:
         """Where the lifts read and what they must say."""
         places = self.slots()

@@ -20,7 +20,7 @@ from xr0_sim.model.brain import BrainInputs
 from xr0_sim.model.config import XR0Config
 from xr0_sim.model.image_rules import image_size as ruled_size
 from xr0_sim.model.images import fit_images, to_patches
-from xr0_sim.model.prompt import mrope_positions, prompt_text
+from xr0_sim.model.prompt import answer_text, mrope_positions, prompt_text, question_text
 from xr0_sim.model.robot_schema import RobotSchema
 from xr0_sim.model.special_tokens import IMAGE_TOKEN, PAD_TOKEN
 from xr0_sim.model.tokenizer import load_tokenizer
@@ -142,7 +142,43 @@ class XR0Processor:
         self, patches: Tensor, image_size: tuple[int, int], instructions: Sequence[str]
     ) -> BrainInputs:
         """Joins ready patch rows (F * cameras, P, values) with the prompts of F instructions."""
-        prompts = [self.prompt(text, tuple(image_size)) for text in instructions]
+        return self._batch(
+            patches, image_size, [self.prompt(text, tuple(image_size)) for text in instructions]
+        )
+
+    def dialogue(
+        self,
+        patches: Tensor,
+        image_size: tuple[int, int],
+        questions: Sequence[str],
+        answers: Sequence[str],
+    ) -> tuple[BrainInputs, Tensor]:
+        """Joins patch rows with F questions and their answers.
+
+        Returns:
+            The batch, and (F, S) long: how many tokens of the answer have been given before each
+            token, -1 outside of answers. The token before the first of an answer has 0.
+        """
+        patch, merge, _ = self._patching
+        grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
+        prompts, spans = [], []
+        for question, answer in zip(questions, answers, strict=True):
+            asked = question_text(question, grid[0] * grid[1], self.cameras, self._header)
+            head = self._tokenizer.encode(asked).ids
+            tail = self._tokenizer.encode(answer_text(answer)).ids
+            ids = np.asarray([*head, *tail], np.int64)
+            positions = mrope_positions(ids, self._image_id, grid)
+            prompts.append(Prompt(ids, positions, np.flatnonzero(ids == self._image_id)))
+            spans.append((len(head) - 1, len(tail)))
+        inputs = self._batch(patches, image_size, prompts)
+        given = torch.full(inputs.input_ids.shape, -1, dtype=torch.long)
+        for row, (start, count) in enumerate(spans):
+            given[row, start : start + count] = torch.arange(count)
+        return inputs, given
+
+    def _batch(
+        self, patches: Tensor, image_size: tuple[int, int], prompts: Sequence[Prompt]
+    ) -> BrainInputs:
         lengths = np.array([len(p.ids) for p in prompts])
         longest = int(lengths.max())
         ids = np.full((len(prompts), longest), self._pad_id, np.int64)

@@ -37,16 +37,34 @@ def prompt_text(
         cameras: Views in prompt order.
         header: Text before the first view, e.g. `PUBLISHED_HEADER`.
     """
+    views = _views(visual_tokens, cameras)
+    return (
+        f"<|im_start|>user\n{header}{views}{REQUEST}\n{instruction} /no_cot<|im_end|>\n"
+        "<|im_start|>assistant\n<cot></cot><|im_end|>\n"
+    )
+
+
+def question_text(
+    question: str, visual_tokens: int, cameras: tuple[str, ...] = CAMERAS, header: str = ""
+) -> str:
+    """A question about the same views, up to where the answer begins; see `prompt_text`."""
+    views = _views(visual_tokens, cameras)
+    return f"<|im_start|>user\n{header}{views}{question}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def answer_text(answer: str) -> str:
+    """What follows a question."""
+    return f"{answer}<|im_end|>"
+
+
+def _views(visual_tokens: int, cameras: tuple[str, ...]) -> str:
     views = []
     for camera in cameras:
         if camera not in VIEW_TITLES:
             raise unknown_name("camera", camera, VIEW_TITLES)
         image = f"<|vision_start|>{IMAGE_TOKEN * visual_tokens}<|vision_end|>"
         views.append(f"{VIEW_TITLES[camera]}\n{image}\n")
-    return (
-        f"<|im_start|>user\n{header}{''.join(views)}{REQUEST}\n{instruction} /no_cot<|im_end|>\n"
-        "<|im_start|>assistant\n<cot></cot><|im_end|>\n"
-    )
+    return "".join(views)
 
 
 def mrope_positions(

@@ -6,6 +6,8 @@ Losses, with their weights in `BrainLossWeights`:
 * Action Proposal head: `xr0_sim.model.proposal`;
 * language drill (optional): the grounding classes that an instruction decides, asked for fresh
   sentences without pictures: `xr0_sim.training.language_drill`;
+* questions about the pictures (optional), a share of the frames of every batch:
+  `xr0_sim.training.visual_questions`;
 * the flow loss of a jointly trained action expert, whose gradient enters the brain through the
   cache and shapes exactly what later heads will read. That expert can start stage 2.
 
@@ -48,6 +50,7 @@ from xr0_sim.model.images import normalize_pixels, patchify
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.proposal import ProposalHead, proposal_loss
+from xr0_sim.model.question import QuestionSource
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.training.augment import (
     AugmentConfig,
@@ -60,6 +63,7 @@ from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.language_drill import LanguageDrill, SentenceSource
 from xr0_sim.training.schedule import SampleOrder, step_generator
 from xr0_sim.training.trainer import Trainer, TrainerConfig
+from xr0_sim.training.visual_questions import QUESTION_SHARE, VisualQuestions
 
 JOINT_HEAD = "joint"
 """Name under which the expert of stage 1 is stored."""
@@ -79,6 +83,7 @@ class BrainLossWeights:
     score: float = 0.1
     flow: float = 1.0
     drill: float = 1.0
+    questions: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class BrainStageConfig:
         augment: Image augmentation.
         flow_draws: Noise draws per frame of the joint flow loss.
         drill_sentences: Sentences of the language drill per step.
+        question_share: Share of the frames that questions are asked about instead of robot losses;
+            1 trains on vision-language data alone.
         validation_fraction: Share of episodes held out.
     """
 
@@ -99,6 +106,7 @@ class BrainStageConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     flow_draws: int = 1
     drill_sentences: int = 12
+    question_share: float = QUESTION_SHARE
     validation_fraction: float = 0.05
 
 
@@ -112,8 +120,11 @@ class BrainStage(nn.Module):
         store: ChunkStore,
         tensors: ChunkTensors,
         sentences: SentenceSource | None = None,
+        questions: QuestionSource | None = None,
     ) -> None:
         super().__init__()
+        if not 0.0 <= stage.question_share <= 1.0:
+            raise ConfigError(f"question_share: expected 0 .. 1, got {stage.question_share}")
         spec = GroundingSpec.from_dict(config.grounding or {})
         if spec.width != store.meta.grounding_dim:
             raise ConfigError(
@@ -127,6 +138,9 @@ class BrainStage(nn.Module):
             self._drill = LanguageDrill(sentences, self.processor, stage.drill_sentences)
         vision = config.vlm_config.vision_config
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+        self._questions = None
+        if questions is not None and stage.question_share > 0 and stage.weights.questions > 0:
+            self._questions = VisualQuestions(questions, store, self.processor, self._patching)
         tokens = store.meta.image_size // vision.patch_size // vision.spatial_merge_size
         model = XR0ForActionGeneration(config)
         generator = step_generator(stage.trainer.seed, 0)
@@ -160,7 +174,17 @@ class BrainStage(nn.Module):
     def loss(
         self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool = True
     ) -> dict[str, Tensor]:
-        """Weighted loss and its terms on store rows."""
+        """Weighted loss and its terms on store rows; the first of them are asked about."""
+        asked = round(self.stage.question_share * len(rows)) if self._questions else 0
+        terms = self._robot_terms(rows[asked:], generator, augment) if asked < len(rows) else {}
+        if self._questions is not None and asked:
+            terms["questions"] = self._questions.loss(self.vlm, rows[:asked], _numpy_rng(generator))
+        total = sum(getattr(self.stage.weights, name) * term for name, term in terms.items())
+        return {"loss": total, **terms}
+
+    def _robot_terms(
+        self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool
+    ) -> dict[str, Tensor]:
         target = torch.from_numpy(self.store.column("grounding")[rows])
         mask = torch.from_numpy(self.store.column("grounding_mask")[rows])
         images = torch.from_numpy(self.store.images(rows)).flatten(0, 1).float()
@@ -189,11 +213,10 @@ class BrainStage(nn.Module):
         terms = self.grounding.loss(self.grounding(last, visual, early), target, mask)
         terms |= self._action_terms(rows, ~moved, last, cache, generator)
         if self._drill is not None:
-            rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
             layers = self.config.dit_config.num_hidden_layers
+            rng = _numpy_rng(generator)
             terms["drill"] = self._drill.loss(self.vlm, self.grounding, rng, layers)
-        total = sum(getattr(self.stage.weights, name) * term for name, term in terms.items())
-        return {"loss": total, **terms}
+        return terms
 
     def _action_terms(
         self,
@@ -237,6 +260,11 @@ class BrainStage(nn.Module):
         return {name: value / max(1, len(rows)) for name, value in sums.items()}
 
 
+def _numpy_rng(generator: torch.Generator) -> np.random.Generator:
+    """A NumPy generator seeded by the next draw of a torch one."""
+    return np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+
+
 def _same_task(checkpoint: Path, config: XR0Config) -> bool:
     """Whether a checkpoint reads the same things out of pictures, so that its statistics fit."""
     earlier = load_config(checkpoint).grounding or {}
@@ -252,6 +280,7 @@ def train_brain(
     evaluation_rows: int = 512,
     sentences: SentenceSource | None = None,
     start: Path | None = None,
+    questions: QuestionSource | None = None,
 ) -> bool:
     """Runs stage 1 and writes the checkpoint ``directory/checkpoint``.
 
@@ -265,6 +294,7 @@ def train_brain(
         sentences: Draws instructions for the language drill; None leaves it out.
         start: Checkpoint whose brain, readout and joint head are continued; None = fresh weights.
             One of another task, whose readout differs, gives its brain and joint head only.
+        questions: Writes questions about frames; None leaves them out.
 
     Returns:
         True when finished, False when interrupted.
@@ -278,7 +308,7 @@ def train_brain(
     else:
         normalizer = load_normalizer(Path(start))
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
-    module = BrainStage(config, stage, store, tensors, sentences)
+    module = BrainStage(config, stage, store, tensors, sentences, questions)
     if start is not None:
         module.load(Path(start))
     # Behind a committed prefix the right chunk depends on what the brain cannot see.

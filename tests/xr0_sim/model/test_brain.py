@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.brain import think
+from xr0_sim.model.brain import finish, think
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.presets import preset_config
 
@@ -39,6 +39,16 @@ def test_equals_the_stock_forward(policy, inputs):
         seen = real[:, None, :, None].expand_as(mine[0])
         torch.testing.assert_close(mine[0][seen], theirs.keys[seen], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(mine[1][seen], theirs.values[seen], atol=1e-5, rtol=1e-5)
+
+
+def test_the_last_layer_equals_the_stock_one(policy, inputs):
+    vlm = policy.model.vlm
+    with torch.no_grad():
+        before, _ = think(vlm, inputs, 2)
+        mine = finish(vlm, before[-1], inputs)
+        stock = vlm.model(**inputs.stock(policy.processor.image_id)).last_hidden_state
+    real = inputs.key_mask()
+    torch.testing.assert_close(mine[real], stock[real], atol=1e-4, rtol=1e-4)
 
 
 def test_position_ids_equal_the_stock_ones(policy, inputs):

@@ -1,0 +1,60 @@
+"""What questions of all tasks share: places in pictures, sides, arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xr0_sim.conventions import CAMERAS
+from xr0_sim.model.question import Question, Values
+
+VIEWS = {"base": "base view", "left_wrist": "left-wrist view", "right_wrist": "right-wrist view"}
+ARM_WORDS = {"left": "left", "right": "right"}
+YES_NO = {True: "yes", False: "no"}
+STEPS = 20
+"""Places are told in steps of 1/20 of a picture's side, 0 at its left or upper edge."""
+WHERE = (
+    "Where is {thing} in the {view}?",
+    "Point at {thing} in the {view}.",
+    "Give the place of {thing} in the {view}.",
+)
+"""Phrasings of a pointing question."""
+
+
+def choose(rng: np.random.Generator, options: Sequence[str]) -> str:
+    """One of some words."""
+    return options[int(rng.integers(len(options)))]
+
+
+def say_point(point: NDArray[np.floating]) -> str:
+    """A place in a picture, shares of its side, in words."""
+    u, v = np.clip((np.asarray(point) * STEPS).astype(int), 0, STEPS - 1)
+    return f"({u}, {v})"
+
+
+def seen_points(
+    rng: np.random.Generator, names: Sequence[str], values: Values
+) -> tuple[str, dict[str, NDArray[np.float64]]]:
+    """A random view in words, and which points its picture shows where."""
+    camera = int(rng.integers(len(CAMERAS)))
+    seen = {n: values[f"{n}@{camera}"] for n in names if f"{n}@{camera}" in values}
+    return VIEWS[CAMERAS[camera]], seen
+
+
+def ask_point(
+    rng: np.random.Generator, things: Mapping[str, str], values: Values
+) -> Question | None:
+    """Asks where a thing is in a random view; ``out of view`` where it is not inside."""
+    if not things:
+        return None
+    name = choose(rng, tuple(things))
+    view, seen = seen_points(rng, (name,), values)
+    text = choose(rng, WHERE).format(thing=things[name], view=view)
+    return Question("point", text, say_point(seen[name]) if seen else "out of view")
+
+
+def side_of(first: NDArray[np.floating], second: NDArray[np.floating]) -> bool:
+    """Whether a place on the table lies to the left of another, seen from the operator."""
+    return bool(first[1] > second[1])

@@ -1,0 +1,62 @@
+"""Questions about towel folding, answered from grounding values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.towel_folding.folding import DIRECTIONS
+from policies.scripted.questions import (
+    ARM_WORDS,
+    YES_NO,
+    ask_point,
+    choose,
+    seen_points,
+    side_of,
+)
+from policies.scripted.towel_labels import CORNERS
+from policies.scripted.towel_plan import JOB_KINDS
+from xr0_sim.conventions import ARMS
+from xr0_sim.model.question import Question, Values
+
+WORDS = {
+    "count": ("How many corners lie inside the {view}?", "Count the corners in the {view}."),
+    "relation": (
+        "Is the {first} corner to the left of the {second} corner?",
+        "Seen from you, does the {first} corner lie further left than the {second} one?",
+    ),
+    "holds": ("Does the {arm} hand hold the towel?", "Has the {arm} gripper got the towel?"),
+    "folded": ("Is the towel folded?", "Has the fold been made?"),
+    "job": ("What is the {arm} arm doing?", "Name the present job of the {arm} arm."),
+    "fold": ("The task is: {task} Which way is the towel folded?", "Told to {task} which way?"),
+}
+"""Phrasings by kind of question."""
+
+
+def towel_question(values: Values, instruction: str, rng: np.random.Generator) -> Question | None:
+    """A random question about one frame; None where nothing is known for the kind drawn."""
+    kind = choose(rng, ("point", *WORDS))
+    corners = [corner for corner in CORNERS if f"{corner} at" in values]
+    if kind == "point":
+        return ask_point(rng, {corner: f"the {corner} corner" for corner in corners}, values)
+    text, arm = choose(rng, WORDS[kind]), choose(rng, ARMS)
+    if kind == "count":
+        view, seen = seen_points(rng, corners, values)
+        return Question(kind, text.format(view=view), str(len(seen))) if corners else None
+    if kind == "relation":
+        if len(corners) < 2:
+            return None
+        first, second = (str(c) for c in rng.permutation(corners)[:2])
+        answer = YES_NO[side_of(values[f"{first} at"], values[f"{second} at"])]
+        return Question(kind, text.format(first=first, second=second), answer)
+    if kind == "holds" and f"{arm} holds" in values:
+        answer = YES_NO[bool(values[f"{arm} holds"][0] > 0.5)]
+        return Question(kind, text.format(arm=ARM_WORDS[arm]), answer)
+    if kind == "folded" and "folded" in values:
+        return Question(kind, text, YES_NO[bool(values["folded"][0] > 0.5)])
+    if kind == "job" and f"{arm} job" in values:
+        job = JOB_KINDS[int(values[f"{arm} job"][0])].replace("_", " ")
+        return Question(kind, text.format(arm=ARM_WORDS[arm]), job)
+    if kind == "fold" and "fold" in values:
+        answer = list(DIRECTIONS)[int(values["fold"][0])]
+        return Question(kind, text.format(task=instruction), answer)
+    return None

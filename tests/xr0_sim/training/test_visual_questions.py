@@ -1,0 +1,116 @@
+"""Questions about pictures: where answers stand in the prompt, their loss, and greedy decoding."""
+
+import numpy as np
+import pytest
+import torch
+from squares import build_store
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.brain import finish, think
+from xr0_sim.model.images import normalize_pixels, patchify
+from xr0_sim.model.initialization import initialize_brain
+from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.presets import preset_config
+from xr0_sim.model.question import Question
+from xr0_sim.training.run_log import read_metrics
+from xr0_sim.training.trainer import TrainerConfig
+from xr0_sim.training.visual_questions import VisualQuestions
+from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
+
+HORIZON = 8
+
+
+def side_question(values, instruction, rng):
+    """Which half of the base view a square is in; nothing without one."""
+    name = next((n for n in sorted(values) if n.endswith("@0")), None)
+    if name is None:
+        return None
+    color = name.split("@")[0]
+    answer = "left" if values[name][0] < 0.5 else "right"
+    return Question("side", f"On which side is {color}?", answer)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("asked")
+    return ChunkStore(build_store(root / "store", 32, 64, HORIZON, ("red",)))
+
+
+@pytest.fixture(scope="module")
+def asking(store):
+    policy = random_policy_model(preset_config("nano", action_length=HORIZON), seed=0)
+    generator = torch.Generator().manual_seed(1)
+    initialize_brain(policy.model.vlm, generator)
+    vision = policy.config.vlm_config.vision_config
+    sizes = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+    return policy, VisualQuestions(side_question, store, policy.processor, sizes), sizes
+
+
+def test_answers_stand_where_the_mask_says(asking, store):
+    policy, _, sizes = asking
+    images = torch.from_numpy(store.images(np.arange(2))).flatten(0, 1).float()
+    patches = patchify(normalize_pixels(images), *sizes)
+    inputs, given = policy.processor.dialogue(
+        patches, (64, 64), ["Where is it?", "Is it red, and where?"], ["left", "right"]
+    )
+    tokenizer = policy.processor._tokenizer
+    for row, answer in enumerate(("left", "right")):
+        places = torch.nonzero(given[row] >= 0)[:, 0]
+        told = inputs.input_ids[row, places + 1].tolist()
+        text = tokenizer.decode(told, skip_special_tokens=False)
+        assert text == f"{answer}<|im_end|>"
+        assert given[row, places].tolist() == list(range(len(places)))
+        assert int(places[-1]) + 2 == int(inputs.lengths[row])
+
+
+def test_the_loss_is_that_of_the_answers_in_the_stock_model(asking, store):
+    policy, questions, sizes = asking
+    vlm, rows = policy.model.vlm, np.arange(4)
+    with torch.no_grad():
+        mine = questions.loss(vlm, rows, np.random.default_rng(0))
+        kept, written = questions.write(rows, np.random.default_rng(0))
+        assert len(kept) == 4
+        images = torch.from_numpy(store.images(kept)).flatten(0, 1).float()
+        inputs, given = policy.processor.dialogue(
+            patchify(normalize_pixels(images), *sizes),
+            (64, 64),
+            [q.text for q in written],
+            [q.answer for q in written],
+        )
+        logits = vlm(**inputs.stock(policy.processor.image_id)).logits
+        terms = [
+            torch.nn.functional.cross_entropy(
+                logits[row, place][None], inputs.input_ids[row, place + 1][None]
+            )
+            for row, place in torch.nonzero(given >= 0).tolist()
+        ]
+        before, _ = think(vlm, inputs, 1)
+        assert finish(vlm, before[-1], inputs).shape == (*logits.shape[:2], before[-1].shape[-1])
+    torch.testing.assert_close(mine, torch.stack(terms).mean(), atol=1e-4, rtol=1e-4)
+
+
+def test_rows_without_a_question_are_left_out(asking, store):
+    policy, _, sizes = asking
+    none = VisualQuestions(lambda *_: None, store, policy.processor, sizes)
+    rng = np.random.default_rng(0)
+    assert none.answered(policy.model.vlm, np.arange(3), rng) == []
+    assert none.loss(policy.model.vlm, np.arange(3), rng).item() == 0.0
+
+
+def test_a_brain_learns_to_answer_from_pictures(store, tmp_path):
+    config = preset_config("nano", action_length=HORIZON, proposals=2)
+    trainer = TrainerConfig(
+        steps=300, learning_rate=3e-3, warmup_steps=20, log_every=50, batch_size=16
+    )
+    stage = BrainStageConfig(trainer, validation_fraction=0.1, question_share=1.0)
+    assert train_brain(store, config, stage, tmp_path, lambda line: None, questions=side_question)
+    rows = [row for row in read_metrics(tmp_path) if "questions" in row]
+    assert "flow" not in rows[-1] and rows[-1]["questions"] < 0.2 * rows[0]["questions"]
+
+
+def test_shares_out_of_range_get_one_line(store, tmp_path):
+    config = preset_config("nano", action_length=HORIZON)
+    stage = BrainStageConfig(TrainerConfig(steps=1), question_share=1.5)
+    with pytest.raises(ConfigError, match=r"question_share: expected 0 \.\. 1"):
+        train_brain(store, config, stage, tmp_path, lambda line: None, questions=side_question)
