@@ -59,6 +59,9 @@ COMMANDS: dict[str, Command] = {
     "probe": Command(
         "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
     ),
+    "vl-eval": Command(
+        "experiments.vl_eval", "VlEvalConfig", "what a brain answers about held-out pictures"
+    ),
     "checkpoint inspect": Command(
         "experiments.checkpoint_inspect", "CheckpointInspectConfig", "weight files: parts and gaps"
     ),
