@@ -55,7 +55,16 @@ SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Height above the grasp from which a hand comes straight down [m]."""
-GRASP_TOLERANCE = 0.004
+FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.004, 1.5, 0.10
+"""Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
+metres of distance that a radian of turn counts as."""
+ALONG_WEIGHT = 0.4
+"""How much distance along the edge counts, where a few millimetres do not matter."""
+SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
+"""How far above the grasp a shut hand opens [m], and the opening over which that fades."""
+READY_JAW = 0.34
+"""Opening from which a hand may come down and close."""
+GRASP_TOLERANCE = 0.006
 ANGLE_TOLERANCE = 0.12
 MISSED_JAW = 0.012
 """A hand that closes further than this has nothing between its pads."""
@@ -179,19 +188,18 @@ class _ArmView:
             creep = CREEP if self.jaw < CREEP_JAW else 0.0
             rising = self.stay[0] + np.array([0.0, 0.0, creep])
             return ToolGoal(rising, self.stay[1], 0.0, LOWER_SPEED)
-        if np.linalg.norm(where) < GRASP_TOLERANCE and angle < ANGLE_TOLERANCE:
-            jaw = 0.0 if self.jaw > 0.85 * GRASP_JAW else GRASP_JAW
-            return ToolGoal(grasp.pos, grasp.quat, jaw, LOWER_SPEED)
-        above = grasp.pos + np.array([0.0, 0.0, HOVER])
-        low = self.pos[2] < grasp.pos[2] + 0.8 * HOVER
-        if aside < 0.004 + 0.1 * max(0.0, self.pos[2] - grasp.pos[2]) and angle < 0.25:
-            if self.jaw > 0.85 * GRASP_JAW:
-                return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, DESCENT_SPEED)
-            if not low:
-                return ToolGoal(above, grasp.quat, GRASP_JAW, TRAVEL_SPEED)
-        if low and aside < 0.15:
-            return self._rise()
-        return ToolGoal(above, grasp.quat, GRASP_JAW, TRAVEL_SPEED)
+        lift = self._lift(float(np.hypot(where[1], ALONG_WEIGHT * where[2])), angle)
+        gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
+        distance = float(np.linalg.norm(gap))
+        ready = lift == 0.0 and distance < GRASP_TOLERANCE
+        speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
+        return ToolGoal(self.pos + gap, grasp.quat, 0.0 if ready else GRASP_JAW, speed)
+
+    def _lift(self, lateral: float, angle: float) -> float:
+        """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
+        off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
+        shut = SHUT_LIFT * min(max(READY_JAW - self.jaw, 0.0) / SHUT_SPAN, 1.0)
+        return min(HOVER, max(FUNNEL_SLOPE * off, shut))
 
     def _carry(self, _: int) -> ToolGoal:
         """Along an arc, the laggard setting the pace, then straight down."""
