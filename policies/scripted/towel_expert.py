@@ -64,7 +64,7 @@ SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
 """How far above the grasp a shut hand opens [m], and the opening over which that fades."""
 READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
-GRASP_TOLERANCE = 0.006
+GRASP_TOLERANCE = 0.003
 ANGLE_TOLERANCE = 0.12
 MISSED_JAW = 0.012
 """A hand that closes further than this has nothing between its pads."""
