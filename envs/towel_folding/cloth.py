@@ -1,8 +1,8 @@
 """The towel: a square cloth of mass points, its contacts, and what its two sides look like.
 
 Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
-sit on every second mass point of every second row and meet the triangles of the same cloth. The
-flex itself is never drawn; two skins are, one per side, a millimetre apart.
+sit on every second mass point of every second row, and of the rows beside creases, and meet the
+triangles of the same cloth. The flex itself is never drawn; two skins are, one per side.
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
     flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
     flex.group = 3
     for index in range(grid**2):
-        row, column = divmod(index, grid)
-        if row % 2 == column % 2 == 0:
+        if _has_sphere(*divmod(index, grid), grid):
             spec.body(f"{NAME}_{index}").add_geom(
                 type=mujoco.mjtGeom.mjGEOM_SPHERE,
                 size=[LAYER_RADIUS, 0, 0],
@@ -127,6 +126,14 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
                 group=3,
             )
     _add_sides(spec, grid)
+
+
+def _has_sphere(row: int, column: int, grid: int) -> bool:
+    """Every second point of every second row, and of the rows beside the creases of a fold."""
+    beside = (grid - 1) // 2 - 1
+    if row == beside or column == beside:
+        return (row + column) % 2 == 0
+    return row % 2 == column % 2 == 0
 
 
 def towel_dofs(model: mujoco.MjModel, grid: int) -> NDArray[np.int64]:
