@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from envs.block_dismantling.bricks import COLOURS
 from policies.scripted.block_plan import JOB_KINDS
 from policies.scripted.questions import (
-    ARM_WORDS,
     YES_NO,
+    ask_job,
     ask_point,
+    ask_side,
     choose,
     say_point,
     seen_points,
-    side_of,
 )
 from xr0_sim.conventions import ARMS
 from xr0_sim.model.question import Question, Values
@@ -54,20 +54,15 @@ def block_question(values: Values, instruction: str, rng: np.random.Generator) -
     if kind in ("colour", "count"):
         return _looking(kind, text, bricks, values, rng)
     if kind == "relation":
-        if len(bricks) < 2:
-            return None
-        first, second = (str(b) for b in rng.permutation(bricks)[:2])
-        answer = YES_NO[side_of(values[f"{first} at"], values[f"{second} at"])]
-        return Question(kind, text.format(first=first, second=second), answer)
+        return ask_side(rng, text, bricks, values)
+    if kind == "job":
+        return ask_job(text, arm, JOB_KINDS, values)
     if kind == "holds" and f"{arm} holds" in values:
         held = int(values[f"{arm} holds"][0])
         answer = "nothing" if held == 0 else f"the {list(COLOURS)[held - 1]} brick"
-        return Question(kind, text.format(arm=ARM_WORDS[arm]), answer)
+        return Question(kind, text.format(arm=arm), answer)
     if kind == "joined" and "clutched" in values:
         return Question(kind, text, YES_NO[bool(values["clutched"][0] > 0.5)])
-    if kind == "job" and f"{arm} job" in values:
-        job = JOB_KINDS[int(values[f"{arm} job"][0])].replace("_", " ")
-        return Question(kind, text.format(arm=ARM_WORDS[arm]), job)
     if kind == "bin" and bricks:
         first = choose(rng, bricks)
         if f"{first} goes to" in values:

@@ -11,7 +11,6 @@ from xr0_sim.conventions import CAMERAS
 from xr0_sim.model.question import Question, Values
 
 VIEWS = {"base": "base view", "left_wrist": "left-wrist view", "right_wrist": "right-wrist view"}
-ARM_WORDS = {"left": "left", "right": "right"}
 YES_NO = {True: "yes", False: "no"}
 STEPS = 20
 """Places are told in steps of 1/20 of a picture's side, 0 at its left or upper edge."""
@@ -55,6 +54,20 @@ def ask_point(
     return Question("point", text, say_point(seen[name]) if seen else "out of view")
 
 
-def side_of(first: NDArray[np.floating], second: NDArray[np.floating]) -> bool:
-    """Whether a place on the table lies to the left of another, seen from the operator."""
-    return bool(first[1] > second[1])
+def ask_side(
+    rng: np.random.Generator, text: str, names: Sequence[str], values: Values
+) -> Question | None:
+    """Asks which of two things with known places lies further left, seen from the operator."""
+    if len(names) < 2:
+        return None
+    first, second = (str(name) for name in rng.permutation(names)[:2])
+    left = bool(values[f"{first} at"][1] > values[f"{second} at"][1])
+    return Question("relation", text.format(first=first, second=second), YES_NO[left])
+
+
+def ask_job(text: str, arm: str, kinds: Sequence[str], values: Values) -> Question | None:
+    """Asks what an arm is doing; `kinds` are the expert's jobs in class order."""
+    if f"{arm} job" not in values:
+        return None
+    job = kinds[int(values[f"{arm} job"][0])].replace("_", " ")
+    return Question("job", text.format(arm=arm), job)

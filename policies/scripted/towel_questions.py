@@ -6,12 +6,12 @@ import numpy as np
 
 from envs.towel_folding.folding import DIRECTIONS
 from policies.scripted.questions import (
-    ARM_WORDS,
     YES_NO,
+    ask_job,
     ask_point,
+    ask_side,
     choose,
     seen_points,
-    side_of,
 )
 from policies.scripted.towel_labels import CORNERS
 from policies.scripted.towel_plan import JOB_KINDS
@@ -43,19 +43,14 @@ def towel_question(values: Values, instruction: str, rng: np.random.Generator) -
         view, seen = seen_points(rng, corners, values)
         return Question(kind, text.format(view=view), str(len(seen))) if corners else None
     if kind == "relation":
-        if len(corners) < 2:
-            return None
-        first, second = (str(c) for c in rng.permutation(corners)[:2])
-        answer = YES_NO[side_of(values[f"{first} at"], values[f"{second} at"])]
-        return Question(kind, text.format(first=first, second=second), answer)
+        return ask_side(rng, text, corners, values)
+    if kind == "job":
+        return ask_job(text, arm, JOB_KINDS, values)
     if kind == "holds" and f"{arm} holds" in values:
         answer = YES_NO[bool(values[f"{arm} holds"][0] > 0.5)]
-        return Question(kind, text.format(arm=ARM_WORDS[arm]), answer)
+        return Question(kind, text.format(arm=arm), answer)
     if kind == "folded" and "folded" in values:
         return Question(kind, text, YES_NO[bool(values["folded"][0] > 0.5)])
-    if kind == "job" and f"{arm} job" in values:
-        job = JOB_KINDS[int(values[f"{arm} job"][0])].replace("_", " ")
-        return Question(kind, text.format(arm=ARM_WORDS[arm]), job)
     if kind == "fold" and "fold" in values:
         answer = list(DIRECTIONS)[int(values["fold"][0])]
         return Question(kind, text.format(task=instruction), answer)
