@@ -1,0 +1,74 @@
+"""How the towel expert comes down on an edge: no step a policy would have to guess."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from envs.towel_folding.env import TowelFoldingEnv
+from policies.scripted.towel_expert import FUNNEL_SLOPE, HOVER, TowelExpert
+from xr0_sim.types import RobotState
+
+
+@pytest.fixture(scope="module")
+def scene():
+    env = TowelFoldingEnv(observation="state")
+    env.reset_scene(0, {"folds": ["toward"]})
+    return env, TowelExpert(env.kinematics)
+
+
+def moved(robot, shift, jaw):
+    """The same robot with both tools moved by (3,) [m] and both jaws at an opening."""
+    values = dict(robot.__dict__) | {
+        "tool_pos": robot.tool_pos + shift,
+        "jaw": np.full(2, jaw),
+    }
+    return RobotState(**values)
+
+
+def at_grasp(env, expert):
+    """The robot with both tools exactly where they should close."""
+    robot, state = env.robot_state(), env.privileged()
+    for _ in range(3):
+        goals = expert.goals(robot, state)
+        values = dict(robot.__dict__) | {
+            "tool_pos": np.array([g.pos for g in goals]),
+            "tool_quat": np.array([g.quat for g in goals]),
+            "jaw": np.full(2, 0.4),
+        }
+        robot = RobotState(**values)
+    return robot, state
+
+
+def test_hands_in_place_close_and_hands_beside_it_rise(scene):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    assert [g.jaw for g in expert.goals(robot, state)] == [0.0, 0.0]
+    aside = expert.goals(moved(robot, np.array([0.03, 0.0, 0.0]), 0.4), state)
+    for goal, tool in zip(aside, robot.tool_pos, strict=True):
+        assert goal.jaw > 0.3 and 0.02 < goal.pos[2] - tool[2] <= HOVER + 1e-9
+
+
+def test_the_way_down_has_no_steps(scene):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    shifts = np.arange(0.0, 0.05, 0.0005)
+    heights = [
+        [g.pos[2] for g in expert.goals(moved(robot, np.array([s, 0.0, 0.0]), 0.4), state)]
+        for s in shifts
+    ]
+    for before, after in itertools.pairwise(np.array(heights)):
+        assert np.all(after - before >= -1e-9)
+        assert np.all(after - before <= FUNNEL_SLOPE * 0.0005 + 1e-9)
+
+
+def test_a_shut_hand_opens_above_the_cloth(scene):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    heights = [
+        expert.goals(moved(robot, np.zeros(3), jaw), state)[0].pos[2]
+        for jaw in np.linspace(0.4, 0.1, 31)
+    ]
+    assert heights[0] == pytest.approx(robot.tool_pos[0, 2])
+    assert heights[-1] > heights[0] + 0.02
+    assert np.abs(np.diff(heights)).max() < 0.004
