@@ -36,9 +36,9 @@ LEAVE_SPEED = 0.20
 TILT = math.radians(80.0)
 TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-PRESSES = (0.0042, 0.0047, 0.0037, 0.0052)
+PRESSES = (0.0052, 0.0047, 0.0042, 0.0060)
 """Depth of the finger tips below the top of the cloth, by number of failed grasps [m]."""
-LAYER_STEP = 0.006
+LAYER_STEP = 0.005
 """How much deeper for every layer that is to be pinched along [m]."""
 DEEPEST_TIP = 0.0008
 """Lowest height finger tips are sent to; the table would stop them [m]."""
