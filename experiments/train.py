@@ -97,6 +97,8 @@ def run(config: TrainConfig) -> int:
             raise unknown_name("training stage", stage, STAGES)
     if not 1 <= config.threads <= 256:
         raise ConfigError(f"--threads: expected 1 .. 256, got {config.threads}")
+    if not 0.0 <= config.vl_share <= 1.0:
+        raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
     import torch
 
     from xr0_sim.data.chunk_store import ChunkStore

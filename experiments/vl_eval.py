@@ -114,12 +114,10 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
         )
     vlm = XR0ForActionGeneration(model_config).eval().vlm
     load_brain(path, vlm)
-    vision = model_config.vlm_config.vision_config
     asking = VisualQuestions(
         lesson(store.meta.provenance.get("env", "block_dismantling")).question,
         store,
         XR0Processor(model_config, cameras=store.meta.cameras),
-        (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size),
     )
     rng = np.random.default_rng([config.seed, STREAM])
     held_out = store.split(config.validation)[1]

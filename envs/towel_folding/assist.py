@@ -30,17 +30,16 @@ SOLREF, SOLIMP = (0.02, 1.0), (0.9, 0.95, 0.002, 0.5, 2.0)
 
 def add_ties(spec: mujoco.MjSpec, count: int) -> None:
     """Adds one open tie per hand and mass point to a scene with `count` mass points."""
+    for point in range(count):
+        spec.body(f"{NAME}_{point}").add_site(name=f"{NAME}_{point}", group=4)
     for arm in ARMS:
-        tool = spec.site(f"{arm}/tool")
         for point in range(count):
-            body = spec.body(f"{NAME}_{point}")
-            site = body.add_site(name=f"{arm}/{NAME}_{point}", group=4)
             tie = spec.add_equality(
                 name=f"{arm}/tie_{point}",
                 type=mujoco.mjtEq.mjEQ_CONNECT,
                 objtype=mujoco.mjtObj.mjOBJ_SITE,
-                name1=tool.name,
-                name2=site.name,
+                name1=f"{arm}/tool",
+                name2=f"{NAME}_{point}",
                 active=False,
             )
             tie.solref, tie.solimp = list(SOLREF), list(SOLIMP)

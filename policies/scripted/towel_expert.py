@@ -46,15 +46,13 @@ INSET = 0.020
 """Distance of the grasp from the corner, along the edge [m]."""
 OVERLAP = 0.010
 """How far inside the edge the middle of the open jaw comes down [m]."""
-LAYERS_OVERLAP = 0.010
-"""The same where several layers are pinched [m]."""
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
-"""Height above the grasp from which a hand comes straight down [m]."""
+"""Greatest height above the grasp that a hand on its way to it aims at [m]."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.004, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -179,7 +177,7 @@ class _ArmView:
         return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
 
     def _grasp(self, corner: int) -> ToolGoal:
-        """Open, hover, come down, shut the jaw; open and rise again if it closed on nothing."""
+        """Open, come down through a funnel, shut the jaw, rise a little while it closes."""
         grasp = self._edge_grasp(corner)
         where, angle = grasp.relative(self.pos, self.quat)
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
@@ -249,11 +247,6 @@ class _ArmView:
         return ToolGoal(goal, self.stay[1], 0.0, CARRY_SPEED)
 
     # ------------------------------------------------------------- geometry
-    def _rise(self) -> ToolGoal:
-        up = self.pos + np.array([0.0, 0.0, 0.05])
-        jaw = RELEASE_JAW if self.state.touched[self.arm] else GRASP_JAW
-        return ToolGoal(up, self.stay[1], max(jaw, RELEASE_JAW), LEAVE_SPEED)
-
     def _edge_grasp(self, corner: int) -> Grasp:
         """Hand across the edge beside a corner, fingers on the table on either side of it."""
         state, grid = self.state, self.state.grid
@@ -279,8 +272,7 @@ class _ArmView:
         if across @ (inner[:2] - here[:2]) < 0:
             across = -across
         on_edge = here + (far - here) * share
-        overlap = OVERLAP if self.layers == 1 else LAYERS_OVERLAP
-        point = on_edge[:2] + overlap * across
+        point = on_edge[:2] + OVERLAP * across
         failures = int(state.failures[self.arm])
         top = max(float(on_edge[2]), RADIUS) + RADIUS
         press = PRESSES[failures % len(PRESSES)] + LAYER_STEP * (self.layers - 1)

@@ -18,7 +18,7 @@ from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
 from envs.towel_folding.state import TowelState
-from policies.scripted.towel_spread import Spread
+from policies.scripted.towel_spread import LOW, OWN_CORNER, Spread
 from xr0_sim.types import RobotState
 
 JOB_KINDS = (
@@ -34,8 +34,6 @@ JOB_KINDS = (
     "lower",
 )
 
-OWN_CORNER = 0.055
-"""A pinched mass point this near to a corner belongs to it [m]."""
 PLACED = 0.030
 """Distance from its partner within which a released corner is left alone [m]."""
 PLACED_HEIGHT = 0.030
@@ -47,8 +45,6 @@ LANDED = 0.012
 """Distance to the landing place at which a corner is lowered and let go [m]."""
 LANDED_ALONE = 0.028
 """The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
-LOW = 0.026
-"""Height of a pinched point above the table at which the hand may open [m]."""
 FIRM_JAW = 0.21
 """Opening below which a pinch has closed [fraction]."""
 SHAKE_JAW = 0.60

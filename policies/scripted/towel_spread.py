@@ -76,7 +76,7 @@ class Spread:
 
     @classmethod
     def of(cls, state: TowelState) -> Spread | None:
-        """The best edge to take now; None if the towel is spread or no edge fits what is held."""
+        """The best edge to take now; None if no edge fits what is held."""
         options = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])

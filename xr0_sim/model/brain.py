@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xr0_sim.model.brain_cache import BrainCache
@@ -167,19 +167,12 @@ def think(
     causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
     for index, layer in enumerate(text.layers):
         before.append(x)
-        attention = layer.self_attn
         normed = layer.input_layernorm(x)
-        heads = (frames, length, -1, attention.head_dim)
-        key = attention.k_norm(attention.k_proj(normed).view(heads)).transpose(1, 2)
-        value = attention.v_proj(normed).view(heads).transpose(1, 2)
-        key = rotate(key, cos, sin).to(value.dtype)
+        key, value = _keys_values(layer, normed, cos, sin)
         layers.append((key, value))
         if index + 1 == len(text.layers):
             break
-        query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
-        seen = attend(rotate(query, cos, sin).to(value.dtype), key, value, causal)
-        x = x + attention.o_proj(seen.transpose(1, 2).reshape(frames, length, -1))
-        x = x + layer.mlp(layer.post_attention_layernorm(x))
+        x = _transform(layer, x, normed, key, value, cos, sin, causal)
         if index < len(deepstack):
             flat = x.flatten(0, 1)
             flat = flat.index_add(0, inputs.image_index, deepstack[index].to(flat.dtype))
@@ -206,18 +199,40 @@ def finish(
         Normalised hidden states (F, S, hidden); the language head turns them into logits.
     """
     text = vlm.model.language_model
-    layer = text.layers[-1]
-    attention = layer.self_attn
-    frames, length = inputs.input_ids.shape
+    layer, length = text.layers[-1], inputs.input_ids.shape[1]
     cos, sin = text.rotary_emb(before_last, inputs.position_ids)
     normed = layer.input_layernorm(before_last)
-    heads = (frames, length, -1, attention.head_dim)
-    query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
+    key, value = _keys_values(layer, normed, cos, sin)
+    causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
+    return text.norm(_transform(layer, before_last, normed, key, value, cos, sin, causal))
+
+
+def _keys_values(
+    layer: nn.Module, normed: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Rotated keys and values (F, K, S, d) of a layer, from its normalised input."""
+    attention = layer.self_attn
+    heads = (*normed.shape[:2], -1, attention.head_dim)
     key = attention.k_norm(attention.k_proj(normed).view(heads)).transpose(1, 2)
     value = attention.v_proj(normed).view(heads).transpose(1, 2)
-    query, key = (rotate(x, cos, sin).to(value.dtype) for x in (query, key))
-    causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
-    seen = attend(query, key, value, causal).transpose(1, 2).reshape(frames, length, -1)
-    x = before_last + attention.o_proj(seen)
-    x = x + layer.mlp(layer.post_attention_layernorm(x))
-    return text.norm(x)
+    return rotate(key, cos, sin).to(value.dtype), value
+
+
+def _transform(
+    layer: nn.Module,
+    x: Tensor,
+    normed: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    causal: Tensor,
+) -> Tensor:
+    """Output (F, S, hidden) of a layer whose keys and values are known."""
+    attention = layer.self_attn
+    frames, length, _ = normed.shape
+    heads = (frames, length, -1, attention.head_dim)
+    query = attention.q_norm(attention.q_proj(normed).view(heads)).transpose(1, 2)
+    seen = attend(rotate(query, cos, sin).to(value.dtype), key, value, causal)
+    x = x + attention.o_proj(seen.transpose(1, 2).reshape(frames, length, -1))
+    return x + layer.mlp(layer.post_attention_layernorm(x))

@@ -103,6 +103,11 @@ class XR0Processor:
         return self.schema(robot_type).decode(actions.detach().float().cpu().numpy())
 
     @property
+    def patching(self) -> tuple[int, int, int]:
+        """Patch size, merge size and temporal patch size, as `images.patchify` takes them."""
+        return self._patching
+
+    @property
     def image_id(self) -> int:
         """Id of the image pad token."""
         return self._image_id

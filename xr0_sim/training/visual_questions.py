@@ -33,21 +33,13 @@ class VisualQuestions:
         source: Writes questions.
         store: The frames.
         processor: Tokenises and lays out.
-        vision: Patch size, merge size and temporal patch size.
     """
 
-    def __init__(
-        self,
-        source: QuestionSource,
-        store: ChunkStore,
-        processor: XR0Processor,
-        vision: tuple[int, int, int],
-    ) -> None:
+    def __init__(self, source: QuestionSource, store: ChunkStore, processor: XR0Processor) -> None:
         self._source = source
         self._store = store
         self._spec = GroundingSpec.from_dict(store.meta.grounding)
         self._processor = processor
-        self._vision = vision
 
     def write(
         self, rows: NDArray[np.integer], rng: np.random.Generator
@@ -110,7 +102,7 @@ class VisualQuestions:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (N, vocabulary), targets (N,) and questions (N,) of all tokens of answers."""
         images = torch.from_numpy(self._store.images(rows)).flatten(0, 1).float()
-        patches = patchify(normalize_pixels(images), *self._vision)
+        patches = patchify(normalize_pixels(images), *self._processor.patching)
         inputs, given = self._processor.dialogue(
             patches,
             tuple(images.shape[1:3]),

@@ -140,7 +140,7 @@ class BrainStage(nn.Module):
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
         self._questions = None
         if questions is not None and stage.question_share > 0 and stage.weights.questions > 0:
-            self._questions = VisualQuestions(questions, store, self.processor, self._patching)
+            self._questions = VisualQuestions(questions, store, self.processor)
         tokens = store.meta.image_size // vision.patch_size // vision.spatial_merge_size
         model = XR0ForActionGeneration(config)
         generator = step_generator(stage.trainer.seed, 0)

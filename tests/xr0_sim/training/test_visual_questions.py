@@ -42,9 +42,8 @@ def asking(store):
     policy = random_policy_model(preset_config("nano", action_length=HORIZON), seed=0)
     generator = torch.Generator().manual_seed(1)
     initialize_brain(policy.model.vlm, generator)
-    vision = policy.config.vlm_config.vision_config
-    sizes = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
-    return policy, VisualQuestions(side_question, store, policy.processor, sizes), sizes
+    sizes = policy.processor.patching
+    return policy, VisualQuestions(side_question, store, policy.processor), sizes
 
 
 def test_answers_stand_where_the_mask_says(asking, store):
@@ -91,8 +90,8 @@ def test_the_loss_is_that_of_the_answers_in_the_stock_model(asking, store):
 
 
 def test_rows_without_a_question_are_left_out(asking, store):
-    policy, _, sizes = asking
-    none = VisualQuestions(lambda *_: None, store, policy.processor, sizes)
+    policy = asking[0]
+    none = VisualQuestions(lambda *_: None, store, policy.processor)
     rng = np.random.default_rng(0)
     assert none.answered(policy.model.vlm, np.arange(3), rng) == []
     assert none.loss(policy.model.vlm, np.arange(3), rng).item() == 0.0
