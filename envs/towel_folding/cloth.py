@@ -45,6 +45,9 @@ LINER_HALF_SIZE, LINER_POS = (0.018, 0.0028, 0.006), (0.048, 0.0032)
 """Liner of a finger's inner side, in the finger frame: half extents and x, y of its middle [m]."""
 PAD_FRICTION = (0.8, 0.02, 0.0001)
 FINGER_FRICTION = (0.2, 0.005, 0.0001)
+TIP_FRICTION, TIP_SOLREF = (0.2, 0.2, 0.005, 0.0001, 0.0001), (0.008, 1.0)
+"""Fingers on the table: textile-faced pads grip cloth and slide on lacquer, so a hand that presses
+down a few millimetres too far can still close."""
 JAW_KP, JAW_KD, JAW_FORCE = 1000.0, 20.0, 8.0
 """Soft jaw for cloth [N/m], [N·s/m], [N]: two layers are pinched with about 2 N."""
 
@@ -171,6 +174,14 @@ def soften_hands(spec: mujoco.MjSpec) -> None:
             back = spec.geom(f"{arm}/{finger}_finger_collision")
             back.priority, back.condim, back.friction = 1, 3, list(FINGER_FRICTION)
             spec.geom(f"{arm}/{finger}_pad").friction = list(PAD_FRICTION)
+            for part in ("pad", "finger_collision", "liner"):
+                spec.add_pair(
+                    geomname1="table",
+                    geomname2=f"{arm}/{finger}_{part}",
+                    condim=3,
+                    friction=list(TIP_FRICTION),
+                    solref=list(TIP_SOLREF),
+                )
         jaw = spec.actuator(f"{arm}/left_finger")
         jaw.gainprm[0] = JAW_KP
         jaw.biasprm[1], jaw.biasprm[2] = -JAW_KP, -JAW_KD

@@ -21,7 +21,7 @@ from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
-from policies.scripted.towel_plan import SHAKE_JAW, FoldView, Job, TowelPlanner, caught
+from policies.scripted.towel_plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
 from policies.scripted.towel_spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
@@ -38,13 +38,15 @@ TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
 PRESSES = (0.0052, 0.0047, 0.0042, 0.0060)
 """Depth of the finger tips below the top of the cloth, by number of failed grasps [m]."""
-LAYER_STEP = 0.005
-"""How much deeper for every layer that is to be pinched along [m]."""
-DEEPEST_TIP = 0.0008
-"""Lowest height finger tips are sent to; the table would stop them [m]."""
+TABLE_TIP = 0.0
+"""Height finger tips are sent to where only the table lies under the cloth: it stops them [m]."""
+ON_TABLE = 2.0 * RADIUS
+"""Height of a mass point up to which nothing but the table lies under it [m]."""
+TOUCHED_DOWN = 0.0030
+"""Height of finger tips at which they have come down on the table [m]."""
 INSET = 0.020
 """Distance of the grasp from the corner, along the edge [m]."""
-OVERLAP = 0.010
+OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
 GRASP_JAW = 0.40
 """Opening on the way down."""
@@ -53,7 +55,7 @@ SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
-FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.004, 1.5, 0.10
+FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
 ALONG_WEIGHT = 0.4
@@ -62,7 +64,7 @@ SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
 """How far above the grasp a shut hand opens [m], and the opening over which that fades."""
 READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
-GRASP_TOLERANCE = 0.003
+GRASP_TOLERANCE = 0.005
 ANGLE_TOLERANCE = 0.12
 MISSED_JAW = 0.012
 """A hand that closes further than this has nothing between its pads."""
@@ -80,6 +82,8 @@ LEAN = math.radians(25.0)
 """How far a hand alone leans back by the end of its way; upright it would not get there."""
 LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
+HOLD_HEIGHT = 0.018
+"""Tool height at which a hand waits for the other one, clear of the table [m]."""
 LANDING_HEIGHT = 0.021
 """Height a pinched point is lowered to [m]."""
 SAFE_HEIGHT = 0.07
@@ -171,7 +175,9 @@ class _ArmView:
         return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
 
     def _hold(self, _: int) -> ToolGoal:
-        return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+        """Clear of the table; pressed down on it, the pinch would be squeezed out."""
+        pos = np.array([*self.stay[0][:2], max(self.stay[0][2], HOLD_HEIGHT)])
+        return ToolGoal(pos, self.stay[1], 0.0, LOWER_SPEED)
 
     def _wait(self, _: int) -> ToolGoal:
         return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
@@ -189,7 +195,8 @@ class _ArmView:
         lift = self._lift(float(np.hypot(where[1], ALONG_WEIGHT * where[2])), angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
-        ready = lift == 0.0 and distance < GRASP_TOLERANCE
+        down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
+        ready = lift == 0.0 and float(np.hypot(aside, down)) < GRASP_TOLERANCE
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         return ToolGoal(self.pos + gap, grasp.quat, 0.0 if ready else GRASP_JAW, speed)
 
@@ -218,7 +225,7 @@ class _ArmView:
         if abs(to_go) < 0.02:
             speed = LOWER_SPEED
         elif ahead == 0.0:
-            goal[2] = max(height, min(here[2], 0.6 * to_go + low))
+            goal[2] = max(height, min(here[2], 0.6 * max(to_go - LANDED, 0.0) + low))
         offset = self.pos - here
         quat = self._leaning(0.5 + 0.5 * share) if None in view.pairs else self.stay[1]
         return ToolGoal(goal + offset, quat, 0.0, speed)
@@ -274,10 +281,10 @@ class _ArmView:
         on_edge = here + (far - here) * share
         point = on_edge[:2] + OVERLAP * across
         failures = int(state.failures[self.arm])
-        top = max(float(on_edge[2]), RADIUS) + RADIUS
-        press = PRESSES[failures % len(PRESSES)] + LAYER_STEP * (self.layers - 1)
-        height = max(top - press, DEEPEST_TIP) + TIP_BELOW_TOOL
-        return Grasp(np.array([*point, height]), self._across(across), 0.0)
+        tip = TABLE_TIP
+        if self.layers == 1 and on_edge[2] > ON_TABLE:
+            tip = max(float(on_edge[2]) + RADIUS - PRESSES[failures % len(PRESSES)], TABLE_TIP)
+        return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), self._across(across), 0.0)
 
     def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
         """Orientation of a hand that closes along the horizontal unit vector `across`.

@@ -41,8 +41,11 @@ STACK_HEIGHT = 0.008
 """How much higher a pinched point is let go for every layer below it [m]."""
 AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
-LANDED = 0.012
-"""Distance to the landing place at which a corner is lowered and let go [m]."""
+LANDED = 0.026
+"""Distance to the landing place at which a corner is lowered and let go [m]; what the pinch has
+gathered unfolds as far, and going on would drag the towel along."""
+LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
+"""Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
 LANDED_ALONE = 0.028
 """The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
 FIRM_JAW = 0.21
@@ -171,7 +174,8 @@ class TowelPlanner:
         out = []
         for arm, pair in enumerate(view.pairs):
             stray = state.held[arm] != NOTHING and not holds[arm]
-            if stray or (not holds[arm] and caught(robot, state, arm)):
+            away = caught(robot, state, arm) or self._letting_go(robot, state, view, arm)
+            if stray or (not holds[arm] and away):
                 out.append(Job("leave"))
             elif pair is None:
                 out.append(self._depart(state, arm))
@@ -252,6 +256,14 @@ class TowelPlanner:
         gap = state.points[corner] - state.points[target]
         low = state.points[corner, 2] < PLACED_HEIGHT + view.stack
         return bool(low and np.linalg.norm(gap) < PLACED)
+
+    @staticmethod
+    def _letting_go(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether an arm has just opened over the landing place; it does not grasp from there."""
+        if view.pairs[arm] is None or robot.jaw[arm] > RELEASED_JAW:
+            return False
+        low = robot.tool_pos[arm, 2] < LEFT_HEIGHT + view.stack
+        return bool(low and view.to_go(state, view.pairs[arm][0]) < LETTING_GO)
 
     @staticmethod
     def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
