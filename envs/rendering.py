@@ -23,13 +23,16 @@ HIDDEN_GROUPS = (3, 4)
 
 @dataclass(frozen=True)
 class Quality:
-    """MSAA samples and shadow-map size [px] (0 = no shadows)."""
+    """MSAA samples, shadow-map size [px] (0 = no shadows), whether round shapes are drawn round."""
 
     samples: int
     shadow: int
+    round: bool
 
 
-QUALITIES = {"fast": Quality(0, 0), "pretty": Quality(4, 1024)}
+QUALITIES = {"fast": Quality(0, 0, False), "pretty": Quality(4, 1024, True)}
+ROUND = (28, 16)
+"""Slices and stacks of round shapes; a scene may ask for fewer in its observations."""
 
 
 class SceneRenderer:
@@ -48,9 +51,11 @@ class SceneRenderer:
                 f"({INSTALL_HINT}) or use observation='state'"
             )
         self._settings = QUALITIES[quality]
-        saved = model.vis.quality.offsamples, model.vis.quality.shadowsize
-        model.vis.quality.offsamples = self._settings.samples
-        model.vis.quality.shadowsize = self._settings.shadow
+        drawn = model.vis.quality
+        saved = drawn.offsamples, drawn.shadowsize, drawn.numslices, drawn.numstacks
+        drawn.offsamples, drawn.shadowsize = self._settings.samples, self._settings.shadow
+        if self._settings.round:
+            drawn.numslices, drawn.numstacks = ROUND
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:
@@ -62,7 +67,7 @@ class SceneRenderer:
             )
             raise RenderError(f"MUJOCO_GL={chosen!r} gives no picture ({error}); {cure}") from error
         finally:
-            model.vis.quality.offsamples, model.vis.quality.shadowsize = saved
+            drawn.offsamples, drawn.shadowsize, drawn.numslices, drawn.numstacks = saved
         self._option = mujoco.MjvOption()
         for group in HIDDEN_GROUPS:
             self._option.geomgroup[group] = 0
