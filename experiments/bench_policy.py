@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.bench_report import Measure, report
+from experiments.machine_limit import lower_bound, measure_machine
 from xr0_sim.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 DENOISE_TARGET, CHUNK_TARGET = 2.0, 1.5
 """Speed against the naive forward that the ``tiny`` preset is held to."""
 DEVIATION_TARGET = 1e-5
-MATMUL_SIZE = 1024
-STREAM_FLOATS = 32 * 2**20
+BOUND_TARGET, REDUCED_TARGET = 1.35, 3.5
+"""Distance to the arithmetic limit in float32, and speed against the naive forward in the best
+reduced number format, that the ``small`` preset is held to: its action expert is 12 x 512."""
+FULL = ("eager", "compiled")
+"""Ways in float32; the others are reduced."""
 INSTRUCTION = "take the blocks apart, red and yellow into the left bin, blue into the right bin"
-BYTES_PER_WEIGHT = 4
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,14 @@ def run(config: BenchPolicyConfig) -> int:
     for batch in batches:
         setting = make_setting(policy, batch, config.seed)
         ways = make_ways(policy, setting, compiled=not config.no_compile)
-        deviation = largest_deviation(ways)
+        deviations = deviations_of(ways)
         times = time_ways(ways, config.repeats)
-        bound = lower_bound(policy, setting, machine)
-        rows += table(batch, times, bound)
+        bound = lower_bound(policy, setting.inputs, setting.state, setting.noise, machine)
+        rows += table(batch, times, bound, deviations)
         if not measures:
-            measures = headline(times, bound, deviation, held=config.preset == "tiny")
+            measures = headline(times, bound, deviations, config.preset)
     report(
-        f"{config.preset} preset, {config.threads} thread(s), float32, CPU time",
+        f"{config.preset} preset, {config.threads} thread(s), CPU time",
         [*measures, *machine.measures()],
         as_json=config.json,
         config=config,
@@ -122,11 +125,16 @@ Ways = Mapping[str, tuple[Callable[[], Any], Callable[[Any], "Tensor"]]]
 
 
 def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
-    """The naive forward and ours, on the same weights and the same batch."""
+    """The naive forward and ours, on the same weights and the same batch.
+
+    Ours runs in float32 and in the reduced formats that this processor offers; the fastest of them
+    is compiled too.
+    """
     import torch
 
     from experiments.naive_xr0 import naive_denoise, naive_encode
     from xr0_sim.model.fast_flow import FlowSampler
+    from xr0_sim.model.precision import REDUCED, cpu_features
 
     model = policy.model
     none = torch.zeros(len(setting.state), dtype=torch.long)
@@ -135,10 +143,12 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
         with torch.no_grad():
             return model.encode(setting.inputs)
 
-    def ours(sampler: FlowSampler) -> Callable[[Any], Tensor]:
-        return lambda cache: sampler(cache, setting.state, setting.noise, none, setting.noise)
+    def ours(precision: str, compile: bool = False) -> tuple[Callable, Callable]:
+        steps = policy.config.num_euler_steps
+        sampler = FlowSampler(model.expert, steps, compile, precision)
+        chunk = (setting.state, setting.noise, none, setting.noise)
+        return encode, lambda cache: sampler(cache, *chunk)
 
-    steps = policy.config.num_euler_steps
     ways: dict[str, Any] = {
         "naive": (
             lambda: naive_encode(model, setting.inputs),
@@ -146,17 +156,38 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
                 model, entries, setting.inputs, setting.state, setting.noise
             ),
         ),
-        "eager": (encode, ours(FlowSampler(model.expert, steps))),
+        "eager": ours("float32"),
     }
+    reduced = [name for name in REDUCED if cpu_features().offers(name)]
     if compiled:
-        ways["compiled"] = (encode, ours(FlowSampler(model.expert, steps, compile=True)))
+        ways["compiled"] = ours("float32", compile=True)
+    ways |= {name: ours(name) for name in reduced}
+    if compiled and reduced:
+        ways[f"{reduced[0]} compiled"] = ours(reduced[0], compile=True)
     return ways
 
 
-def largest_deviation(ways: Ways) -> float:
-    """Largest difference of any chunk to the naive one; also warms everything up."""
+@dataclass(frozen=True)
+class Deviation:
+    """How far a chunk is from the naive one, in normalised actions.
+
+    Attributes:
+        largest: Of all entries.
+        rms: Root of the mean square.
+    """
+
+    largest: float
+    rms: float
+
+
+def deviations_of(ways: Ways) -> dict[str, Deviation]:
+    """Deviation of every way; also warms everything up."""
     chunks = {name: denoise(encode()) for name, (encode, denoise) in ways.items()}
-    return max(float((chunk - chunks["naive"]).abs().max()) for chunk in chunks.values())
+    apart = {name: chunk - chunks["naive"] for name, chunk in chunks.items()}
+    return {
+        name: Deviation(float(gap.abs().max()), float(gap.square().mean().sqrt()))
+        for name, gap in apart.items()
+    }
 
 
 def time_ways(ways: Ways, repeats: int) -> dict[str, NDArray[np.float64]]:
@@ -173,113 +204,78 @@ def time_ways(ways: Ways, repeats: int) -> dict[str, NDArray[np.float64]]:
     return times
 
 
-# -------------------------------------------------------------------------------- lower bound
-@dataclass(frozen=True)
-class Machine:
-    """What this machine does at best.
-
-    Attributes:
-        flops: Floating point operations per second of a large matrix product.
-        bandwidth: Bytes read per second from memory.
-    """
-
-    flops: float
-    bandwidth: float
-
-    def measures(self) -> list[Measure]:
-        """For the report."""
-        return [
-            Measure("matmul_gflops", f"matmul of {MATMUL_SIZE}²", self.flops / 1e9, "GFLOP/s"),
-            Measure("bandwidth_gb_s", "memory read", self.bandwidth / 1e9, "GB/s"),
-        ]
-
-
-def measure_machine() -> Machine:
-    """Best of a few large matrix products and of a few sums over a large array."""
-    import torch
-
-    a = torch.randn(MATMUL_SIZE, MATMUL_SIZE)
-    stream = torch.ones(STREAM_FLOATS)
-    matmul_s = min(_seconds(lambda: a @ a) for _ in range(10))
-    read_s = min(_seconds(stream.sum) for _ in range(10))
-    return Machine(2 * MATMUL_SIZE**3 / matmul_s, 4 * STREAM_FLOATS / read_s)
-
-
-def lower_bound(policy: PolicyModel, setting: Setting, machine: Machine) -> NDArray[np.float64]:
-    """(2,) least time of brain and of denoising [ms]: arithmetic or one read of the weights."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from xr0_sim.model.flow import euler_sample
-
-    model = policy.model
-    none = torch.zeros(len(setting.state), dtype=torch.long)
-    steps = policy.config.num_euler_steps
-    with torch.no_grad(), FlopCounterMode(display=False) as seeing:
-        cache = model.encode(setting.inputs)
-    with FlopCounterMode(display=False) as acting:
-        state, noise = setting.state, setting.noise
-        euler_sample(model.expert, cache, state, noise, none, noise, steps)
-    text, visual = model.vlm.model.language_model, model.vlm.model.visual
-    read = [_size(text.layers) + _size(visual), steps * _size(model.expert.dit)]
-    needs = []
-    for counter, weights in zip((seeing, acting), read, strict=True):
-        arithmetic = counter.get_total_flops() / machine.flops
-        needs.append(1e3 * max(arithmetic, weights * BYTES_PER_WEIGHT / machine.bandwidth))
-    return np.array(needs)
-
-
-def _size(module: Any) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time_ns()
-    work()
-    return (time.process_time_ns() - start) / 1e9
-
-
 # -------------------------------------------------------------------------------- report
 def headline(
     times: Mapping[str, NDArray[np.float64]],
     bound: NDArray[np.float64],
-    deviation: float,
-    held: bool,
+    deviations: Mapping[str, Deviation],
+    preset: str,
 ) -> list[Measure]:
-    """Speed of our best way against the naive forward, and the distance to the bound."""
-    ours = min((name for name in times if name != "naive"), key=lambda n: np.median(times[n][:, 1]))
-    naive, best = times["naive"], times[ours]
-    denoise = naive[:, 1] / best[:, 1]
-    chunk = naive.sum(1) / best.sum(1)
-
-    def speedup(name: str, label: str, ratio: NDArray[np.float64], target: float) -> Measure:
-        low, high = np.quantile(ratio, [0.05, 0.95])
-        target_held = target if held else None
-        return Measure(
-            name,
-            f"{label}, naive / {ours}",
-            float(np.median(ratio)),
-            low=float(low),
-            high=float(high),
-            n=len(ratio),
-            target=target_held,
-            sense="at least",
-        )
-
-    return [
-        speedup("denoise_speedup", "denoising", denoise, DENOISE_TARGET),
-        speedup("chunk_speedup", "whole chunk", chunk, CHUNK_TARGET),
-        Measure("deviation", "largest deviation", deviation, target=DEVIATION_TARGET),
+    """Speed of our best ways against the naive forward, and the distance to the bound."""
+    tiny, small = preset == "tiny", preset == "small"
+    naive = times["naive"]
+    full = _fastest(times, [name for name in times if name in FULL])
+    measures = [
+        _speedup(
+            "denoise_speedup",
+            f"denoising, naive / {full}",
+            naive[:, 1] / times[full][:, 1],
+            DENOISE_TARGET if tiny else None,
+        ),
+        _speedup(
+            "chunk_speedup",
+            f"whole chunk, naive / {full}",
+            naive.sum(1) / times[full].sum(1),
+            CHUNK_TARGET if tiny else None,
+        ),
+        Measure(
+            "deviation",
+            "largest deviation",
+            max(deviations[name].largest for name in times if name in FULL),
+            target=DEVIATION_TARGET,
+        ),
         Measure(
             "denoise_over_bound",
-            f"denoising, {ours} / lower bound",
-            float(np.median(best[:, 1])) / float(bound[1]),
+            f"denoising, {full} / lower bound",
+            float(np.median(times[full][:, 1])) / float(bound[1]),
+            target=BOUND_TARGET if small else None,
+        ),
+    ]
+    others = [name for name in times if name not in (*FULL, "naive")]
+    if not others:
+        return measures
+    reduced = _fastest(times, others)
+    return [
+        *measures,
+        _speedup(
+            "reduced_speedup",
+            f"denoising, naive / {reduced}",
+            naive[:, 1] / times[reduced][:, 1],
+            REDUCED_TARGET if small else None,
+        ),
+        Measure("reduced_deviation_rms", f"{reduced}, RMS deviation", deviations[reduced].rms),
+        Measure(
+            "reduced_deviation_max", f"{reduced}, largest deviation", deviations[reduced].largest
         ),
     ]
 
 
+def _fastest(times: Mapping[str, NDArray[np.float64]], names: list[str]) -> str:
+    return min(names, key=lambda name: np.median(times[name][:, 1]))
+
+
+def _speedup(name: str, label: str, ratio: NDArray[np.float64], target: float | None) -> Measure:
+    low, high = (float(value) for value in np.quantile(ratio, [0.05, 0.95]))
+    middle = float(np.median(ratio))
+    n = len(ratio)
+    return Measure(name, label, middle, low=low, high=high, n=n, target=target, sense="at least")
+
+
 def table(
-    batch: int, times: Mapping[str, NDArray[np.float64]], bound: NDArray[np.float64]
+    batch: int,
+    times: Mapping[str, NDArray[np.float64]],
+    bound: NDArray[np.float64],
+    deviations: Mapping[str, Deviation],
 ) -> list[dict[str, Any]]:
     """A line per way, and one for the bound."""
     rows = []
@@ -295,6 +291,8 @@ def table(
                 "chunk ms": float(np.median(whole)),
                 "p95 ms": float(np.quantile(whole, 0.95)),
                 "denoise share": float(denoise / (brain + denoise)),
+                "deviation": deviations[name].largest,
+                "RMS": deviations[name].rms,
             }
         )
     rows.append(
@@ -306,6 +304,8 @@ def table(
             "chunk ms": float(bound.sum()),
             "p95 ms": "–",
             "denoise share": float(bound[1] / bound.sum()),
+            "deviation": "–",
+            "RMS": "–",
         }
     )
     return rows

@@ -85,12 +85,12 @@ class PolicyEntry:
     """How a policy is loaded.
 
     Attributes:
-        load: From checkpoint, head and temperature to the policy.
+        load: From checkpoint, head, temperature and precision to the policy.
         trained: Whether it has a checkpoint, and heads in it.
         execute: Executed rows before the next inference that suit it; None for the executor's own.
     """
 
-    load: Callable[[str | None, str | None, float | None], Policy]
+    load: Callable[[str | None, str | None, float | None, str | None], Policy]
     trained: bool = False
     execute: int | None = None
 
@@ -105,26 +105,29 @@ HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "pre
 """Head that was trained for an executor, used when none is asked for."""
 
 
-def _expert(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
+def _expert(*weights: object) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, SameMode
 
     return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
 
 
-def _expert_redrawn(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
+def _expert_redrawn(*weights: object) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
 
     return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
 
 
-def _xr0(checkpoint: str | None, head: str | None, temperature: float | None) -> Policy:
+def _xr0(
+    checkpoint: str | None, head: str | None, temperature: float | None, precision: str | None
+) -> Policy:
     if find_spec("policies.xr0") is None:
         raise ConfigError("policy 'xr0': not part of this version; use --policy expert")
     import torch
 
     # Sums depend on the number of threads; one thread keeps every worker bit-identical.
     torch.set_num_threads(1)
-    chosen = {} if temperature is None else {"temperature": temperature}
+    asked = {"temperature": temperature, "precision": precision}
+    chosen = {name: value for name, value in asked.items() if value is not None}
     model = import_module("policies.xr0").load_chunk_model(checkpoint, head, **chosen)
     return Policy(
         lambda env: model,

@@ -21,6 +21,7 @@ from experiments.catalog import (
 from experiments.levels import LEVELS
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.model.precision import DEFAULT_PRECISION
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.runtime.estimator import EstimatorConfig, TrueDelay
@@ -45,6 +46,7 @@ class Cell:
         checkpoint_digest: Which weights these were.
         head: Action-expert head; None for policies without heads.
         temperature: Factor on its flow noise; None for the policy's own.
+        precision: Number format it runs in; None for policies without weights.
         executor: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
@@ -59,6 +61,7 @@ class Cell:
     checkpoint_digest: str | None
     head: str | None
     temperature: float | None
+    precision: str | None
     executor: StrategyConfig
     latency: LatencyConfig
     estimator: EstimatorConfig
@@ -148,6 +151,7 @@ def make_cell(
     checkpoint: str | None,
     head: str | None,
     temperature: float | None,
+    precision: str | None,
     executor: StrategyConfig,
     latency: str,
     delay_error: int,
@@ -168,12 +172,26 @@ def make_cell(
         checkpoint_digest=None if checkpoint is None else checkpoint_digest(checkpoint),
         head=head,
         temperature=temperature,
+        precision=choose_precision(policy, checkpoint, head, precision),
         executor=executor,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,
         max_ticks=time_limit_ticks(env, level, max_seconds),
     )
+
+
+def choose_precision(
+    policy: str, checkpoint: str | None, head: str | None, precision: str | None
+) -> str | None:
+    """Number format asked for, or the one that pays on this processor; None without weights."""
+    if POLICIES[policy].trained:
+        from policies.xr0 import resolve_precision
+
+        return resolve_precision(checkpoint, head, precision or DEFAULT_PRECISION)
+    if precision is not None:
+        raise ConfigError(f"--precision: policy {policy!r} has no weights; leave it out")
+    return None
 
 
 def check_temperature(policy: str, temperature: float | None) -> None:

@@ -48,6 +48,7 @@ class CompareConfig(LevelOptions):
         latency: One or several latencies: presets or amounts.
         execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
+        precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
@@ -65,6 +66,7 @@ class CompareConfig(LevelOptions):
     latency: tuple[str, ...] = ("xr0_4090",)
     execute: int | None = None
     temperature: float | None = None
+    precision: str | None = None
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -90,6 +92,7 @@ class CompareConfig(LevelOptions):
                     checkpoint=self.checkpoint,
                     head=head or None,
                     temperature=self.temperature,
+                    precision=self.precision,
                     executor=choose_executor(executor, self.execute, None, "report", policy),
                     latency=latency,
                     delay_error=self.delay_error,

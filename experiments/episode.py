@@ -68,9 +68,10 @@ def _policy(
     digest: str | None,
     head: str | None,
     temperature: float | None,
+    precision: str | None,
 ) -> Policy:
     """Loaded weights, shared by the cells of a comparison; ``digest`` tells versions apart."""
-    return POLICIES[name].load(checkpoint, head, temperature)
+    return POLICIES[name].load(checkpoint, head, temperature, precision)
 
 
 @functools.lru_cache(maxsize=2)
@@ -119,7 +120,12 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
 
 def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
     policy = _policy(
-        cell.policy, cell.checkpoint, cell.checkpoint_digest, cell.head, cell.temperature
+        cell.policy,
+        cell.checkpoint,
+        cell.checkpoint_digest,
+        cell.head,
+        cell.temperature,
+        cell.precision,
     )
     level = tuple(sorted(cell.level.items()))
     plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)

@@ -85,6 +85,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
             checkpoint=None,
             head=None,
             temperature=None,
+            precision=None,
             executor=Sync(),
             latency="none",
             delay_error=0,

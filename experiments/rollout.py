@@ -35,6 +35,7 @@ class RolloutConfig(LevelOptions):
         executor: sync, naive_async or prefix_async.
         execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
+        precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -58,6 +59,7 @@ class RolloutConfig(LevelOptions):
     executor: str = "prefix_async"
     execute: int | None = None
     temperature: float | None = None
+    precision: str | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -82,6 +84,7 @@ class RolloutConfig(LevelOptions):
             checkpoint=self.checkpoint,
             head=self.head,
             temperature=self.temperature,
+            precision=self.precision,
             executor=choose_executor(
                 self.executor, self.execute, self.prefix_steps, self.alignment, self.policy
             ),

@@ -21,6 +21,7 @@ from envs.kinematics import DualArmKinematics
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.action_layout import ArmTargets, decode_joints, decode_tools
+from xr0_sim.model.precision import DEFAULT_PRECISION, check_precision
 from xr0_sim.types import ActionChunk, Observation, RobotState
 
 if TYPE_CHECKING:
@@ -179,11 +180,21 @@ def find_checkpoint(name: str | Path | None) -> Path:
     raise unknown_name("checkpoint", str(name), names)
 
 
+def resolve_precision(checkpoint: str | Path | None, head: str, precision: str) -> str:
+    """Number format that a checkpoint runs in on this processor: what ``auto`` stands for."""
+    check_precision(precision)
+    from xr0_sim.model.checkpoint import load_config
+    from xr0_sim.model.policy_model import policy_precision
+
+    return policy_precision(load_config(find_checkpoint(checkpoint), head), precision)
+
+
 def load_chunk_model(
     checkpoint: str | Path | None = None,
     head: str = "sync",
     decoding: str = DEFAULT_DECODING,
     temperature: float = DEFAULT_TEMPERATURE,
+    precision: str = DEFAULT_PRECISION,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
@@ -192,8 +203,9 @@ def load_chunk_model(
         head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
         decoding: One of `DECODINGS`.
         temperature: Factor on the flow noise, 0 .. 1.
+        precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
-    policy = load_policy_model(find_checkpoint(checkpoint), head)
+    policy = load_policy_model(find_checkpoint(checkpoint), head, precision)
     return XR0ChunkModel(policy, decoding, temperature)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.bench_clutch import open_clutch
+from experiments.bench_policy import Deviation, headline
 from experiments.bench_report import Measure
 from experiments.bench_tracking import track
 from experiments.catalog import make_env
@@ -11,6 +12,7 @@ from experiments.cli import main
 from experiments.step_replay import record_expert, time_physics, time_step
 from experiments.tool_paths import PATHS, TABLE_PATHS, Circle, Line
 from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.model.precision import REDUCED, cpu_features
 
 
 def bench(capsys, *words):
@@ -74,9 +76,39 @@ def test_policy_takes_turns_with_a_naive_forward_that_says_the_same(capsys):
     assert found["denoise_speedup"]["value"] > 0 and found["chunk_speedup"]["n"] == 2
     assert found["denoise_speedup"]["target"] is None  # held for the tiny preset alone
     rows = found["one inference"]
-    ways = ["naive", "eager", "lower bound"]
+    reduced = [name for name in REDUCED if cpu_features().offers(name)]
+    for key in ("reduced_speedup", "reduced_deviation_rms", "reduced_deviation_max"):
+        assert (key in found) == bool(reduced)
+    if reduced:
+        assert found["reduced_speedup"]["value"] > 0
+        assert 0 < found["reduced_deviation_rms"]["value"] < found["reduced_deviation_max"]["value"]
+        assert found["reduced_deviation_max"]["value"] < 0.05
+    ways = ["naive", "eager", *reduced, "lower bound"]
     assert [(row["batch"], row["way"]) for row in rows] == [(b, w) for b in (1, 2) for w in ways]
     assert all(row["denoise ms"] > 0 and row["brain ms"] > 0 for row in rows)
+
+
+def test_policy_targets_belong_to_a_size():
+    times = {
+        name: np.full((3, 2), cost)
+        for name, cost in {"naive": 8.0, "eager": 5.0, "compiled": 4.0, "int8": 2.0}.items()
+    }
+    deviations = {name: Deviation(0.02, 0.01) for name in times}
+    deviations["eager"] = deviations["compiled"] = Deviation(1e-6, 1e-7)
+    targets = {
+        preset: {m.name: m.target for m in headline(times, np.full(2, 3.2), deviations, preset)}
+        for preset in ("nano", "tiny", "small")
+    }
+    held = {"denoise_speedup": 2.0, "chunk_speedup": 1.5, "deviation": 1e-5}
+    assert {k: v for k, v in targets["tiny"].items() if v is not None} == held
+    held = {"deviation": 1e-5, "denoise_over_bound": 1.35, "reduced_speedup": 3.5}
+    assert {k: v for k, v in targets["small"].items() if v is not None} == held
+    assert [v for v in targets["nano"].values() if v is not None] == [1e-5]
+    found = {m.name: m for m in headline(times, np.full(2, 3.2), deviations, "small")}
+    assert found["denoise_speedup"].value == 2.0 and found["reduced_speedup"].value == 4.0
+    assert found["denoise_over_bound"].value == 1.25 and found["deviation"].value == 1e-6
+    assert found["reduced_deviation_max"].value == 0.02
+    assert all(m.met is not False for m in found.values())
 
 
 @pytest.mark.parametrize(

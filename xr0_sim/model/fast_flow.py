@@ -25,6 +25,13 @@ from xr0_sim.model.dit import Layer, additive
 from xr0_sim.model.expert import ActionExpert
 from xr0_sim.model.flow import is_prefix
 from xr0_sim.model.masks import CONTEXT_TOKENS, expert_positions
+from xr0_sim.model.precision import (
+    DEFAULT_PRECISION,
+    choose_precision,
+    cpu_features,
+    expert_weights,
+)
+from xr0_sim.model.products import make_product
 
 SHAPE_STEP = 16
 """A compiled sampler pads the brain's tokens to a multiple of this, so that shapes recur."""
@@ -62,30 +69,29 @@ class _Room(NamedTuple):
     values: Tensor
 
     @classmethod
-    def of(
-        cls, entry: tuple[Tensor, Tensor], heads: int, padding: int, tokens: int, dtype: torch.dtype
-    ) -> _Room:
-        """Lays out one layer of a cache; masked padding follows the brain's tokens."""
-        made = []
-        for part in entry:
-            rows, kv_heads, length, width = part.shape
-            room = torch.zeros(rows, heads, length + padding + tokens, width, dtype=dtype)
-            room[:, :, :length] = part.repeat_interleave(heads // kv_heads, 1)
-            made.append(room)
-        return cls(*made)
+    def empty(cls, rows: int, heads: int, length: int, width: int, dtype: torch.dtype) -> _Room:
+        """Room for B rows of S + N tokens; what nothing fills, the masked padding, is zero."""
+        return cls(*(torch.zeros(rows, heads, length, width, dtype=dtype) for _ in range(2)))
+
+    def fill(self, entry: tuple[Tensor, Tensor]) -> None:
+        """Lays one layer of a cache out in it; every cached head serves a group of query heads."""
+        for room, part in zip(self, entry, strict=True):
+            rows, kv_heads, length, _ = part.shape
+            grouped = room.view(rows, kv_heads, -1, *room.shape[2:])
+            grouped[:, :, :, :length] = part[:, :, None]
 
 
 class _FastLayer:
     """Weights of one layer, transposed for ``x @ w``, and its constants per Euler step."""
 
-    def __init__(self, layer: Layer, modulation: Tensor) -> None:
+    def __init__(self, layer: Layer, modulation: Tensor, precision: str) -> None:
         attention, mlp = layer.attn, layer.mlp
         self.heads, self.width = attention.num_heads, attention.head_dim
-        self.qkv = attention.qkv_proj.weight.t().contiguous()
-        self.out = attention.o_proj.weight.t().contiguous()
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
-        self.gate_up = gate_up.t().contiguous()
-        self.down = mlp.down_proj.weight.t().contiguous()
+        self.qkv = make_product(attention.qkv_proj.weight, precision)
+        self.out = make_product(attention.o_proj.weight, precision)
+        self.gate_up = make_product(gate_up, precision)
+        self.down = make_product(mlp.down_proj.weight, precision)
         self.middle, self.final = layer.middle_layernorm.weight, layer.final_layernorm.weight
         self.eps = layer.input_layernorm.eps
         self.query_gain, self.key_gain = attention.q_norm.weight, attention.k_norm.weight
@@ -119,7 +125,7 @@ class _FastLayer:
         length = room.keys.shape[2] - tokens
         size = (wide,)
         normed = functional.rms_norm(x, size, now.gain_a, self.eps).view(-1, wide)
-        packed = torch.addmm(now.bias_a, normed, self.qkv)
+        packed = self.qkv(normed, now.bias_a)
         packed = packed.view(rows, tokens, 3 * self.heads, self.width).transpose(1, 2)
         turning, value = packed.split([2 * self.heads, self.heads], dim=1)
         unit = functional.rms_norm(turning, (self.width,), None, self.eps)
@@ -129,17 +135,31 @@ class _FastLayer:
         query, key = turned.split(self.heads, dim=1)
         room.keys[:, :, length:] = key
         room.values[:, :, length:] = value
-        seen = functional.scaled_dot_product_attention(
-            query, room.keys, room.values, attn_mask=bias, scale=1.0
-        )
-        attended = seen.transpose(1, 2).reshape(-1, wide) @ self.out
+        seen = _attend(query, room, bias)
+        attended = self.out(seen.transpose(1, 2).reshape(-1, wide), None)
         x = torch.addcmul(x, now.gate_a, attended.view_as(x))
         x = functional.rms_norm(x, size, self.middle, self.eps)
         normed = functional.rms_norm(x, size, now.gain_m, self.eps).view(-1, wide)
-        gate, up = torch.addmm(now.bias_m, normed, self.gate_up).chunk(2, dim=-1)
-        widened = (functional.silu(gate) * up) @ self.down
+        gate, up = self.gate_up(normed, now.bias_m).chunk(2, dim=-1)
+        widened = self.down(functional.silu(gate) * up, None)
         x = torch.addcmul(x, now.gate_m, widened.view_as(x))
         return functional.rms_norm(x, size, self.final, self.eps)
+
+
+def _attend(query: Tensor, room: _Room, bias: Tensor) -> Tensor:
+    """Attention of queries (B, H, N, d) over a room.
+
+    In bfloat16 the fused kernel computes in float32 all the same; batched products do not.
+    """
+    if room.keys.dtype == query.dtype:
+        return functional.scaled_dot_product_attention(
+            query, room.keys, room.values, attn_mask=bias, scale=1.0
+        )
+    reduced = query.to(room.keys.dtype).flatten(0, 1)
+    logits = torch.bmm(reduced, room.keys.flatten(0, 1).transpose(1, 2)).to(query.dtype)
+    weights = torch.softmax(logits.view(*query.shape[:3], -1) + bias, dim=-1)
+    weights = weights.to(room.values.dtype).flatten(0, 1)
+    return torch.bmm(weights, room.values.flatten(0, 1)).view_as(query).to(query.dtype)
 
 
 class FlowSampler:
@@ -149,16 +169,38 @@ class FlowSampler:
         expert: The head.
         steps: Euler steps.
         compile: Compile the Euler step (needs a C++ compiler; the first chunk takes a while).
+        precision: Number format of the large products, one of `precision.PRECISIONS`; weights
+            that are not float32 are used as they are.
+
+    Attributes:
+        precision: The format it runs in: ``float32``, ``bfloat16`` or ``int8``.
     """
 
     @torch.no_grad()
-    def __init__(self, expert: ActionExpert, steps: int, compile: bool = False) -> None:
+    def __init__(
+        self,
+        expert: ActionExpert,
+        steps: int,
+        compile: bool = False,
+        precision: str = DEFAULT_PRECISION,
+    ) -> None:
+        dtype = expert.sink.weight.dtype
+        if dtype != torch.float32 and precision == "auto":
+            precision = "float32"
+        weights = expert_weights(len(expert.dit.layers), expert.sink.weight.shape[1])
+        self.precision = choose_precision(precision, weights)
         self._expert = expert
         self._steps = steps
         self._pad_to = SHAPE_STEP if compile else 1
         times = torch.arange(steps) / steps
         modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
-        self._layers = [_FastLayer(layer, modulation) for layer in expert.dit.layers]
+        self._layers = [
+            _FastLayer(layer, modulation, self.precision) for layer in expert.dit.layers
+        ]
+        self._rooms: list[_Room] = []
+        self._length = 0
+        halved = self.precision != "float32" and cpu_features().bfloat16
+        self._attention_dtype = torch.bfloat16 if halved else dtype
         self._visible = expert.own_mask()
         self._velocity = torch.compile(self._plain, dynamic=False) if compile else self._plain
 
@@ -189,10 +231,7 @@ class FlowSampler:
         cos, sin = angles.cos(), angles.sin()
         tables = [layer.tables(cos, sin) for layer in self._layers]
         padding = -cache.key_mask.shape[1] % self._pad_to
-        rooms = [
-            _Room.of(entry, layer.heads, padding, tokens, dtype)
-            for layer, entry in zip(self._layers, cache.layers, strict=True)
-        ]
+        rooms = self._furnish(cache, padding + tokens)
         known = functional.pad(cache.key_mask, (0, padding))
         own = self._visible.expand(cache.frames, -1, -1)
         seen = torch.cat([known[:, None].expand(-1, tokens, -1), own], dim=-1)
@@ -207,6 +246,21 @@ class FlowSampler:
             velocity = self._velocity(given, context, constants, tables, rooms, bias)
             x = torch.addcmul(x, moving, velocity)
         return x
+
+    def _furnish(self, cache: BrainCache, more: int) -> list[_Room]:
+        """The brain's keys and values with room for more tokens behind.
+
+        Rooms are kept from chunk to chunk: a fresh one costs more in page faults than in copying.
+        """
+        rows, _, length, width = cache.layers[0][0].shape
+        shape = (rows, self._layers[0].heads, length + more, width)
+        if not self._rooms or self._length != length or self._rooms[0].keys.shape != shape:
+            dtype = self._attention_dtype
+            self._rooms = [_Room.empty(*shape, dtype) for _ in self._layers]
+            self._length = length
+        for room, entry in zip(self._rooms, cache.layers, strict=True):
+            room.fill(entry)
+        return self._rooms
 
     def _plain(
         self,

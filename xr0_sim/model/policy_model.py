@@ -21,6 +21,7 @@ from xr0_sim.model.config import XR0Config
 from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
+from xr0_sim.model.precision import DEFAULT_PRECISION, choose_precision, expert_weights
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.types import RobotState
@@ -34,11 +35,17 @@ class PolicyModel:
         model: The network in evaluation mode.
         processor: Images and text to network inputs.
         normalizer: Statistics of the training set.
+        precision: Number format of the Euler loop (`xr0_sim.model.precision`).
     """
 
     model: XR0ForActionGeneration
     processor: XR0Processor
     normalizer: Normalizer
+    precision: str = DEFAULT_PRECISION
+
+    def __post_init__(self) -> None:
+        """Rejects a format that there is not."""
+        policy_precision(self.config, self.precision)
 
     @property
     def config(self) -> XR0Config:
@@ -48,7 +55,8 @@ class PolicyModel:
     @cached_property
     def sampler(self) -> FlowSampler:
         """The Euler loop, prepared at its first use; the weights are final by then."""
-        return FlowSampler(self.model.expert, self.config.num_euler_steps)
+        steps = self.config.num_euler_steps
+        return FlowSampler(self.model.expert, steps, precision=self.precision)
 
     @torch.no_grad()
     def predict(
@@ -99,19 +107,26 @@ class PolicyModel:
         return self.normalizer.denormalize_actions(actions.numpy())
 
 
-def load_policy_model(path: Path, head: str) -> PolicyModel:
+def policy_precision(config: XR0Config, precision: str) -> str:
+    """Number format that a policy of this configuration runs in on this processor."""
+    dit = config.dit_config
+    return choose_precision(precision, expert_weights(dit.num_hidden_layers, dit.hidden_size))
+
+
+def load_policy_model(path: Path, head: str, precision: str = DEFAULT_PRECISION) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
     Args:
         path: Checkpoint directory (`xr0_sim.model.checkpoint`).
         head: Name of a head; an unknown name lists what there is.
+        precision: Number format of the Euler loop (`xr0_sim.model.precision`).
     """
     path = Path(path)
     config = load_config(path, head)
     model = XR0ForActionGeneration(config)
     load_brain(path, model.vlm)
     load_head(path, head, model.expert)
-    return PolicyModel(model.eval(), XR0Processor(config), load_normalizer(path))
+    return PolicyModel(model.eval(), XR0Processor(config), load_normalizer(path), precision)
 
 
 def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:

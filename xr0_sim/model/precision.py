@@ -1,0 +1,90 @@
+"""Number formats of the Euler loop: their names, what a processor offers, and which one pays.
+
+``float32`` equals the training network to rounding. The reduced formats hold weights and inputs of
+the large matrix products in fewer bits; what lies between the products stays float32. They pay
+where reading and multiplying weights is most of the time, so small experts stay in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xr0_sim.errors import ConfigError, unknown_name
+
+REDUCED = ("int8", "bfloat16")
+"""Formats with fewer bits, the fastest first."""
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+DEFAULT_PRECISION = "auto"
+
+LEAST_REDUCED_WEIGHTS = 2**23
+"""Experts with fewer weights than this stay in float32: see ``xr0_sim/model/README.md``."""
+MATRICES = 16
+"""Squares of the width in a layer: 3 + 1 in the attention, 3 x 4 in the MLP."""
+
+
+@dataclass(frozen=True)
+class CpuFeatures:
+    """What the processor multiplies in hardware.
+
+    Attributes:
+        bfloat16: Products of bfloat16 numbers.
+        int8: Products of 8-bit integers, summed in 32 bits.
+    """
+
+    bfloat16: bool
+    int8: bool
+
+    def offers(self, precision: str) -> bool:
+        """Whether a format runs faster than float32 here."""
+        return {"float32": True, "bfloat16": self.bfloat16, "int8": self.int8}[precision]
+
+
+def cpu_features() -> CpuFeatures:
+    """Features of this processor; none where torch cannot tell."""
+    import torch
+
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+
+    def any_of(*names: str) -> bool:
+        return any(bool(found.get(name)) for name in names)
+
+    return CpuFeatures(
+        bfloat16=any_of("avx512_bf16", "amx_bf16"),
+        int8=any_of("avx512_vnni", "amx_int8") and hasattr(torch.ops.onednn, "qlinear_pointwise"),
+    )
+
+
+def expert_weights(layers: int, hidden: int) -> int:
+    """Number of weights that an Euler step of an action expert multiplies with."""
+    return layers * MATRICES * hidden**2
+
+
+def check_precision(precision: str) -> None:
+    """Rejects a name that is not one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+
+
+def choose_precision(precision: str, weights: int, features: CpuFeatures | None = None) -> str:
+    """Format that an expert runs in.
+
+    Args:
+        precision: One of `PRECISIONS`.
+        weights: `expert_weights`.
+        features: What the processor offers; asked for when None.
+
+    Returns:
+        ``float32``, ``bfloat16`` or ``int8``; ``auto`` is the fastest that pays.
+    """
+    check_precision(precision)
+    features = cpu_features() if features is None else features
+    offered = [name for name in REDUCED if features.offers(name)]
+    if precision == "auto":
+        return offered[0] if offered and weights >= LEAST_REDUCED_WEIGHTS else "float32"
+    if not features.offers(precision):
+        raise ConfigError(
+            f"precision: this processor does not multiply in {precision}; available: "
+            f"{', '.join(['auto', 'float32', *offered])}"
+        )
+    return precision
