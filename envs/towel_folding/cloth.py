@@ -90,8 +90,14 @@ def triangles(grid: int) -> NDArray[np.int64]:
     return np.concatenate([first, second])
 
 
-def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
-    """Adds the towel, flat at the origin of the table, to a scene."""
+def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) -> None:
+    """Adds the towel, flat at the origin of the table, to a scene.
+
+    Args:
+        spec: The scene.
+        config: How finely it is resolved.
+        crumpled: Whether it will lie in a heap, where a corner falls through fewer spheres.
+    """
     grid = config.grid
     spec.memory = 200 * 2**20  # folded cloth overflows the default arena
     flex = spec.worldbody.make_flex(
@@ -117,7 +123,8 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig) -> None:
     flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
     flex.group = 3
     for index in range(grid**2):
-        if _has_sphere(*divmod(index, grid), grid):
+        row, column = divmod(index, grid)
+        if crumpled or _has_sphere(row, column, grid):
             spec.body(f"{NAME}_{index}").add_geom(
                 type=mujoco.mjtGeom.mjGEOM_SPHERE,
                 size=[LAYER_RADIUS, 0, 0],

@@ -26,6 +26,7 @@ from envs.towel_folding.cloth import (
     towel_dofs,
 )
 from envs.towel_folding.contacts import GRIP_JAW, NO_TOUCH, NOTHING, ContactReader, Touch
+from envs.towel_folding.crossing import crossings
 from envs.towel_folding.folding import (
     CORNER_LIMIT,
     MIRROR_LIMIT,
@@ -54,7 +55,7 @@ PICTURE_FACETS = (12, 8)
 """Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
 hardly a pixel differs."""
 CRUMPLES = 20
-"""How often a towel that fell flat is thrown again."""
+"""How often a towel that fell flat, or through itself, is thrown again."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 
@@ -152,7 +153,7 @@ class TowelFoldingEnv(DualArmEnv):
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
         soften_hands(spec)
         add_props(spec, spot=self.level.name == "full")
-        add_towel(spec, self.cloth)
+        add_towel(spec, self.cloth, self.level.crumpled)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec
@@ -179,10 +180,15 @@ class TowelFoldingEnv(DualArmEnv):
             if self.level.crumpled:
                 crumple(model, data, self.cloth.grid, rng)
             run(model, data, SETTLE_S)
-            if not (self.level.crumpled and measure(self.points, ()).good(0)):
+            if not self.level.crumpled or self._is_heap():
                 break
         data.time = 0.0
         return write_instruction(rng, self.level, self.folds)
+
+    def _is_heap(self) -> bool:
+        """Whether a thrown towel is neither flat nor, faster than contacts act, through itself."""
+        flat = measure(self.points, ()).good(0)
+        return not flat and crossings(self.points, self.cloth.grid) == 0
 
     def _place(self, points: NDArray[np.float64]) -> None:
         """Puts the mass points (grid², 3) [m] somewhere, at rest."""

@@ -3,7 +3,7 @@
 A hand comes down upright across the edge, one finger on the table and one on the cloth, and closes
 *across* the edge: the inner finger pushes the cloth into a ridge, which ends up between the pads.
 What was pinched is then steered, not the hand: its mirror partner is the goal. After a failed grasp
-the next one presses differently, see `PRESSES`.
+the next one turns, see `TURNS`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ LEAVE_SPEED = 0.20
 TILT = math.radians(80.0)
 TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-PRESSES = (0.0052, 0.0047, 0.0042, 0.0060)
-"""Depth of the finger tips below the top of the cloth, by number of failed grasps [m]."""
+TOP_PRESS = 0.005
+"""Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
+TURNS = (0.0, 0.0, 0.6, -0.6)
+"""Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
 TABLE_TIP = 0.0
 """Height finger tips are sent to where only the table lies under the cloth: it stops them [m]."""
 ON_TABLE = 2.0 * RADIUS
@@ -231,9 +233,11 @@ class _ArmView:
         return ToolGoal(goal + offset, quat, 0.0, speed)
 
     def _spread(self, _: int) -> ToolGoal:
-        """Up, down, or over in an arc, both hands alike."""
+        """Up, down, or over in an arc, both hands alike; a hand alone towards its own side."""
         offset = self.pos - self.state.points[self.held]
-        goal = self.spread.goal(self.state, self.arm)
+        alone = self.state.held[1 - self.arm] == NOTHING
+        way = self.spread.goal_alone if alone else self.spread.goal
+        goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
         return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
 
@@ -279,11 +283,14 @@ class _ArmView:
         if across @ (inner[:2] - here[:2]) < 0:
             across = -across
         on_edge = here + (far - here) * share
-        point = on_edge[:2] + OVERLAP * across
-        failures = int(state.failures[self.arm])
         tip = TABLE_TIP
-        if self.layers == 1 and on_edge[2] > ON_TABLE:
-            tip = max(float(on_edge[2]) + RADIUS - PRESSES[failures % len(PRESSES)], TABLE_TIP)
+        if self.spread is not None:
+            tries = int(state.failures[self.arm]) % len(TURNS)
+            cos, sin = math.cos(TURNS[tries]), math.sin(TURNS[tries])
+            across = np.array([[cos, -sin], [sin, cos]]) @ across
+            if on_edge[2] > ON_TABLE and tries == 0:
+                tip = max(float(on_edge[2]) + RADIUS - TOP_PRESS, TABLE_TIP)
+        point = on_edge[:2] + OVERLAP * across
         return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), self._across(across), 0.0)
 
     def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -217,11 +217,8 @@ class TowelPlanner:
     def spreading(self, robot: RobotState, state: TowelState, spread: Spread) -> tuple[Job, Job]:
         """Jobs of both arms for a towel that has to be spread."""
         firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= FIRM_JAW for arm in range(2)]
-        if not all(firm) and state.peak.max() > DROPPED:
-            return tuple(
-                Job("lower", spread.corners[arm]) if firm[arm] else self._depart(state, arm)
-                for arm in range(2)
-            )
+        if not all(firm) and (state.peak.max() > DROPPED or spread.alone != NOTHING):
+            return tuple(self._spreading_alone(robot, state, spread, a, firm[a]) for a in range(2))
         if all(firm):
             kind = "let_go" if spread.laid(state) else "spread"
             return tuple(Job(kind, corner) for corner in spread.corners)
@@ -230,6 +227,19 @@ class TowelPlanner:
             away = caught(robot, state, arm) or state.held[arm] != NOTHING
             out.append(Job("hold" if firm[arm] else "leave" if away else "grasp", corner))
         return out[0], out[1]
+
+    def _spreading_alone(
+        self, robot: RobotState, state: TowelState, spread: Spread, arm: int, firm: bool
+    ) -> Job:
+        """Job of an arm while at most one of them holds the towel."""
+        corner = spread.corners[arm]
+        if not firm:
+            grasps = spread.alone == arm and not caught(robot, state, arm)
+            return Job("grasp", corner) if grasps else self._depart(state, arm)
+        low = state.points[int(state.held[arm]), 2] < LOW
+        if not (low and state.peak[arm] > DROPPED):
+            return Job("spread", corner)
+        return Job("let_go", corner)
 
     @staticmethod
     def _depart(state: TowelState, arm: int) -> Job:

@@ -4,12 +4,15 @@ What was tucked under or folded over falls free as soon as the towel hangs::
 
     grasp ──► hold ──► spread: up until it hangs ──► down until it touches ──► over, taut ──► let_go
 
+Where no edge offers two free corners, one hand takes the freest corner alone, lifts it and lays the
+towel out towards its own side; that frees others.
+
 Nothing is remembered here; whether the towel has been up is part of the scene's state.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +63,14 @@ LOW = 0.026
 """Height of a pinched point at which it may be let go [m]."""
 SWING = 0.35
 """How far ahead on the arc a hand is sent [rad]."""
+COVERED = 3.0
+"""Cost of a corner from which on it is not to be had."""
+ALONE_START, ALONE_END = 0.0, 0.26
+"""Where a hand alone begins and ends to lay a towel out, towards its own side [m]."""
+ALONE_AHEAD = 0.05
+"""How far ahead on that way it is sent [m]."""
+SIDES = (1.0, -1.0)
+"""Sign of the y direction of the left and the right arm's side."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,12 @@ class Spread:
     Attributes:
         edge: The fold whose moving edge is held.
         corners: (2,) mass point of the corner each arm takes.
+        alone: The arm that acts alone, or -1 where both corners are to be had.
     """
 
     edge: Fold
     corners: tuple[int, int]
+    alone: int = NOTHING
 
     @classmethod
     def of(cls, state: TowelState) -> Spread | None:
@@ -89,8 +102,27 @@ class Spread:
         if not options:
             return None
         options.sort(key=lambda option: option[:2])
-        tried = 0 if (state.held != NOTHING).any() else int(state.failures.sum()) // 2
-        return options[tried % min(2, len(options))][2]
+        held = np.flatnonzero(state.held != NOTHING)
+        if len(held):
+            best = options[0][2]
+            alone = len(held) == 1 and options[0][0] >= COVERED
+            return replace(best, alone=int(held[0])) if alone else best
+        tried = int(state.failures.sum()) // 2
+        if options[0][0] < COVERED:
+            good = [option[2] for option in options if option[0] < COVERED]
+            return good[tried % len(good)]
+        return cls._freest(state, tried)
+
+    @classmethod
+    def _freest(cls, state: TowelState, tried: int) -> Spread:
+        """One corner alone, by the arm on whose side it lies; another one after failures."""
+        ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
+        order = sorted(ends, key=lambda corner: (_corner_cost(state, corner), corner))
+        corner = order[tried % len(order)]
+        arm = 0 if state.points[corner, 1] > 0 else 1
+        edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
+        other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
+        return cls(edge, (corner, other) if arm == 0 else (other, corner), arm)
 
     @property
     def direction(self) -> NDArray[np.float64]:
@@ -130,6 +162,15 @@ class Spread:
         ahead += (middle[:2] - ahead) @ across * across
         return np.array([*(ahead + lane), reach * np.sin(angle)])
 
+    def goal_alone(self, state: TowelState, arm: int) -> NDArray[np.float64]:
+        """Where the pinched point of a hand alone should go next, (3,) [m]."""
+        here = state.points[int(state.held[arm])]
+        if state.peak[arm] < TOP - LIFT_TOLERANCE:
+            return np.array([0.0, SIDES[arm] * ALONE_START, TOP])
+        way = min(max(SIDES[arm] * here[1] + ALONE_AHEAD, ALONE_START), ALONE_END)
+        share = (way - ALONE_START) / (ALONE_END - ALONE_START)
+        return np.array([0.0, SIDES[arm] * way, TOP * (1.0 - share)])
+
     def laid(self, state: TowelState) -> bool:
         """Whether both hands have come down at the end of the arc."""
         low = all(state.points[int(h), 2] < LOW for h in state.held)
@@ -158,23 +199,25 @@ def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
 
 def _cost(state: TowelState, pair: tuple[int, int]) -> float:
     """How ill two corners lie for both hands."""
-    cost = 0.0
-    for arm, corner in enumerate(pair):
-        if state.held[arm] == NOTHING:
-            cost += _covered(state, corner) + _curled(state, corner)
+    free = [corner for arm, corner in enumerate(pair) if state.held[arm] == NOTHING]
     apart = state.points[pair[0], 1] - state.points[pair[1], 1]
-    return cost + (3.0 if apart < APART else 0.0)
+    cost = sum(_corner_cost(state, corner) for corner in free)
+    return cost + (COVERED if free and apart < APART else 0.0)
+
+
+def _corner_cost(state: TowelState, corner: int) -> float:
+    return _covered(state, corner) + _curled(state, corner)
 
 
 def _covered(state: TowelState, corner: int) -> float:
-    """3 for a corner that lies under other cloth, 1 for one that lies on it, 0 for a free one."""
+    """`COVERED` for a corner under other cloth, 1 for one that lies on it, 0 for a free one."""
     points, rest = state.points, rest_grid(state.grid)
     far = np.linalg.norm(rest - rest[corner], axis=1) > 2.5 * SIDE / (state.grid - 1)
     near = np.linalg.norm(points[:, :2] - points[corner, :2], axis=1) < COVER_REACH
     others = points[far & near, 2]
     if len(others) == 0:
         return 0.0
-    return 3.0 if others.max() > points[corner, 2] + COVER_HEIGHT else 1.0
+    return COVERED if others.max() > points[corner, 2] + COVER_HEIGHT else 1.0
 
 
 def _curled(state: TowelState, corner: int) -> float:

@@ -77,6 +77,31 @@ def test_hands_rise_before_they_lay_down():
     np.testing.assert_array_equal(spread.direction, [1.0, 0.0])
 
 
+def test_one_hand_goes_alone_where_no_edge_has_two_free_corners():
+    points = np.column_stack([0.2 * rest_grid(GRID), np.full(GRID**2, 0.03)])
+    corners = list(CORNERS.values())
+    points[corners, 2] = RADIUS
+    points[CORNERS["far left"]] = [0.08, 0.08, RADIUS]  # sticks out of the heap
+    spread = Spread.of(scene(points))
+    assert (spread.alone, spread.corners[0]) == (0, CORNERS["far left"])
+
+
+def test_a_hand_alone_lifts_then_lays_out_to_its_own_side():
+    held = (NOTHING, CORNERS["far right"])
+    points = np.column_stack([rest_grid(GRID), np.full(GRID**2, RADIUS)])
+    lying = scene(points, held)
+    spread = Spread.of(lying)
+    assert spread.goal_alone(lying, 1)[2] > 0.3
+    heights = []
+    for y in (0.0, -0.1, -0.2):
+        moved = points.copy()
+        moved[held[1], 1] = y
+        goal = spread.goal_alone(scene(moved, held, peak=(0.0, 0.34)), 1)
+        assert goal[1] < y
+        heights.append(goal[2])
+    assert heights == sorted(heights, reverse=True)
+
+
 @pytest.mark.parametrize("seed", [0, 6])
 def test_crumpled_towels_are_not_flat_to_begin_with(seed):
     env = TowelFoldingEnv(observation="state", level="flatten")
