@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from experiments.bench_clutch import open_clutch
-from experiments.bench_policy import Deviation, headline
 from experiments.bench_report import Measure
 from experiments.bench_tracking import track
 from experiments.catalog import make_env
 from experiments.cli import main
+from experiments.policy_figures import Deviation, headline
 from experiments.step_replay import record_expert, time_physics, time_step
 from experiments.tool_paths import PATHS, TABLE_PATHS, Circle, Line
 from xr0_sim.conventions import CONTROL_HZ

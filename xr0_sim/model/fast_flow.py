@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xr0_sim.errors import ConfigError
 from xr0_sim.model.brain_cache import BrainCache
 from xr0_sim.model.dit import Layer, additive
 from xr0_sim.model.expert import ActionExpert
@@ -131,7 +132,8 @@ class _FastLayer:
         unit = functional.rms_norm(turning, (self.width,), None, self.eps)
         cos, sin = tables
         half = self.width // 2
-        turned = torch.addcmul(unit * cos, unit.roll(half, -1), sin)
+        swapped = torch.cat([unit[..., half:], unit[..., :half]], dim=-1)
+        turned = torch.addcmul(unit * cos, swapped, sin)
         query, key = turned.split(self.heads, dim=1)
         room.keys[:, :, length:] = key
         room.values[:, :, length:] = value
@@ -163,14 +165,16 @@ def _attend(query: Tensor, room: _Room, bias: Tensor) -> Tensor:
 
 
 class FlowSampler:
-    """`euler_sample` of one head, ready to run; holds copies, so build it from final weights.
+    """`euler_sample` of one head, ready to run, one call at a time.
+
+    Holds copies of the weights, so build it from final ones.
 
     Args:
         expert: The head.
         steps: Euler steps.
         compile: Compile the Euler step (needs a C++ compiler; the first chunk takes a while).
         precision: Number format of the large products, one of `precision.PRECISIONS`; weights
-            that are not float32 are used as they are.
+            that are stored in another format than float32 are used as they are.
 
     Attributes:
         precision: The format it runs in: ``float32``, ``bfloat16`` or ``int8``.
@@ -185,7 +189,9 @@ class FlowSampler:
         precision: str = DEFAULT_PRECISION,
     ) -> None:
         dtype = expert.sink.weight.dtype
-        if dtype != torch.float32 and precision == "auto":
+        if dtype != torch.float32:
+            if precision not in ("auto", "float32"):
+                raise ConfigError(f"precision: expected float32 weights to reduce, got {dtype}")
             precision = "float32"
         weights = expert_weights(len(expert.dit.layers), expert.sink.weight.shape[1])
         self.precision = choose_precision(precision, weights)

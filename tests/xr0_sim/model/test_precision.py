@@ -133,6 +133,14 @@ def test_names_are_checked_where_they_are_given():
         PolicyModel(policy.model, policy.processor, policy.normalizer, "int9")
 
 
+@pytest.mark.skipif(not OFFERED, reason="this processor reduces nothing")
+def test_weights_of_another_format_are_not_reduced():
+    expert = ActionExpert(preset_config("nano")).bfloat16()
+    assert FlowSampler(expert, STEPS).precision == "float32"
+    with pytest.raises(ConfigError, match="expected float32 weights"):
+        FlowSampler(expert, STEPS, precision=OFFERED[0])
+
+
 @pytest.mark.parametrize("precision", ["float32", *OFFERED])
 @pytest.mark.parametrize("biased", [False, True])
 def test_large_products_are_those_of_a_linear_layer(precision, biased):
