@@ -57,16 +57,16 @@ SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
-FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.007, 1.5, 0.10
+FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
-ALONG_WEIGHT = 0.3
+ALONG_WEIGHT = 0.4
 """How much distance along the edge counts, where a few millimetres do not matter."""
 SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
 """How far above the grasp a shut hand opens [m], and the opening over which that fades."""
 READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
-GRASP_TOLERANCE = 0.008
+GRASP_TOLERANCE = 0.005
 ANGLE_TOLERANCE = 0.12
 MISSED_JAW = 0.012
 """A hand that closes further than this has nothing between its pads."""
