@@ -1,8 +1,9 @@
 """The towel: a square cloth of mass points, its contacts, and what its two sides look like.
 
 Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
-sit on every second mass point of every second row, and of the rows beside creases, and meet the
-triangles of the same cloth. The flex itself is never drawn; two skins are, one per side.
+sit on every second mass point of every second row, and of the rows beside creases (on every one of
+a towel that starts in a heap), and meet the triangles of the same cloth. The flex itself is never
+drawn; two skins are, one per side.
 """
 
 from __future__ import annotations

@@ -241,12 +241,6 @@ class _ArmView:
         goal[2] = max(goal[2], LANDING_HEIGHT)
         return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
 
-    def _lower(self, _: int) -> ToolGoal:
-        """Straight down; opens at the bottom."""
-        low = self.state.points[self.held, 2] < LANDING_HEIGHT + 0.005
-        down = self.stay[0] - np.array([0.0, 0.0, 0.05])
-        return ToolGoal(down, self.stay[1], RELEASE_JAW if low else 0.0, CARRY_SPEED)
-
     def _bring_back(self, corner: int) -> ToolGoal:
         """Takes a corner back to where it lies in the flat towel."""
         here = self.state.points[corner]

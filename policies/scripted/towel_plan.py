@@ -31,7 +31,6 @@ JOB_KINDS = (
     "bring_back",
     "wait",
     "spread",
-    "lower",
 )
 
 PLACED = 0.030
@@ -55,7 +54,7 @@ SHAKE_JAW = 0.60
 CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
 """Cloth this near to the tool and this high has come up with an open hand [m]."""
 DROPPED = 0.06
-"""Height of a lifted edge from which the other hand lowers it when one has lost it [m]."""
+"""Height of a lifted edge from which a hand lays it out alone when the other has lost it [m]."""
 BOTH_LAYERS = 0.045
 """Height of the landing corner that betrays that it was picked up too [m]."""
 
