@@ -68,13 +68,17 @@ MJ_CAMERAS = {"base": "base", "left_wrist": "left/wrist", "right_wrist": "right/
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a task says about one tick; reward terms and progress lie in [0, 1]."""
+    """What a task says about one tick; reward terms and progress lie in [0, 1].
+
+    Success ends an episode, unless the task goes on.
+    """
 
     terms: Mapping[str, float]
     success: bool
     progress: float
     phase: str
     details: Mapping[str, Any]
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             self._assessment = self._assess()
         assessment = self._assessment
         reward = sum(self.reward_weights[k] * v for k, v in assessment.terms.items())
-        terminated = assessment.success or self._failure is not None
+        ends = assessment.success and not assessment.goes_on
+        terminated = ends or self._failure is not None
         return float(reward), terminated, False, self._info(fired)
 
     def render(self) -> NDArray[np.uint8] | None:

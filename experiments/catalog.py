@@ -59,7 +59,7 @@ TASKS: dict[str, Task] = {
         cls="TowelFoldingEnv",
         events="envs.towel_folding.events",
         pieces="towels",
-        count=lambda info: int(info["success"]),
+        count=lambda info: info["towels"][0] if "towels" in info else int(info["success"]),
         presets={"shove": "towel_shove"},
     ),
 }

@@ -14,6 +14,7 @@ from xr0_sim.errors import ConfigError, unknown_name
 
 SECONDS_PER_BRICK = 10.0
 SHORTEST_LIMIT_S = 40.0
+CONTINUOUS_LIMIT_S = 600.0
 TOWEL_LIMIT_S = {"half": 40.0, "quarter": 60.0, "flatten": 60.0, "full": 120.0}
 """Time limits of towel folding; two minutes for the whole task are the paper's cut-off."""
 
@@ -29,6 +30,8 @@ class LevelOptions:
         grid: Mass points along a side: 9, 13 or 17; default 13 (towel_folding).
         grasp: friction, or assist, which ties what is pinched to the hand; default friction
             (towel_folding).
+        continuous: Another towel follows each one, with two minutes for each; default false
+            (towel_folding).
     """
 
     n_bricks: int | None = None
@@ -36,6 +39,7 @@ class LevelOptions:
     level: str | None = None
     grid: int | None = None
     grasp: str | None = None
+    continuous: bool | None = None
 
     def level_of(self, env: str) -> dict[str, Any]:
         """Level of a task that these options stand for, defaults filled in."""
@@ -95,7 +99,12 @@ def _block_words(level: Mapping[str, Any]) -> str:
 
 def _towel_words(level: Mapping[str, Any]) -> str:
     assist = ", grasp assist" if level["grasp"] == "assist" else ""
-    return f"level {level['level']}, {level['grid']} × {level['grid']} points{assist}"
+    going_on = ", continuous" if level["continuous"] else ""
+    return f"level {level['level']}, {level['grid']} × {level['grid']} points{assist}{going_on}"
+
+
+def _towel_seconds(level: Mapping[str, Any]) -> float:
+    return CONTINUOUS_LIMIT_S if level["continuous"] else TOWEL_LIMIT_S[level["level"]]
 
 
 LEVELS: dict[str, LevelKind] = {
@@ -106,9 +115,9 @@ LEVELS: dict[str, LevelKind] = {
         words=_block_words,
     ),
     "towel_folding": LevelKind(
-        defaults={"level": "half", "grid": 13, "grasp": "friction"},
+        defaults={"level": "half", "grid": 13, "grasp": "friction", "continuous": False},
         check=_check_towel,
-        seconds=lambda level: TOWEL_LIMIT_S[level["level"]],
+        seconds=_towel_seconds,
         words=_towel_words,
     ),
 }

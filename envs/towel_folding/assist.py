@@ -92,6 +92,12 @@ class GraspAssist:
         self.torn = (torn[0], torn[1])
         return replace(touch, held=(held[0], held[1]))
 
+    def untie(self, data: mujoco.MjData) -> None:
+        """Opens every tie."""
+        for ties in self._ties:
+            data.eq_active[ties] = 0
+        self.torn = (False, False)
+
     @staticmethod
     def _pull(data: mujoco.MjData, tie: int) -> float:
         """Force in a closed tie [N]."""

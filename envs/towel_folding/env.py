@@ -16,17 +16,8 @@ from envs.reward import near
 from envs.robot import JAW_STROKE
 from envs.scene import CLOTH, base_scene
 from envs.towel_folding.assist import GRASPS, GraspAssist, add_ties
-from envs.towel_folding.cloth import (
-    PAD_FRICTION,
-    ClothConfig,
-    add_air_drag,
-    add_towel,
-    rest_grid,
-    soften_hands,
-    towel_dofs,
-)
+from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
 from envs.towel_folding.contacts import GRIP_JAW, NO_TOUCH, NOTHING, ContactReader, Touch
-from envs.towel_folding.crossing import crossings
 from envs.towel_folding.folding import (
     CORNER_LIMIT,
     MIRROR_LIMIT,
@@ -36,9 +27,12 @@ from envs.towel_folding.folding import (
     measure,
 )
 from envs.towel_folding.judging import STAGES, count_made, judge
+from envs.towel_folding.naming import Naming
 from envs.towel_folding.props import Props, add_props
-from envs.towel_folding.setting import SETTLE_S, crumple, flat_points, plane_motion, run
+from envs.towel_folding.setting import plane_motion
 from envs.towel_folding.state import TowelState
+from envs.towel_folding.supply import Supply
+from envs.towel_folding.towel import Towel
 from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
 from xr0_sim.conventions import ARMS
 from xr0_sim.errors import unknown_name
@@ -54,8 +48,6 @@ MISSED_JAW = 0.012
 PICTURE_FACETS = (12, 8)
 """Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
 hardly a pixel differs."""
-CRUMPLES = 20
-"""How often a towel that fell flat, or through itself, is thrown again."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 
@@ -85,7 +77,7 @@ class TowelFoldingEnv(DualArmEnv):
     | ``image_base``, ``image_left_wrist``, ``image_right_wrist`` | (S, S, 3) uint8 | camera views | |
     | ``proprio`` | (54,) float32 | joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command 14 | rad, rad/s, 1, m, 1, as action |
     | ``instruction`` | (256,) uint8 | zero-padded UTF-8 | |
-    | ``privileged`` | (3 grid² + 14,) float32 | `TowelState.to_vector` | m, 1 |
+    | ``privileged`` | (3 grid² + 16,) float32 | `TowelState.to_vector` | m, 1 |
 
     ## Rewards
     Weighted sum of terms in [0, 1], also in ``info["reward_terms"]``.
@@ -106,12 +98,15 @@ class TowelFoldingEnv(DualArmEnv):
     Terminates when the towel is folded as asked, at rest for 0.5 s, with open hands off it, or when
     the physics fails (``info["failure"]``); truncation is the wrapper's. Folded means, in the
     towel's own frame: mean distance of mirror partners <= 0.10 L, corners <= 0.12 L, footprint
-    IoU >= 0.80, the moved half on top, flat. Progress counts the stages of every fold.
+    IoU >= 0.80, the moved half on top, flat; its middle within 5 cm of the marked spot for
+    ``full``. Progress counts the spreading, the stages of every fold, and the placing. Directions
+    are the table's; out of a heap they are bound to the towel's edges once it has been spread.
 
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
-    ``grasp`` friction | assist (see `envs.towel_folding.assist`; told by ``info["grasp"]``), and
-    those of `envs.dual_arm.DualArmEnv`.
+    ``grasp`` friction | assist (see `envs.towel_folding.assist`; told by ``info["grasp"]``),
+    ``continuous`` another towel follows each one and episodes do not end by themselves (see
+    `envs.towel_folding.supply`; ``info["towels"]`` counts folded and missed ones), and those of `envs.dual_arm.DualArmEnv`.
     Reset options: ``events``, ``instruction``, ``folds`` (direction, or one per fold: away, toward,
     left, right).
 
@@ -134,6 +129,7 @@ class TowelFoldingEnv(DualArmEnv):
         level: str = "half",
         grid: int = 13,
         grasp: str = "friction",
+        continuous: bool = False,
         timestep_s: float = 1 / 180,
         **kwargs: Any,
     ):
@@ -141,7 +137,7 @@ class TowelFoldingEnv(DualArmEnv):
         self.cloth = ClothConfig(grid)
         if grasp not in GRASPS:
             raise unknown_name("grasp", str(grasp), GRASPS)
-        self.grasp = grasp
+        self.grasp, self.continuous = grasp, bool(continuous)
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene
@@ -152,69 +148,81 @@ class TowelFoldingEnv(DualArmEnv):
         spec = base_scene("towel_folding", self.timestep_s, CLOTH)
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
         soften_hands(spec)
-        add_props(spec, spot=self.level.name == "full")
+        add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec
 
     def _start(self, options: Mapping[str, Any]) -> str:
-        rng, model, data = self.np_random, self.model, self.data
-        self._dofs = towel_dofs(model, self.cloth.grid)
-        joint = int(model.body("towel_0").jntadr[0])
-        self._qpos = int(model.jnt_qposadr[joint]) + np.arange(self._dofs.size)
-        add_air_drag(model, self._dofs)
+        model = self.model
+        self._towel = Towel(model, self.cloth.grid)
         self._contacts = ContactReader(model)
         self._props = Props(model)
         assisted = self.grasp == "assist"
         self._assist = GraspAssist(model, self.cloth.grid**2) if assisted else None
+        self._supply = Supply() if self.continuous else None
+        self._failures = [0, 0]
+        self._forget()
+        self._towel.lay_down(self.data, self.np_random, self.level.crumpled)
+        self.data.time = 0.0
+        return write_instruction(self.np_random, self.level, self.folds)
+
+    def _forget(self) -> None:
+        """What is known of a towel that has just been laid down."""
         self._touch = NO_TOUCH
+        self._spread = not self.level.crumpled
         self._rest = 0
         self._stage = 0
         self._made = self._previous_made = 0
-        self._failures = [0, 0]
         self._peak = [0.0, 0.0]
         self._closed_on_nothing = [False, False]
-        for _ in range(CRUMPLES if self.level.crumpled else 1):
-            self._place(flat_points(rng, self.cloth.grid))
-            if self.level.crumpled:
-                crumple(model, data, self.cloth.grid, rng)
-            run(model, data, SETTLE_S)
-            if not self.level.crumpled or self._is_heap():
-                break
-        data.time = 0.0
-        return write_instruction(rng, self.level, self.folds)
 
-    def _is_heap(self) -> bool:
-        """Whether a thrown towel is neither flat nor, faster than contacts act, through itself."""
-        flat = measure(self.points, ()).good(0)
-        return not flat and crossings(self.points, self.cloth.grid) == 0
+    def _next_towel(self, home: bool) -> None:
+        """Exchanges the towel for a new one that fell while no hand was in the way.
 
-    def _place(self, points: NDArray[np.float64]) -> None:
-        """Puts the mass points (grid², 3) [m] somewhere, at rest."""
-        flat = np.column_stack([rest_grid(self.cloth.grid), np.zeros(len(points))])
-        offset = points - flat
-        offset[:, 2] -= self.model.body("towel_0").pos[2]
-        self.data.qpos[self._qpos] = offset.ravel()
-        self.data.qvel[self._dofs.ravel()] = 0.0
+        Args:
+            home: Whether the arms are put back, too.
+        """
+        apart = mujoco.MjData(self.model)
+        self._ports.place(apart, self._home)
+        self._towel.lay_down(apart, self.np_random, self.level.crumpled)
+        self._towel.copy(apart, self.data)
+        if self._assist is not None:
+            self._assist.untie(self.data)
+        if home:
+            self._command = self._home.copy()
+            self._ports.place(self.data, self._command)
+        mujoco.mj_kinematics(self.model, self.data)
+        self._forget()
+        self.folds = sample_folds(self.np_random, self.level)
+        self.set_instruction(write_instruction(self.np_random, self.level, self.folds))
 
     # ---------------------------------------------------------------- for events and experts
     @property
     def points(self) -> NDArray[np.float64]:
-        """Mass points, world, (grid², 3) [m]."""
-        return self.data.xpos[self._props.towel]
+        """Mass points by name, world, (grid², 3) [m]."""
+        return self._towel.points(self.data)
+
+    @property
+    def _held(self) -> tuple[int, int]:
+        """Mass point each arm pinches, by name, or -1."""
+        left, right = self._touch.held
+        return self._towel.naming.name(left), self._towel.naming.name(right)
 
     def privileged(self) -> TowelState:
         """Ground truth of the present tick."""
         return TowelState(
-            points=self.points.copy(),
-            held=np.array(self._touch.held),
+            points=self.points,
+            held=np.array(self._held),
             touched=np.array(self._touch.touched),
             folds=self.folds,
             done=self._made,
             failures=np.array(self._failures),
             obstructed=self._props.obstructed(self.data),
             peak=np.array(self._peak),
+            spread=self._spread,
+            to_place=self.level.placed,
         )
 
     def privileged_vector(self) -> NDArray[np.float32]:
@@ -226,7 +234,7 @@ class TowelFoldingEnv(DualArmEnv):
 
     def displace(self, shift: NDArray[np.float64], yaw: float) -> None:
         """Moves the towel in one instant, (2,) [m] and [rad] about its middle, and stops it."""
-        self._place(plane_motion(self.points, shift, yaw))
+        self._towel.place(self.data, plane_motion(self.points, shift, yaw))
         mujoco.mj_kinematics(self.model, self.data)
 
     def blow(self, force: NDArray[np.float64], duration_s: float) -> None:
@@ -275,28 +283,32 @@ class TowelFoldingEnv(DualArmEnv):
 
     def _assess(self) -> Assessment:
         data, folds = self.data, self.folds
-        points = self.points
         jaws = data.qpos[self._ports.jaw_qpos] / JAW_STROKE
-        touch = self._steady(self._contacts.read(data, points, jaws), jaws)
+        bodies = self._towel.bodies(data)
+        touch = self._steady(self._contacts.read(data, bodies, jaws), jaws)
         if self._assist is not None:
             oiled = (self._props.oiled(0), self._props.oiled(1))
             touch = self._assist.update(data, touch, self._command[6::7], oiled)
         self._touch = touch
         self._count_failures(jaws)
         for arm, point in enumerate(touch.held):
-            height = float(points[point, 2])
+            height = float(bodies[point, 2])
             self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
-        fits = [measure(points, folds[: k + 1]) for k in range(len(folds))]
+        if folds and not self._spread and not any(touch.touched):
+            self._bind()
+        points = self.points
+        asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
+        fits = [measure(points, part) for part in asked]
         fit = fits[-1] if fits else measure(points, ())
         carried = bool(self.held_arms)
-        made = self._made = count_made(points, folds, fits, self._made, carried)
-        still = float(np.abs(data.qvel[self._dofs]).max()) < REST_SPEED
+        made = self._made = count_made(points, folds[: len(fits)], fits, self._made, carried)
+        still = self._towel.fastest(data) < REST_SPEED
         free = not any(touch.touched) and bool((jaws > OPEN_JAW).all())
         self._rest = self._rest + 1 if still and free else 0
-        good = fit.good(len(folds)) and self._on_spot(points)
+        good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
         success = good and self._rest >= REST_TICKS
         tools = data.site_xpos[self._ports.tool_sites]
-        standing = judge(points, tools, touch.held, folds, made, good and free)
+        standing = judge(points, tools, self._held, folds[: len(fits)], made, good and free)
         if made > self._previous_made:
             self._stage = 0
         self._previous_made = made
@@ -318,19 +330,37 @@ class TowelFoldingEnv(DualArmEnv):
             "squeeze_n": touch.squeeze,
             "grasp": self.grasp,
         }
-        return Assessment(terms, success, progress, standing.phase, details)
+        if self._supply is not None:
+            before, tick = self._supply, self.tick
+            self._supply = before.at(tick, success, self.control_hz)
+            if self._supply.exchanges(before, tools):
+                self._next_towel(home=self._supply.missed > before.missed)
+                self._supply = self._supply.renewed(tick)
+            success, details["towels"] = (
+                self._supply.success,
+                (self._supply.folded, self._supply.missed),
+            )
+        return Assessment(terms, success, progress, standing.phase, details, self.continuous)
+
+    def _bind(self) -> None:
+        """Names the points of a towel that has come to lie flat as the table sees them."""
+        if measure(self.points, ()).good(0):
+            self._towel.naming = Naming.seen_from_above(self._towel.bodies(self.data))
+            self._spread = True
 
     def _on_spot(self, points: NDArray[np.float64]) -> bool:
-        if self.level.name != "full":
+        if not self.level.placed:
             return True
         gap = points[:, :2].mean(axis=0) - self._props.spot
         return float(np.linalg.norm(gap)) < SPOT_RADIUS
 
     def _progress(self, made: int, fit: FoldFit) -> float:
-        if not self.folds:
-            return 0.9 * near(fit.mirror, MIRROR_LIMIT, margin=0.15)
+        """Share of what is asked for: spreading, each fold with its stages, placing."""
+        parts = self.level.crumpled + self.level.folds + self.level.placed
+        if not self._spread:
+            return 0.9 * near(fit.mirror, MIRROR_LIMIT, margin=0.15) / parts
         share = self._stage / (len(STAGES) - 1) if made < len(self.folds) else 0.0
-        return min((made + share) / len(self.folds), 0.95)
+        return min((self.level.crumpled + made + share) / parts, 0.95)
 
     def _steady(self, touch: Touch, jaws: NDArray[np.float64]) -> Touch:
         """Bridges ticks in which a closed pinch reads no force; contacts of cloth flicker."""
@@ -363,6 +393,7 @@ class TowelFoldingEnv(DualArmEnv):
             self._previous_made,
             self._props.snapshot(),
             self._assist.torn if self._assist else None,
+            (self._towel.naming, self._spread, self._supply),
         )
 
     def _task_restore(self, state: Any) -> None:
@@ -373,3 +404,4 @@ class TowelFoldingEnv(DualArmEnv):
         self._props.restore(state[8])
         if self._assist:
             self._assist.torn = state[9]
+        self._towel.naming, self._spread, self._supply = state[10]

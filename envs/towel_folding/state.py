@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.towel_folding.folding import DIRECTIONS, Fold
 
 MAX_FOLDS = 2
-TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2
+TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2 + 2
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class TowelState:
     """The towel and how the hands stand to it; arms left, right.
 
     Attributes:
-        points: (grid², 3) mass points, world [m], in the order of `cloth.rest_grid`.
+        points: (grid², 3) mass points, world [m], in the order of `cloth.rest_grid`, see `naming`.
         held: (2,) mass point an arm pinches, or -1.
         touched: (2,) bool, an arm touches the towel.
         folds: Folds asked for; empty for a flat towel.
@@ -26,6 +26,8 @@ class TowelState:
         failures: (2,) grasps that missed or slipped so far, per arm.
         obstructed: Something stands on the towel.
         peak: (2,) greatest height an arm has lifted what it pinches to, 0 without [m].
+        spread: The towel started flat or has been laid flat, so that folds can be made.
+        to_place: It has to end on the marked spot, `props.SPOT`.
     """
 
     points: NDArray[np.float64]
@@ -36,6 +38,8 @@ class TowelState:
     failures: NDArray[np.int64]
     obstructed: bool
     peak: NDArray[np.float64]
+    spread: bool = True
+    to_place: bool = False
 
     @property
     def grid(self) -> int:
@@ -48,7 +52,8 @@ class TowelState:
         for k, fold in enumerate(self.folds):
             asked[2 * k + fold.axis] = fold.sign
         tail = [self.held, self.touched, asked, [self.done], self.failures, [self.obstructed]]
-        return np.concatenate([self.points.ravel(), *tail, self.peak]).astype(np.float32)
+        tail += [self.peak, [self.spread, self.to_place]]
+        return np.concatenate([self.points.ravel(), *tail]).astype(np.float32)
 
     @staticmethod
     def vector_dim(grid: int) -> int:
@@ -78,4 +83,6 @@ class TowelState:
             failures=counts[9:11],
             obstructed=bool(tail[11] > 0.5),
             peak=tail[12:14],
+            spread=bool(tail[14] > 0.5),
+            to_place=bool(tail[15] > 0.5),
         )

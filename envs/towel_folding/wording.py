@@ -77,6 +77,11 @@ class Level:
         """Whether the towel starts crumpled."""
         return self.name in CRUMPLED
 
+    @property
+    def placed(self) -> bool:
+        """Whether the towel has to end on the marked spot."""
+        return self.name == "full"
+
 
 def sample_folds(rng: np.random.Generator, level: Level) -> tuple[Fold, ...]:
     """Random fold directions of a level."""
@@ -104,6 +109,6 @@ def write_instruction(rng: np.random.Generator, level: Level, folds: tuple[Fold,
     parts = [str(rng.choice(FLAT))] if level.crumpled else []
     for k, fold in enumerate(folds):
         parts.append(THEN[fold.direction] if k else str(rng.choice(ONCE[fold.direction])))
-    if level.name == "full":
+    if level.placed:
         parts.append(str(rng.choice(STAGE)))
     return ", ".join(parts)

@@ -17,6 +17,7 @@ from envs.dual_arm import HOME_JAW
 from envs.kinematics import DualArmKinematics
 from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.props import SPOT
 from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
@@ -88,6 +89,12 @@ HOLD_HEIGHT = 0.018
 """Tool height at which a hand waits for the other one, clear of the table [m]."""
 LANDING_HEIGHT = 0.021
 """Height a pinched point is lowered to [m]."""
+SLIDE_PRESS, SLIDE_SPEED, SLIDE_AHEAD = 0.008, 0.15, 0.030
+"""Depth below the top of a folded towel to which a hand presses that slides it [m]; its speed
+[m/s]; how far ahead it is sent [m]."""
+SLIDE_HEIGHT, SLIDE_REACH, TOP_SHARE = 0.006, 0.05, 80
+"""A hand this much above that depth [m] and this near to the middle [m] presses on the towel; share
+of the mass points, in percent, that lie below its top."""
 SAFE_HEIGHT = 0.07
 """Tool height above which a hand may move sideways [m]."""
 SIDES = (1.0, -1.0)
@@ -113,8 +120,8 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        view = FoldView.of(state)
-        spread = None if state.folds or is_spread(state) else Spread.of(state)
+        spread = None if state.spread or is_spread(state) else Spread.of(state)
+        view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)
         else:
@@ -240,6 +247,21 @@ class _ArmView:
         goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
         return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
+
+    def _slide(self, _: int) -> ToolGoal:
+        """Comes down on the middle of the towel, presses, and goes where the towel has to go."""
+        points = self.state.points
+        middle, top = points[:, :2].mean(axis=0), float(np.percentile(points[:, 2], TOP_SHARE))
+        low = top - SLIDE_PRESS + TIP_BELOW_TOOL
+        gap, quat = SPOT - middle, hand_quat(np.array([1.0, 0.0]), TILT)
+        aside = float(np.linalg.norm(middle - self.pos[:2]))
+        if self.pos[2] < low + SLIDE_HEIGHT and aside < SLIDE_REACH:
+            far = max(float(np.linalg.norm(gap)), 1e-9)
+            ahead = self.pos[:2] + gap * min(1.0, SLIDE_AHEAD / far)
+            return ToolGoal(np.array([*ahead, low]), self.stay[1], RELEASE_JAW, SLIDE_SPEED)
+        lift = min(HOVER, FUNNEL_SLOPE * max(0.0, aside - FUNNEL_CORE))
+        speed = TRAVEL_SPEED if lift == HOVER else DESCENT_SPEED
+        return ToolGoal(np.array([*middle, low + lift]), quat, RELEASE_JAW, speed)
 
     def _bring_back(self, corner: int) -> ToolGoal:
         """Takes a corner back to where it lies in the flat towel."""

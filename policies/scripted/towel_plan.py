@@ -5,6 +5,9 @@ Both hands pinch the two corners of the moving edge and carry them over together
     grasp ──► hold ──► carry ──► let_go ──► leave ──► rest
       ▲         │ the other hand has lost or not yet got its corner
       └─────────┴──► bring_back: lay the corner back where it came from, then start over
+
+A towel that has been folded is placed by one hand that presses on it and slides it over the table;
+four layers are too thick to pinch.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
+from envs.towel_folding.props import SPOT
 from envs.towel_folding.state import TowelState
 from policies.scripted.towel_spread import LOW, OWN_CORNER, Spread
 from xr0_sim.types import RobotState
@@ -31,6 +35,7 @@ JOB_KINDS = (
     "bring_back",
     "wait",
     "spread",
+    "slide",
 )
 
 PLACED = 0.030
@@ -55,6 +60,9 @@ CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
 """Cloth this near to the tool and this high has come up with an open hand [m]."""
 DROPPED = 0.06
 """Height of a lifted edge from which a hand lays it out alone when the other has lost it [m]."""
+ON_SPOT, STAYS = 0.012, 0.030
+"""Distance to the marked spot at which a hand stops to slide the towel, and within which none
+begins to [m]."""
 BOTH_LAYERS = 0.045
 """Height of the landing corner that betrays that it was picked up too [m]."""
 
@@ -165,7 +173,7 @@ class TowelPlanner:
     def jobs(self, robot: RobotState, state: TowelState, view: FoldView | None) -> tuple[Job, Job]:
         """Jobs of the left and the right arm."""
         if view is None:
-            return self._depart(state, 0), self._depart(state, 1)
+            return self._placing(state)
         holds = [self._holds(robot, state, view, arm) for arm in range(2)]
         placed = [self._placed(state, view, arm) for arm in range(2)]
         if not any(holds) and all(placed):
@@ -239,6 +247,19 @@ class TowelPlanner:
         if not (low and state.peak[arm] > DROPPED):
             return Job("spread", corner)
         return Job("let_go", corner)
+
+    def _placing(self, state: TowelState) -> tuple[Job, Job]:
+        """Jobs when nothing is left to fold: one hand slides the towel to the spot."""
+        away = float(np.linalg.norm(state.points[:, :2].mean(axis=0) - SPOT))
+        slides = state.spread and state.to_place and not (state.held != NOTHING).any()
+        near = ON_SPOT if state.touched.any() else STAYS
+        if not slides or away < near:
+            return self._depart(state, 0), self._depart(state, 1)
+        arm = 0 if state.points[:, 1].mean() > 0 else 1
+        if state.touched.sum() == 1:
+            arm = int(state.touched.argmax())
+        jobs = [Job("slide"), self._depart(state, 1 - arm)]
+        return (jobs[0], jobs[1]) if arm == 0 else (jobs[1], jobs[0])
 
     @staticmethod
     def _depart(state: TowelState, arm: int) -> Job:
