@@ -30,7 +30,7 @@ from envs.towel_folding.judging import STAGES, count_made, judge
 from envs.towel_folding.naming import Naming
 from envs.towel_folding.props import Props, add_props
 from envs.towel_folding.setting import plane_motion
-from envs.towel_folding.state import TowelState
+from envs.towel_folding.state import LIFT, LONG, TowelState
 from envs.towel_folding.supply import Supply
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
@@ -77,7 +77,7 @@ class TowelFoldingEnv(DualArmEnv):
     | ``image_base``, ``image_left_wrist``, ``image_right_wrist`` | (S, S, 3) uint8 | camera views | |
     | ``proprio`` | (54,) float32 | joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command 14 | rad, rad/s, 1, m, 1, as action |
     | ``instruction`` | (256,) uint8 | zero-padded UTF-8 | |
-    | ``privileged`` | (3 grid² + 16,) float32 | `TowelState.to_vector` | m, 1 |
+    | ``privileged`` | (3 grid² + 19,) float32 | `TowelState.to_vector` | m, 1 |
 
     ## Rewards
     Weighted sum of terms in [0, 1], also in ``info["reward_terms"]``.
@@ -162,7 +162,7 @@ class TowelFoldingEnv(DualArmEnv):
         assisted = self.grasp == "assist"
         self._assist = GraspAssist(model, self.cloth.grid**2) if assisted else None
         self._supply = Supply() if self.continuous else None
-        self._failures = [0, 0]
+        self._failures, self._lifts = [0, 0], [0, 0]
         self._forget()
         self._towel.lay_down(self.data, self.np_random, self.level.crumpled)
         self.data.time = 0.0
@@ -172,7 +172,7 @@ class TowelFoldingEnv(DualArmEnv):
         """What is known of a towel that has just been laid down."""
         self._touch = NO_TOUCH
         self._spread = not self.level.crumpled
-        self._rest = 0
+        self._rest = self._untouched = 0
         self._stage = 0
         self._made = self._previous_made = 0
         self._peak = [0.0, 0.0]
@@ -222,6 +222,8 @@ class TowelFoldingEnv(DualArmEnv):
             obstructed=self._props.obstructed(self.data),
             peak=np.array(self._peak),
             spread=self._spread,
+            lifts=np.array(self._lifts),
+            untouched=self._untouched,
             to_place=self.level.placed,
         )
 
@@ -293,8 +295,10 @@ class TowelFoldingEnv(DualArmEnv):
         self._count_failures(jaws)
         for arm, point in enumerate(touch.held):
             height = float(bodies[point, 2])
+            self._lifts[arm] += bool(self._peak[arm] < LIFT <= height and point != NOTHING)
             self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
-        if folds and not self._spread and not any(touch.touched):
+        self._untouched = 0 if any(touch.touched) else min(self._untouched + 1, LONG)
+        if folds and not self._spread and self._untouched:
             self._bind()
         points = self.points
         asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
@@ -385,9 +389,9 @@ class TowelFoldingEnv(DualArmEnv):
         return (
             self.folds,
             self._touch,
-            self._rest,
+            (self._rest, self._untouched),
             self._stage,
-            (*self._failures, *self._peak),
+            (*self._failures, *self._peak, *self._lifts),
             tuple(self._closed_on_nothing),
             self._made,
             self._previous_made,
@@ -397,8 +401,9 @@ class TowelFoldingEnv(DualArmEnv):
         )
 
     def _task_restore(self, state: Any) -> None:
-        self.folds, self._touch, self._rest, self._stage = state[:4]
-        self._failures, self._peak = list(state[4][:2]), list(state[4][2:])
+        self.folds, self._touch, (self._rest, self._untouched), self._stage = state[:4]
+        counts = list(state[4])
+        self._failures, self._peak, self._lifts = counts[:2], counts[2:4], counts[4:]
         self._closed_on_nothing = list(state[5])
         self._made, self._previous_made = state[6:8]
         self._props.restore(state[8])

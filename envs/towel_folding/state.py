@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from envs.towel_folding.folding import DIRECTIONS, Fold
 
 MAX_FOLDS = 2
-TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2 + 2
+LIFT = 0.06
+"""Height from which on what a hand holds counts as lifted [m]."""
+LONG = 30
+"""Ticks after which nothing moves on its own any more."""
+TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2 + 3 + 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class TowelState:
         obstructed: Something stands on the towel.
         peak: (2,) greatest height an arm has lifted what it pinches to, 0 without [m].
         spread: The towel started flat or has been laid flat, so that folds can be made.
+        lifts: (2,) how often an arm has lifted the towel by `LIFT` or more.
+        untouched: Ticks since a hand last touched the towel, `LONG` at most.
         to_place: It has to end on the marked spot, `props.SPOT`.
     """
 
@@ -38,7 +44,9 @@ class TowelState:
     failures: NDArray[np.int64]
     obstructed: bool
     peak: NDArray[np.float64]
+    lifts: NDArray[np.int64]
     spread: bool = True
+    untouched: int = 0
     to_place: bool = False
 
     @property
@@ -52,7 +60,7 @@ class TowelState:
         for k, fold in enumerate(self.folds):
             asked[2 * k + fold.axis] = fold.sign
         tail = [self.held, self.touched, asked, [self.done], self.failures, [self.obstructed]]
-        tail += [self.peak, [self.spread, self.to_place]]
+        tail += [self.peak, self.lifts, [self.spread, self.untouched, self.to_place]]
         return np.concatenate([self.points.ravel(), *tail]).astype(np.float32)
 
     @staticmethod
@@ -83,6 +91,8 @@ class TowelState:
             failures=counts[9:11],
             obstructed=bool(tail[11] > 0.5),
             peak=tail[12:14],
-            spread=bool(tail[14] > 0.5),
-            to_place=bool(tail[15] > 0.5),
+            lifts=counts[14:16],
+            spread=bool(tail[16] > 0.5),
+            untouched=int(counts[17]),
+            to_place=bool(tail[18] > 0.5),
         )

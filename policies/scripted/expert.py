@@ -41,6 +41,11 @@ class ScriptedExpert(abc.ABC):
         pos, quat = self._kinematics.forward(joints)
         return list(zip(pos, quat, strict=True))
 
+    @property
+    def home_posture(self) -> NDArray[np.float64]:
+        """Joints of an arm at rest, (6,) [rad]."""
+        return home_joints()[0]
+
     def home(self, arm: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Tool pose of an arm at rest."""
         return self._home_pos[arm], self._home_quat[arm]

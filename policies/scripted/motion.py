@@ -25,6 +25,8 @@ MAX_TURN_RATE = 2.6
 """Of the tool [rad/s]."""
 MAX_TURN_ACCELERATION = 18.0
 """[rad/s²]"""
+JOINT_RATE, JOINT_ACCELERATION = 2.0, 8.0
+"""Of a posture change: norm over the joints of an arm [rad/s], [rad/s²]."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,15 @@ class ToolGoal:
         quat: (4,) world, wxyz.
         jaw: Opening fraction.
         speed: Upper bound of the tool speed [m/s].
+        joints: (6,) posture to take up instead, on the straight way in joint space [rad]; gets an
+            arm out of postures that no way of its tool leads out of.
     """
 
     pos: NDArray[np.float64]
     quat: NDArray[np.float64]
     jaw: float
     speed: float = 0.40
+    joints: NDArray[np.float64] | None = None
 
 
 def approach_velocity(
@@ -90,4 +95,9 @@ class ToolMover:
             next_quat[arm] = quat_multiply(quat_from_rotvec(spin * TICK_S), quat[0, arm])
             jaws[arm] = goal.jaw
         solved = self._kinematics.inverse(joints, next_pos, next_quat, iterations=1)
+        for arm, goal in enumerate(goals):
+            if goal.joints is not None:
+                gap, rate = goal.joints - joints[arm], robot.joint_vel[arm]
+                step = approach_velocity(gap, rate, JOINT_RATE * tempo, JOINT_ACCELERATION)
+                solved[arm] = joints[arm] + step * TICK_S
         return limit_step(join_arms(solved, jaws), robot.command)

@@ -97,6 +97,9 @@ SLIDE_HEIGHT, SLIDE_REACH, TOP_SHARE = 0.006, 0.05, 80
 of the mass points, in percent, that lie below its top."""
 SAFE_HEIGHT = 0.07
 """Tool height above which a hand may move sideways [m]."""
+WOUND, UNWIND_HEIGHT = 1.2, 0.10
+"""Largest joint angle off the resting posture [rad] from which on an arm that goes to rest moves
+its joints, not its tool, and the tool height it needs for that [m]."""
 SIDES = (1.0, -1.0)
 """Sign of the y direction the left and the right arm come from."""
 
@@ -120,7 +123,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        spread = None if state.spread or is_spread(state) else Spread.of(state)
+        spread = None if state.spread or is_spread(state) else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)
@@ -147,6 +150,7 @@ class _ArmView:
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
         self.layers = 2**view.folds_before if view else 1
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.joints = robot.joint_pos[arm]
         self.stay = expert.commanded(robot)[arm]
         self.jaw = float(robot.jaw[arm])
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
@@ -161,7 +165,9 @@ class _ArmView:
         pos, quat = self.expert.home(self.arm)
         if self.pos[2] < SAFE_HEIGHT and np.linalg.norm(pos[:2] - self.pos[:2]) > 0.03:
             return self._leave(NOTHING)
-        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED)
+        wound = float(np.abs(self.joints - self.expert.home_posture).max()) > WOUND
+        way = self.expert.home_posture if wound and self.pos[2] > UNWIND_HEIGHT else None
+        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED, way)
 
     def _leave(self, _: int) -> ToolGoal:
         """Opens, then goes straight up.
@@ -177,7 +183,7 @@ class _ArmView:
             return ToolGoal(down, self.stay[1], HOME_JAW, LEAVE_SPEED)
         if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
             return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
-        up = self.pos + np.array([0.0, 0.0, 0.05])
+        up = np.array([*self.stay[0][:2], self.pos[2] + 0.05])
         return ToolGoal(up, self.stay[1], RELEASE_JAW, LEAVE_SPEED)
 
     def _let_go(self, _: int) -> ToolGoal:
@@ -248,12 +254,18 @@ class _ArmView:
         goal[2] = max(goal[2], LANDING_HEIGHT)
         return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
 
-    def _slide(self, _: int) -> ToolGoal:
-        """Comes down on the middle of the towel, presses, and goes where the towel has to go."""
+    def _slide(self, corner: int) -> ToolGoal:
+        """Comes down on the middle of the towel, presses, and goes where the towel has to go.
+
+        Given a mass point, presses that one down where it stands up.
+        """
         points = self.state.points
         middle, top = points[:, :2].mean(axis=0), float(np.percentile(points[:, 2], TOP_SHARE))
+        gap = SPOT - middle
+        if corner != NOTHING:
+            middle, gap = points[corner, :2], np.zeros(2)
         low = top - SLIDE_PRESS + TIP_BELOW_TOOL
-        gap, quat = SPOT - middle, hand_quat(np.array([1.0, 0.0]), TILT)
+        quat = hand_quat(np.array([1.0, 0.0]), TILT)
         aside = float(np.linalg.norm(middle - self.pos[:2]))
         if self.pos[2] < low + SLIDE_HEIGHT and aside < SLIDE_REACH:
             far = max(float(np.linalg.norm(gap)), 1e-9)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folding import Fold, corners, fold_frame, heading, layout, mirror_index
+from envs.towel_folding.judging import LIFTED
 from envs.towel_folding.props import SPOT
-from envs.towel_folding.state import TowelState
+from envs.towel_folding.state import LIFT, TowelState
 from policies.scripted.towel_spread import LOW, OWN_CORNER, Spread
 from xr0_sim.types import RobotState
 
@@ -58,7 +59,7 @@ SHAKE_JAW = 0.60
 """Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
 CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
 """Cloth this near to the tool and this high has come up with an open hand [m]."""
-DROPPED = 0.06
+DROPPED = LIFT
 """Height of a lifted edge from which a hand lays it out alone when the other has lost it [m]."""
 ON_SPOT, STAYS = 0.012, 0.030
 """Distance to the marked spot at which a hand stops to slide the towel, and within which none
@@ -177,7 +178,7 @@ class TowelPlanner:
         holds = [self._holds(robot, state, view, arm) for arm in range(2)]
         placed = [self._placed(state, view, arm) for arm in range(2)]
         if not any(holds) and all(placed):
-            return self._depart(state, 0), self._depart(state, 1)
+            return self._pressing(state, view)
         out = []
         for arm, pair in enumerate(view.pairs):
             stray = state.held[arm] != NOTHING and not holds[arm]
@@ -255,11 +256,23 @@ class TowelPlanner:
         near = ON_SPOT if state.touched.any() else STAYS
         if not slides or away < near:
             return self._depart(state, 0), self._depart(state, 1)
-        arm = 0 if state.points[:, 1].mean() > 0 else 1
+        return self._by_one(state, state.points[:, 1].mean(), Job("slide"))
+
+    def _pressing(self, state: TowelState, view: FoldView) -> tuple[Job, Job]:
+        """Jobs when all is in place, but a corner stands up, so that the fold does not count."""
+        ends = corners(state.grid, view.fold)[:, 0]
+        worst = int(ends[state.points[ends, 2].argmax()])
+        if (state.held != NOTHING).any() or state.points[worst, 2] < LIFTED:
+            return self._depart(state, 0), self._depart(state, 1)
+        return self._by_one(state, state.points[worst, 1], Job("slide", worst))
+
+    def _by_one(self, state: TowelState, side: float, job: Job) -> tuple[Job, Job]:
+        """The job for the arm that touches the towel already, or on whose side `side` (y) is."""
+        arm = 0 if side > 0 else 1
         if state.touched.sum() == 1:
             arm = int(state.touched.argmax())
-        jobs = [Job("slide"), self._depart(state, 1 - arm)]
-        return (jobs[0], jobs[1]) if arm == 0 else (jobs[1], jobs[0])
+        other = self._depart(state, 1 - arm)
+        return (job, other) if arm == 0 else (other, job)
 
     @staticmethod
     def _depart(state: TowelState, arm: int) -> Job:

@@ -42,7 +42,10 @@ APART = 0.12
 """Distance across the table below which two hands get in each other's way [m]."""
 SPREAD_LIMIT = 0.8
 """Share of the judge's limits within which a towel counts as spread."""
-SPREAD_HEIGHT = 0.020
+SPREAD_HEIGHT, HANDLED_HEIGHT = 0.012, 0.060
+"""Height of a spread towel, and of one that hands have just left, which has to settle yet [m]."""
+SETTLED, HANDLED_LIMIT = 12, 0.4
+"""Ticks that takes, and how flat the rest must lie already, as a share of the judge's limit."""
 SLACK = 0.97
 """Share of its length to which the held edge is drawn out."""
 TOP = 0.335
@@ -65,6 +68,8 @@ SWING = 0.35
 """How far ahead on the arc a hand is sent [rad]."""
 COVERED = 3.0
 """Cost of a corner from which on it is not to be had."""
+BEGUN, BEGUN_REACH, BEGUN_HEIGHT = 2.5, 0.06, 0.10
+"""What a corner costs less that a hand is this near to [m] and as low over [m]."""
 ALONE_START, ALONE_END = 0.0, 0.26
 """Where a hand alone begins and ends to lay a towel out, towards its own side [m]."""
 ALONE_AHEAD = 0.05
@@ -88,8 +93,13 @@ class Spread:
     alone: int = NOTHING
 
     @classmethod
-    def of(cls, state: TowelState) -> Spread | None:
-        """The best edge to take now; None if no edge fits what is held."""
+    def of(cls, state: TowelState, tools: NDArray[np.float64]) -> Spread | None:
+        """The best edge to take now; None if no edge fits what is held.
+
+        Args:
+            state: The scene.
+            tools: Tool points (2, 3) [m]; what a hand is about to take, it goes on with.
+        """
         options = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
@@ -98,7 +108,7 @@ class Spread:
             swaps = ((first, second), (second, first))
             for pair in swaps[: 2 if (state.held != NOTHING).any() else 1]:
                 if all(holds_or_free(state, arm, pair[arm]) for arm in range(2)):
-                    options.append((_cost(state, pair), len(options), cls(edge, pair)))
+                    options.append((_cost(state, tools, pair), len(options), cls(edge, pair)))
         if not options:
             return None
         options.sort(key=lambda option: option[:2])
@@ -107,29 +117,32 @@ class Spread:
             best = options[0][2]
             alone = len(held) == 1 and options[0][0] >= COVERED
             return replace(best, alone=int(held[0])) if alone else best
-        tried = int(state.failures.sum()) // 2
-        if options[0][0] < COVERED:
-            good = [option[2] for option in options if option[0] < COVERED]
-            return good[tried % len(good)]
-        return cls._freest(state, tried)
+        good = [option[2] for option in options if option[0] < COVERED]
+        ways = good + cls._alone(state, tools)
+        tried = int(state.failures.sum()) // 2 + int(state.lifts.max())
+        return ways[tried % len(ways)]
 
     @classmethod
-    def _freest(cls, state: TowelState, tried: int) -> Spread:
-        """One corner alone, by the arm on whose side it lies; another one after failures."""
+    def _alone(cls, state: TowelState, tools: NDArray[np.float64]) -> list[Spread]:
+        """One corner each, the freest first, by the arm on whose side it lies."""
         ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
-        order = sorted(ends, key=lambda corner: (_corner_cost(state, corner), corner))
-        corner = order[tried % len(order)]
-        arm = 0 if state.points[corner, 1] > 0 else 1
-        edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
-        other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
-        return cls(edge, (corner, other) if arm == 0 else (other, corner), arm)
+        costs = {corner: _corner_cost(state, tools, corner) for corner in ends}
+        free = [corner for corner in ends if costs[corner] < COVERED] or ends
+        ways = []
+        for corner in sorted(free, key=lambda corner: (costs[corner], corner)):
+            arm = 0 if state.points[corner, 1] > 0 else 1
+            edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
+            other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
+            ways.append(cls(edge, (corner, other) if arm == 0 else (other, corner), arm))
+        return ways
 
     @property
     def direction(self) -> NDArray[np.float64]:
-        """Unit direction on the table from the opposite edge to the held one, (2,)."""
-        out = np.zeros(2)
-        out[self.edge.axis] = self.edge.sign
-        return out
+        """Unit direction on the table from the opposite edge to the held one, (2,).
+
+        Hands left and right hold any edge across the table and lay it down along it.
+        """
+        return np.array([self.edge.sign, 0.0])
 
     def opposite(self, state: TowelState, point: int) -> int:
         """Mass point on the other side of the towel."""
@@ -140,8 +153,7 @@ class Spread:
         points, rest = state.points, rest_grid(state.grid)
         held = state.held
         ends = np.array([self.opposite(state, int(h)) for h in held])
-        across = np.zeros(2)
-        across[1 - self.edge.axis] = 1.0
+        across = np.array([0.0, 1.0])
         side = np.sign((points[held[0], :2] - points[held[1], :2]) @ across) or 1.0
         apart = SLACK * float(np.linalg.norm(rest[held[0]] - rest[held[1]]))
         lane = (side if arm == 0 else -side) * apart / 2 * across
@@ -178,14 +190,13 @@ class Spread:
 
 
 def is_spread(state: TowelState) -> bool:
-    """Whether a towel lies flat enough to be let go."""
+    """Whether a towel lies flat enough to be let go, and hands on it had better leave."""
     fit = measure(state.points, ())
-    return (
-        fit.mirror < SPREAD_LIMIT * MIRROR_LIMIT
-        and fit.corner < SPREAD_LIMIT * CORNER_LIMIT
-        and fit.iou >= IOU_LIMIT
-        and fit.height < SPREAD_HEIGHT
-    )
+    if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
+        return False
+    if state.untouched < SETTLED and fit.mirror < HANDLED_LIMIT * MIRROR_LIMIT:
+        return fit.height < HANDLED_HEIGHT
+    return fit.corner < SPREAD_LIMIT * CORNER_LIMIT and fit.height < SPREAD_HEIGHT
 
 
 def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
@@ -197,16 +208,18 @@ def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
     return bool(np.linalg.norm(rest[point] - rest[corner]) < OWN_CORNER)
 
 
-def _cost(state: TowelState, pair: tuple[int, int]) -> float:
+def _cost(state: TowelState, tools: NDArray[np.float64], pair: tuple[int, int]) -> float:
     """How ill two corners lie for both hands."""
     free = [corner for arm, corner in enumerate(pair) if state.held[arm] == NOTHING]
     apart = state.points[pair[0], 1] - state.points[pair[1], 1]
-    cost = sum(_corner_cost(state, corner) for corner in free)
+    cost = sum(_corner_cost(state, tools, corner) for corner in free)
     return cost + (COVERED if free and apart < APART else 0.0)
 
 
-def _corner_cost(state: TowelState, corner: int) -> float:
-    return _covered(state, corner) + _curled(state, corner)
+def _corner_cost(state: TowelState, tools: NDArray[np.float64], corner: int) -> float:
+    gaps = np.linalg.norm(tools[:, :2] - state.points[corner, :2], axis=1)
+    begun = bool(((gaps < BEGUN_REACH) & (tools[:, 2] < BEGUN_HEIGHT)).any())
+    return _covered(state, corner) + _curled(state, corner) - BEGUN * begun
 
 
 def _covered(state: TowelState, corner: int) -> float:
