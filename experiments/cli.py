@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from xr0_sim.errors import Xr0SimError, unknown_name
+from xr0_sim.errors import NO_ROOM, Xr0SimError, not_written, unknown_name
 
 PROGRAM = "xr0-sim"
 EXIT_BAD_INPUT = 2
@@ -157,13 +157,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Xr0SimError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever reads the output has closed it, e.g. ``| head``; nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"{PROGRAM}: {not_written(error.filename or 'output', error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from xr0_sim.data.chunk_store import ChunkStore
     from xr0_sim.model.config import XR0Config
     from xr0_sim.training.dit_stage import ExpertStageConfig
+    from xr0_sim.training.parallel import Ranks
     from xr0_sim.training.trainer import TrainerConfig
     from xr0_sim.training.vlm_stage import BrainStageConfig
 
@@ -46,7 +48,8 @@ class TrainConfig:
         brain_steps: Steps of the brain.
         base_steps: Steps of the base.
         head_steps: Steps of each head, the same for all.
-        batch_size: Frames per step.
+        batch_size: Frames per micro batch.
+        accumulation: Micro batches per step; processes of torchrun share them.
         brain_rate: Learning rate of the brain.
         base_rate: Learning rate of the base.
         head_rate: Learning rate of the heads.
@@ -57,6 +60,8 @@ class TrainConfig:
         threads: Threads of the matrix products.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
         log_every: Steps between two lines of the loss curve.
+        tensorboard: Also write TensorBoard event files into the run's folders; needs the package
+            tensorboard.
         seed: Seed of weights, noise and order.
     """
 
@@ -72,6 +77,7 @@ class TrainConfig:
     base_steps: int = 3000
     head_steps: int = 1500
     batch_size: int = 32
+    accumulation: int = 1
     brain_rate: float = 1e-3
     base_rate: float = 1e-3
     head_rate: float = 3e-4
@@ -81,6 +87,7 @@ class TrainConfig:
     threads: int = 2
     compile: bool = False
     log_every: int = 50
+    tensorboard: bool = False
     seed: int = 0
 
     @property
@@ -101,19 +108,29 @@ def run(config: TrainConfig) -> int:
         raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
     import torch
 
-    from xr0_sim.data.chunk_store import ChunkStore
-    from xr0_sim.model.policy_model import load_policy_model
+    from xr0_sim.training.parallel import joined
     from xr0_sim.training.posttrain import head_config
 
     for head in config.heads.split(","):
         head_config(head)
     torch.set_num_threads(config.threads)
+    with joined() as ranks:
+        return _train(config, stages, ranks)
+
+
+def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
+    """Trains as one of `ranks`."""
+    from xr0_sim.data.chunk_store import ChunkStore
+    from xr0_sim.model.policy_model import load_policy_model
+
+    ranks.micros(config.accumulation)
     store = ChunkStore(config.data)
     _weigh_corrections(store, config.correction_weight)
     _say(f"{len(store)} samples of {config.data}")
     if "brain" in stages:
         _model(config, store)  # what does not fit is refused before anything is written
-    _note(config, store)
+    if ranks.main:
+        _note(config, store)
     for name in [stage for stage in STAGES if stage in stages]:
         if not _RUNNERS[name](config, store):
             _say("stopped; the same command goes on from here")
@@ -201,10 +218,12 @@ def _trainer(config: TrainConfig, steps: int, rate: float) -> TrainerConfig:
         learning_rate=rate,
         warmup_steps=min(200, max(1, steps // 10)),
         batch_size=config.batch_size,
+        accumulation=config.accumulation,
         seed=config.seed,
         log_every=config.log_every,
         eval_every=500,
         save_every=250,
+        tensorboard=config.tensorboard,
     )
 
 
@@ -257,4 +276,5 @@ def _note(config: TrainConfig, store: ChunkStore) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(line, file=sys.stderr, flush=True)

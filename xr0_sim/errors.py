@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -22,8 +23,25 @@ class DatasetError(Xr0SimError):
     """A demonstration or feature file is missing, truncated or of the wrong layout."""
 
 
+class StorageError(Xr0SimError):
+    """A file could not be written, most often for want of room."""
+
+
 class RenderError(Xr0SimError):
     """No usable OpenGL backend, or rendering failed."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What an `OSError` says where nothing more fits."""
+
+
+def not_written(path: object, error: OSError) -> StorageError:
+    """Builds the error for a file that could not be written; an earlier one is still there."""
+    todo = "free some room" if error.errno in NO_ROOM else "make the folder writable"
+    return StorageError(
+        f"{path}: expected to write it, got {error.strerror or error}; what was there before is "
+        f"intact, {todo} and run the same command again"
+    )
 
 
 def unknown_name(kind: str, got: str, available: Iterable[str]) -> ConfigError:

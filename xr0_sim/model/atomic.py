@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xr0_sim.errors import not_written
+
 
 def write_bytes(path: Path, payload: bytes) -> None:
-    """Writes to a neighbouring temporary file, syncs, then renames over ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes to a neighbouring temporary file, syncs, then renames over ``path``.
+
+    Raises:
+        StorageError: It does not fit or may not be written; ``path`` is as it was.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(payload)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -32,14 +30,20 @@ def write_json(path: Path, value: object) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a neighbouring temporary path to fill; on success it is synced and replaces ``path``.
 
-    For files too large to hold in memory twice. On an error ``path`` is left as it was.
+    On an error ``path`` is left as it was.
+
+    Raises:
+        StorageError: It does not fit or may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_written(path, error) from error

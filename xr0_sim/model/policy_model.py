@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
 from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
 from xr0_sim.model.config import XR0Config
@@ -82,7 +83,16 @@ class PolicyModel:
         Returns:
             (B, T, 32) relative actions in physical units; decode with
             `xr0_sim.model.action_layout.decode_joints` or `decode_tools` and the same state.
+
+        Raises:
+            ConfigError: A measured state is NaN or infinite.
         """
+        for name in RobotState.__dataclass_fields__:
+            if not np.isfinite(getattr(robot, name)).all():
+                raise ConfigError(
+                    f"observation {name}: expected finite values, got NaN or infinity; the sensor "
+                    "or the simulation has failed, stop the robot"
+                )
         state = self.normalizer.normalize_state(encode_state(robot, self.config.state_layout))
         lengths = [0 if prefix is None else len(prefix.jaw) for prefix in prefixes]
         prefix = np.zeros((len(prefixes), max(lengths), LAYOUT_DIM), np.float32)

@@ -34,6 +34,7 @@ from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.features import FeatureStore
+from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.prefix_source import (
     NoPrefix,
     OwnPrefix,
@@ -255,6 +256,9 @@ def train_head(
         show,
     )
     finished = trainer.run()
-    with trainer.averaged():
-        save_head(checkpoint, name, config, expert)
+    ranks = Ranks.present()
+    if ranks.main:
+        with trainer.averaged():
+            save_head(checkpoint, name, config, expert)
+    ranks.wait()
     return finished

@@ -25,6 +25,7 @@ from xr0_sim.model.brain import think
 from xr0_sim.model.brain_cache import BrainCache
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.training.parallel import Ranks
 
 BATCH = 64
 
@@ -65,7 +66,8 @@ class FeatureStore:
         self._lengths = np.array([len(prompt.ids) for prompt in prompts])
         self._next = np.array([prompt.positions.max() + 1 for prompt in prompts])
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._make_missing(model, show)
+        with Ranks.present().main_first():
+            self._make_missing(model, show)
         self._arrays = [self._open(s) if self._wanted(s) else None for s in store.shards]
         self._starts = np.array([shard.start for shard in store.shards])
 

@@ -6,8 +6,13 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from xr0_sim.errors import ConfigError
 from xr0_sim.model.atomic import write_bytes
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class RunLog:
@@ -17,10 +22,21 @@ class RunLog:
         directory: Output directory of the run.
         total_steps: Length of the run, for the ETA.
         show: Receives progress lines.
+        tensorboard: Also write TensorBoard event files into ``directory/tensorboard``.
+
+    Raises:
+        ConfigError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, directory: Path, total_steps: int, show: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        total_steps: int,
+        show: Callable[[str], None],
+        tensorboard: bool = False,
+    ) -> None:
         self.path = directory / "metrics.jsonl"
+        self._board = _board(directory / "tensorboard") if tensorboard else None
         self._total = total_steps
         self._show = show
         self._started: tuple[int, float] | None = None
@@ -43,6 +59,10 @@ class RunLog:
         """Appends one row and prints it with the remaining time."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **row}) + "\n")
+        if self._board is not None:
+            for name, value in row.items():
+                self._board.add_scalar(name, value, step)
+            self._board.flush()
         if self._started is None:
             self._started = (step, time.monotonic())
         first, since = self._started
@@ -53,6 +73,17 @@ class RunLog:
             eta = f"  {rate:.2f} steps/s  eta {(self._total - step) / rate / 60:.1f} min"
         values = "  ".join(f"{name} {value:.4g}" for name, value in row.items())
         self._show(f"step {step}/{self._total}  {values}{eta}")
+
+
+def _board(directory: Path) -> SummaryWriter:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "--tensorboard: expected the package tensorboard, which is not installed; "
+            "pip install tensorboard, or read metrics.jsonl"
+        ) from error
+    return SummaryWriter(str(directory))
 
 
 def read_metrics(directory: Path) -> list[dict[str, float]]:

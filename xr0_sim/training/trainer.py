@@ -3,6 +3,7 @@
 A stage supplies one function from (step, micro) to a dict of loss terms; "loss" is minimised. Every
 random draw of a stage derives from its seed and the step, so the only state of a run is weights,
 averages, optimiser and step number. Killed and started again, it continues as if nothing happened.
+Under torchrun, processes share the micro batches of a step: `xr0_sim.training.parallel`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.atomic import write_bytes
+from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.run_log import RunLog
 from xr0_sim.training.schedule import learning_rate
 
@@ -46,6 +48,7 @@ class TrainerConfig:
         eval_every: Steps between evaluations, 0 = only at the end.
         save_every: Steps between resumable states.
         bf16: Matrix products in bfloat16.
+        tensorboard: Also write TensorBoard event files.
     """
 
     steps: int
@@ -62,6 +65,7 @@ class TrainerConfig:
     eval_every: int = 0
     save_every: int = 500
     bf16: bool = True
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Rejects empty runs."""
@@ -97,6 +101,8 @@ class Trainer:
         self.module = module
         self.directory = Path(directory)
         self.step = 0
+        self._ranks = Ranks.present()
+        self._micros = self._ranks.micros(config.accumulation)
         self._loss = loss
         self._evaluate = evaluate
         self._parameters = [p for p in module.parameters() if p.requires_grad]
@@ -113,7 +119,9 @@ class Trainer:
             fused=True,
         )
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._log = RunLog(self.directory, config.steps, show)
+        self._log = None
+        if self._ranks.main:
+            self._log = RunLog(self.directory, config.steps, show, config.tensorboard)
         self._stop = False
 
     def run(self) -> bool:
@@ -122,7 +130,8 @@ class Trainer:
         Returns:
             True when all steps are done, False when interrupted (the state is saved).
         """
-        self._resume()
+        with self._ranks.main_first():
+            self._resume()
         sums: dict[str, float] = {}
         summed = 0
         with self._interruptible():
@@ -133,12 +142,12 @@ class Trainer:
                 summed += 1
                 last = self.step == self.config.steps
                 if self.step % self.config.log_every == 0 or last:
-                    self._log.write(self.step, {k: v / summed for k, v in sums.items()})
+                    self._note({k: v / summed for k, v in sums.items()})
                     sums, summed = {}, 0
                 every = self.config.eval_every
                 if self._evaluate and (last or (every and self.step % every == 0)):
                     with self.averaged():
-                        self._log.write(self.step, dict(self._evaluate()))
+                        self._note(dict(self._evaluate()) if self._ranks.main else {})
                 if self.step % self.config.save_every == 0 or last:
                     self.save()
         if self._stop:
@@ -160,6 +169,8 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the resumable state, atomically."""
+        if not self._ranks.main:
+            return
         buffer = io.BytesIO()
         torch.save(
             {
@@ -177,12 +188,13 @@ class Trainer:
         config = self.config
         self.module.train()
         terms: dict[str, float] = {}
-        for micro in range(config.accumulation):
+        for micro in self._micros:
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
                 values = self._loss(self.step, micro)
             (values["loss"] / config.accumulation).backward()
             for name, value in values.items():
                 terms[name] = terms.get(name, 0.0) + float(value.detach()) / config.accumulation
+        terms = self._share(terms)
         norm = nn.utils.clip_grad_norm_(self._parameters, config.clip)
         if not bool(torch.isfinite(norm)):
             raise CheckpointError(
@@ -199,6 +211,23 @@ class Trainer:
             torch._foreach_lerp_(self._average, self._parameters, 1.0 - decay)
         return {**terms, "grad_norm": float(norm), "lr": rate}
 
+    def _share(self, terms: dict[str, float]) -> dict[str, float]:
+        """Adds up gradients, loss terms and wishes to stop over all processes."""
+        if self._ranks.world == 1:
+            return terms
+        for p in self._parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        figures = torch.tensor([*terms.values(), float(self._stop)], dtype=torch.float64)
+        self._ranks.add_up([p.grad for p in self._parameters])
+        self._ranks.add_up([figures])
+        self._stop = bool(figures[-1] > 0)
+        return dict(zip(terms, figures.tolist(), strict=False))
+
+    def _note(self, row: Mapping[str, float]) -> None:
+        if self._log is not None:
+            self._log.write(self.step, row)
+
     def _put(self, values: list[Tensor]) -> None:
         with torch.no_grad():
             torch._foreach_copy_(self._parameters, values)
@@ -206,7 +235,8 @@ class Trainer:
     def _resume(self) -> None:
         path = self.directory / STATE_FILE
         if not path.exists():
-            self._log.rewind(-1)
+            if self._log is not None:
+                self._log.rewind(-1)
             return
         try:
             state = torch.load(path, weights_only=True)
@@ -226,7 +256,8 @@ class Trainer:
                     f"resume {self.directory}: expected {name} = {earlier[name]!r} as before, got "
                     f"{getattr(self.config, name)!r}; use another directory"
                 )
-        self._log.rewind(self.step)
+        if self._log is not None:
+            self._log.rewind(self.step)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -48,6 +48,7 @@ from xr0_sim.model.grounding import EARLY_LAYER, GroundingHead
 from xr0_sim.model.grounding_spec import GroundingSpec
 from xr0_sim.model.images import normalize_pixels, patchify
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.proposal import ProposalHead, proposal_loss
 from xr0_sim.model.question import QuestionSource
@@ -61,6 +62,7 @@ from xr0_sim.training.augment import (
 )
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.language_drill import LanguageDrill, SentenceSource
+from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.schedule import SampleOrder, step_generator
 from xr0_sim.training.trainer import Trainer, TrainerConfig
 from xr0_sim.training.visual_questions import QUESTION_SHARE, VisualQuestions
@@ -331,11 +333,18 @@ def train_brain(
         show,
     )
     finished = trainer.run()
-    target = Path(directory) / "checkpoint"
-    with trainer.averaged():
-        save_brain(target, config, module.vlm)
-        save_weights(target / GROUNDING_FILE, module.grounding.state_dict())
-        if module.expert is not None:
-            save_head(target, JOINT_HEAD, config, module.expert)
-    normalizer.save(target / NORMALIZER_FILE)
+    ranks = Ranks.present()
+    if ranks.main:
+        with trainer.averaged():
+            _write(Path(directory) / "checkpoint", config, module, normalizer)
+    ranks.wait()
     return finished
+
+
+def _write(target: Path, config: XR0Config, module: BrainStage, normalizer: Normalizer) -> None:
+    """Writes brain, readout and joint head as they are now."""
+    save_brain(target, config, module.vlm)
+    save_weights(target / GROUNDING_FILE, module.grounding.state_dict())
+    if module.expert is not None:
+        save_head(target, JOINT_HEAD, config, module.expert)
+    normalizer.save(target / NORMALIZER_FILE)

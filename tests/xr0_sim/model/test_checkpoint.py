@@ -124,6 +124,13 @@ def test_sampling_is_deterministic_per_seed_and_independent_of_the_batch(policy)
     np.testing.assert_allclose(alone[0], first[0], atol=1e-4)
 
 
+def test_a_state_that_is_no_number_is_refused(policy):
+    images, texts, robot, _ = scene(3)
+    robot.joint_pos[1, 0, 2] = np.nan
+    with pytest.raises(ConfigError, match="observation joint_pos: expected finite"):
+        policy.predict(images, texts, robot, [None, None], [(1, 0), (1, 1)])
+
+
 def test_first_rows_equal_the_prefix(policy):
     images, texts, robot, prefix = scene(1)
     relative = policy.predict(images, texts, robot, [None, prefix], [(1, 0), (1, 1)])
