@@ -304,8 +304,10 @@ class TowelFoldingEnv(DualArmEnv):
         asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
         fits = [measure(points, part) for part in asked]
         fit = fits[-1] if fits else measure(points, ())
-        carried = bool(self.held_arms)
-        made = self._made = count_made(points, folds[: len(fits)], fits, self._made, carried)
+        carried, handled = bool(self.held_arms), any(touch.touched)
+        made = self._made = count_made(
+            points, folds[: len(fits)], fits, self._made, carried, handled
+        )
         still = self._towel.fastest(data) < REST_SPEED
         free = not any(touch.touched) and bool((jaws > OPEN_JAW).all())
         self._rest = self._rest + 1 if still and free else 0

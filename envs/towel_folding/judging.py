@@ -27,8 +27,8 @@ CORNER_REACH = 0.05
 """A pinched mass point this near to a corner holds that corner [m]."""
 LIFTED = 0.03
 """Height at which a held corner counts as lifted [m]."""
-CARRIED_SLACK = 2.0
-"""How much further apart the layers of an earlier fold may hang while the towel is carried."""
+HANDLED_SLACK = 2.0
+"""How much further apart the layers of an earlier fold may be while hands are at the towel."""
 STAGES = ("start", "reached", "grasped", "lifted", "past_midline", "placed", "released")
 PHASES = ("approach", "reach", "grasp", "lift", "carry", "place", "release", "done")
 
@@ -56,11 +56,12 @@ def count_made(
     fits: Sequence[FoldFit],
     before: int,
     carried: bool,
+    handled: bool,
 ) -> int:
     """Number of folds in place.
 
     A new one counts once its corners are down and let go; an old one as long as it holds, which is
-    read more leniently while hands carry the towel.
+    read more leniently while hands carry the towel or press on it.
 
     Args:
         points: Mass points (grid², 3) [m].
@@ -68,11 +69,12 @@ def count_made(
         fits: How well the towel agrees with each of them, the earlier ones made.
         before: Folds in place a tick ago.
         carried: Whether a hand holds the towel.
+        handled: Whether a hand touches it.
     """
     grid = round(len(points) ** 0.5)
     count = 0
     for k, (fold, fit) in enumerate(zip(folds, fits, strict=True)):
-        slack = CARRIED_SLACK if k < before and carried else 1.0
+        slack = HANDLED_SLACK if k < before and (carried or handled) else 1.0
         if fit.mirror > slack * MIRROR_LIMIT or fit.corner > slack * CORNER_LIMIT:
             break
         high = points[corners(grid, fold)[:, 0], 2].max() > LIFTED

@@ -123,7 +123,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        spread = None if state.spread or is_spread(state) else Spread.of(state, robot.tool_pos)
+        spread = None if state.spread or is_spread(state) else Spread.of(state)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)

@@ -44,8 +44,8 @@ SPREAD_LIMIT = 0.8
 """Share of the judge's limits within which a towel counts as spread."""
 SPREAD_HEIGHT, HANDLED_HEIGHT = 0.012, 0.060
 """Height of a spread towel, and of one that hands have just left, which has to settle yet [m]."""
-SETTLED, HANDLED_LIMIT = 12, 0.4
-"""Ticks that takes, and how flat the rest must lie already, as a share of the judge's limit."""
+SETTLED = 12
+"""Ticks that takes."""
 SLACK = 0.97
 """Share of its length to which the held edge is drawn out."""
 TOP = 0.335
@@ -68,8 +68,6 @@ SWING = 0.35
 """How far ahead on the arc a hand is sent [rad]."""
 COVERED = 3.0
 """Cost of a corner from which on it is not to be had."""
-BEGUN, BEGUN_REACH, BEGUN_HEIGHT = 2.5, 0.06, 0.10
-"""What a corner costs less that a hand is this near to [m] and as low over [m]."""
 ALONE_START, ALONE_END = 0.0, 0.26
 """Where a hand alone begins and ends to lay a towel out, towards its own side [m]."""
 ALONE_AHEAD = 0.05
@@ -93,13 +91,8 @@ class Spread:
     alone: int = NOTHING
 
     @classmethod
-    def of(cls, state: TowelState, tools: NDArray[np.float64]) -> Spread | None:
-        """The best edge to take now; None if no edge fits what is held.
-
-        Args:
-            state: The scene.
-            tools: Tool points (2, 3) [m]; what a hand is about to take, it goes on with.
-        """
+    def of(cls, state: TowelState) -> Spread | None:
+        """The edge to take now, after attempts in vain another; None if none fits what is held."""
         options = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
@@ -108,7 +101,7 @@ class Spread:
             swaps = ((first, second), (second, first))
             for pair in swaps[: 2 if (state.held != NOTHING).any() else 1]:
                 if all(holds_or_free(state, arm, pair[arm]) for arm in range(2)):
-                    options.append((_cost(state, tools, pair), len(options), cls(edge, pair)))
+                    options.append((_cost(state, pair), len(options), cls(edge, pair)))
         if not options:
             return None
         options.sort(key=lambda option: option[:2])
@@ -118,15 +111,15 @@ class Spread:
             alone = len(held) == 1 and options[0][0] >= COVERED
             return replace(best, alone=int(held[0])) if alone else best
         good = [option[2] for option in options if option[0] < COVERED]
-        ways = good + cls._alone(state, tools)
+        ways = good + cls._alone(state)
         tried = int(state.failures.sum()) // 2 + int(state.lifts.max())
         return ways[tried % len(ways)]
 
     @classmethod
-    def _alone(cls, state: TowelState, tools: NDArray[np.float64]) -> list[Spread]:
+    def _alone(cls, state: TowelState) -> list[Spread]:
         """One corner each, the freest first, by the arm on whose side it lies."""
         ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
-        costs = {corner: _corner_cost(state, tools, corner) for corner in ends}
+        costs = {corner: _corner_cost(state, corner) for corner in ends}
         free = [corner for corner in ends if costs[corner] < COVERED] or ends
         ways = []
         for corner in sorted(free, key=lambda corner: (costs[corner], corner)):
@@ -194,9 +187,9 @@ def is_spread(state: TowelState) -> bool:
     fit = measure(state.points, ())
     if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
         return False
-    if state.untouched < SETTLED and fit.mirror < HANDLED_LIMIT * MIRROR_LIMIT:
-        return fit.height < HANDLED_HEIGHT
-    return fit.corner < SPREAD_LIMIT * CORNER_LIMIT and fit.height < SPREAD_HEIGHT
+    settles = state.untouched < SETTLED
+    corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
+    return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
 
 
 def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
@@ -208,18 +201,16 @@ def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
     return bool(np.linalg.norm(rest[point] - rest[corner]) < OWN_CORNER)
 
 
-def _cost(state: TowelState, tools: NDArray[np.float64], pair: tuple[int, int]) -> float:
+def _cost(state: TowelState, pair: tuple[int, int]) -> float:
     """How ill two corners lie for both hands."""
     free = [corner for arm, corner in enumerate(pair) if state.held[arm] == NOTHING]
     apart = state.points[pair[0], 1] - state.points[pair[1], 1]
-    cost = sum(_corner_cost(state, tools, corner) for corner in free)
+    cost = sum(_corner_cost(state, corner) for corner in free)
     return cost + (COVERED if free and apart < APART else 0.0)
 
 
-def _corner_cost(state: TowelState, tools: NDArray[np.float64], corner: int) -> float:
-    gaps = np.linalg.norm(tools[:, :2] - state.points[corner, :2], axis=1)
-    begun = bool(((gaps < BEGUN_REACH) & (tools[:, 2] < BEGUN_HEIGHT)).any())
-    return _covered(state, corner) + _curled(state, corner) - BEGUN * begun
+def _corner_cost(state: TowelState, corner: int) -> float:
+    return _covered(state, corner) + _curled(state, corner)
 
 
 def _covered(state: TowelState, corner: int) -> float:
