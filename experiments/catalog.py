@@ -35,6 +35,7 @@ class Task:
         events: Module that registers the task's event presets.
         pieces: What throughput counts.
         count: Number of finished pieces from the info of a tick.
+        execute: Executed rows before the next inference that suit policies trained on it.
         presets: Common name of an event preset -> the task's own, where they differ.
     """
 
@@ -43,6 +44,7 @@ class Task:
     events: str
     pieces: str
     count: Callable[[Mapping[str, Any]], int]
+    execute: int
     presets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,6 +55,7 @@ TASKS: dict[str, Task] = {
         events="envs.block_dismantling.events",
         pieces="bricks",
         count=lambda info: info["bricks"].count("sorted"),
+        execute=20,
     ),
     "towel_folding": Task(
         module="envs.towel_folding.env",
@@ -60,6 +63,7 @@ TASKS: dict[str, Task] = {
         events="envs.towel_folding.events",
         pieces="towels",
         count=lambda info: info["towels"][0] if "towels" in info else int(info["success"]),
+        execute=8,
         presets={"shove": "towel_shove"},
     ),
 }
@@ -87,12 +91,10 @@ class PolicyEntry:
     Attributes:
         load: From checkpoint, head, temperature and precision to the policy.
         trained: Whether it has a checkpoint, and heads in it.
-        execute: Executed rows before the next inference that suit it; None for the executor's own.
     """
 
     load: Callable[[str | None, str | None, float | None, str | None], Policy]
     trained: bool = False
-    execute: int | None = None
 
 
 EXECUTORS: dict[str, StrategyConfig] = {
@@ -139,7 +141,7 @@ def _xr0(
 POLICIES: dict[str, PolicyEntry] = {
     "expert": PolicyEntry(_expert),
     "expert_redrawn": PolicyEntry(_expert_redrawn),
-    "xr0": PolicyEntry(_xr0, trained=True, execute=20),
+    "xr0": PolicyEntry(_xr0, trained=True),
 }
 """``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
 with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""

@@ -81,20 +81,28 @@ class Cell:
 
 
 def choose_executor(
-    name: str, execute: int | None, prefix_steps: int | None, alignment: str, policy: str
+    name: str,
+    execute: int | None,
+    prefix_steps: int | None,
+    alignment: str,
+    policy: str,
+    task: str,
 ) -> StrategyConfig:
     """Execution strategy from its name and its switches.
 
     Args:
         name: Key of `experiments.catalog.EXECUTORS`.
-        execute: Executed rows before the next inference; None for the policy's default.
+        execute: Executed rows before the next inference; None for what suits the task's trained
+            policies, or for the executor's own.
         prefix_steps: Fixed prefix length; None for as long as the estimated delay.
         alignment: ``report`` or ``readme``, see `PrefixAsync`.
         policy: Key of `experiments.catalog.POLICIES`.
+        task: Key of `experiments.catalog.TASKS`.
     """
     strategy = look_up("executor", name, EXECUTORS)
     if execute is None and alignment == "report":
-        execute = look_up("policy", policy, POLICIES).execute
+        trained = look_up("policy", policy, POLICIES).trained
+        execute = look_up("env", task, TASKS).execute if trained else None
     if alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
     if isinstance(strategy, PrefixAsync):

@@ -46,7 +46,8 @@ class CompareConfig(LevelOptions):
         checkpoint: Shipped name or path of the weights; default: the one for the task.
         positions: Switch positions EXECUTOR[:HEAD]; default: all that fit the policy.
         latency: One or several latencies: presets or amounts.
-        execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
+        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
+            8 with a towel; else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         delay_error: Error of the estimated delay [ticks].
@@ -93,7 +94,9 @@ class CompareConfig(LevelOptions):
                     head=head or None,
                     temperature=self.temperature,
                     precision=self.precision,
-                    executor=choose_executor(executor, self.execute, None, "report", policy),
+                    executor=choose_executor(
+                        executor, self.execute, None, "report", policy, self.env
+                    ),
                     latency=latency,
                     delay_error=self.delay_error,
                     event=self.event,

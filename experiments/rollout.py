@@ -33,7 +33,8 @@ class RolloutConfig(LevelOptions):
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
         checkpoint: Shipped name or path of the weights; default: the one for the task.
         executor: sync, naive_async or prefix_async.
-        execute: Executed actions before the next inference starts; default 20 for xr0, else 10.
+        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
+            8 with a towel; else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
@@ -86,7 +87,12 @@ class RolloutConfig(LevelOptions):
             temperature=self.temperature,
             precision=self.precision,
             executor=choose_executor(
-                self.executor, self.execute, self.prefix_steps, self.alignment, self.policy
+                self.executor,
+                self.execute,
+                self.prefix_steps,
+                self.alignment,
+                self.policy,
+                self.env,
             ),
             latency=self.latency,
             delay_error=self.delay_error,

@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from experiments.arguments import parse_config
-from experiments.catalog import POLICIES
+from experiments.catalog import TASKS
 from experiments.cli import COMMANDS, main, overview
 from experiments.rollout import RolloutConfig
 from policies.xr0 import EXECUTE_STEPS
@@ -155,7 +155,7 @@ def test_json_goes_to_standard_output_alone(capsys):
 
 
 def test_the_command_line_executes_as_many_rows_as_the_policy_class():
-    assert POLICIES["xr0"].execute == EXECUTE_STEPS
+    assert TASKS["block_dismantling"].execute == EXECUTE_STEPS
     for words, executed in ({}, EXECUTE_STEPS), ({"execute": 7}, 7):
         cell = RolloutConfig(policy="xr0", executor="sync", **words).cell()
         assert cell.executor.execute == executed
