@@ -73,8 +73,11 @@ MISSED_JAW = 0.012
 """A hand that closes further than this has nothing between its pads."""
 CREEP_JAW = 0.20
 """Opening from which a closing hand rises a little, so that no finger sticks to the table."""
-CLOSING_REACH, CLOSING_HEIGHT = 0.020, 0.035
-"""A hand that has begun to close goes on this near to the grasp and this low [m]."""
+CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
+"""A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
+open than that."""
+CLOSING_STEP = 0.025
+"""How much a jaw closes per tick; a policy that begins a tick too early has come down in time."""
 CREEP = 0.0012
 """How much it rises per tick [m]."""
 ARC_HEIGHT = 0.12
@@ -198,22 +201,34 @@ class _ArmView:
         return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
 
     def _grasp(self, corner: int) -> ToolGoal:
-        """Open, come down through a funnel, shut the jaw, rise a little while it closes."""
+        """Comes down open through a funnel, shuts the jaw slowly; rises before it opens again.
+
+        Low hands close and high ones open, whatever the jaw does at the moment: what comes next can
+        be read off a picture.
+        """
         grasp = self._edge_grasp(corner)
         where, angle = grasp.relative(self.pos, self.quat)
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
-        closing = self.jaw_command < 0.5 * GRASP_JAW and self.jaw > MISSED_JAW
-        if closing and aside < CLOSING_REACH and self.pos[2] < CLOSING_HEIGHT:
+        low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
+        if low and self.jaw_command < CLOSING_JAW and aside < CLOSING_REACH:
+            if self.jaw < MISSED_JAW:
+                up = self.stay[0] + np.array([0.0, 0.0, HOVER])
+                return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
             creep = CREEP if self.jaw < CREEP_JAW else 0.0
             rising = self.stay[0] + np.array([0.0, 0.0, creep])
-            return ToolGoal(rising, self.stay[1], 0.0, LOWER_SPEED)
+            return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
         lift = self._lift(float(np.hypot(where[1], ALONG_WEIGHT * where[2])), angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
         ready = lift == 0.0 and float(np.hypot(aside, down)) < GRASP_TOLERANCE
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
-        return ToolGoal(self.pos + gap, grasp.quat, 0.0 if ready else GRASP_JAW, speed)
+        jaw = self._closed_further() if ready else GRASP_JAW
+        return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _closed_further(self) -> float:
+        """Opening of a closing jaw a tick from now."""
+        return max(0.0, min(self.jaw_command, GRASP_JAW) - CLOSING_STEP)
 
     def _lift(self, lateral: float, angle: float) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
