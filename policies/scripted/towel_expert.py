@@ -76,8 +76,9 @@ CREEP_JAW = 0.20
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
 """A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
 open than that."""
-CLOSING_STEP = 0.025
-"""How much a jaw closes per tick; a policy that begins a tick too early has come down in time."""
+CLOSING_STEP, HEAP_CLOSING_STEP = 0.025, 0.4
+"""How much a jaw closes per tick; a policy that begins a tick too early has come down in time.
+Pinches that have to carry a whole towel are closed at once."""
 CREEP = 0.0012
 """How much it rises per tick [m]."""
 ARC_HEIGHT = 0.12
@@ -228,7 +229,8 @@ class _ArmView:
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
-        return max(0.0, min(self.jaw_command, GRASP_JAW) - CLOSING_STEP)
+        step = CLOSING_STEP if self.spread is None else HEAP_CLOSING_STEP
+        return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
     def _lift(self, lateral: float, angle: float) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""

@@ -34,6 +34,7 @@ def test_options_are_filled_in_and_checked():
         "level": "full",
         "grid": 13,
         "grasp": "friction",
+        "continuous": False,
     }
     for options, env, words in (
         (LevelOptions(grid=9), "block_dismantling", "it takes --n-bricks, --layout"),
@@ -70,7 +71,12 @@ def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
     words += ["--max-seconds", "3", "--event", "shove@tick:20", "--no-video"]
     assert main(["rollout", *words, "--out", str(tmp_path / "run")]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert found["config"]["level"] == {"level": "half", "grid": 13, "grasp": "friction"}
+    assert found["config"]["level"] == {
+        "level": "half",
+        "grid": 13,
+        "grasp": "friction",
+        "continuous": False,
+    }
     assert found["towels_per_min"]["n"] == 1 and "bricks_per_min" not in found
     row = json.loads((tmp_path / "run" / "episodes.jsonl").read_text())
     assert row["events"][0]["kind"] == "towel_shove"

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from envs.towel_folding.env import TowelFoldingEnv
-from policies.scripted.towel_expert import FUNNEL_SLOPE, HOVER, TowelExpert
+from policies.scripted.towel_expert import (
+    CLOSING_HEIGHT,
+    CLOSING_STEP,
+    FUNNEL_SLOPE,
+    GRASP_JAW,
+    HOVER,
+    TowelExpert,
+)
 from xr0_sim.types import RobotState
 
 
@@ -17,11 +24,15 @@ def scene():
     return env, TowelExpert(env.kinematics)
 
 
-def moved(robot, shift, jaw):
+def moved(robot, shift, jaw, told=None):
     """The same robot with both tools moved by (3,) [m] and both jaws at an opening."""
+    command = robot.command.copy()
+    if told is not None:
+        command[6::7] = told
     values = dict(robot.__dict__) | {
         "tool_pos": robot.tool_pos + shift,
         "jaw": np.full(2, jaw),
+        "command": command,
     }
     return RobotState(**values)
 
@@ -43,7 +54,8 @@ def at_grasp(env, expert):
 def test_hands_in_place_close_and_hands_beside_it_rise(scene):
     env, expert = scene
     robot, state = at_grasp(env, expert)
-    assert [g.jaw for g in expert.goals(robot, state)] == [0.0, 0.0]
+    begun = GRASP_JAW - CLOSING_STEP
+    assert [g.jaw for g in expert.goals(robot, state)] == pytest.approx([begun, begun])
     aside = expert.goals(moved(robot, np.array([0.03, 0.0, 0.0]), 0.4), state)
     for goal, tool in zip(aside, robot.tool_pos, strict=True):
         assert goal.jaw > 0.3 and 0.02 < goal.pos[2] - tool[2] <= HOVER + 1e-9
@@ -72,3 +84,24 @@ def test_a_shut_hand_opens_above_the_cloth(scene):
     assert heights[0] == pytest.approx(robot.tool_pos[0, 2])
     assert heights[-1] > heights[0] + 0.02
     assert np.abs(np.diff(heights)).max() < 0.004
+
+
+def test_low_hands_close_slowly_and_high_ones_open(scene):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    for told in (0.3, 0.2, 0.1):
+        low = expert.goals(moved(robot, np.zeros(3), told, told), state)
+        up = np.array([0.0, 0.0, CLOSING_HEIGHT + 0.001])
+        high = expert.goals(moved(robot, up, told, told), state)
+        assert [g.jaw for g in low] == pytest.approx([told - CLOSING_STEP] * 2)
+        assert [g.jaw for g in high] == [GRASP_JAW, GRASP_JAW]
+
+
+def test_a_hand_that_has_missed_rises_shut(scene):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    commanded = expert.commanded(robot)
+    for goal, (pos, _) in zip(
+        expert.goals(moved(robot, np.zeros(3), 0.005, 0.0), state), commanded, strict=True
+    ):
+        assert goal.jaw == 0.0 and goal.pos[2] == pytest.approx(pos[2] + HOVER)
