@@ -30,8 +30,7 @@ class LevelOptions:
         grid: Mass points along a side: 9, 13 or 17; default 13 (towel_folding).
         grasp: friction, or assist, which ties what is pinched to the hand; default friction
             (towel_folding).
-        continuous: Another towel follows each one, with two minutes for each; default false
-            (towel_folding).
+        continuous: Another towel follows each one, with two minutes for each (towel_folding).
     """
 
     n_bricks: int | None = None
@@ -39,7 +38,7 @@ class LevelOptions:
     level: str | None = None
     grid: int | None = None
     grasp: str | None = None
-    continuous: bool | None = None
+    continuous: bool = False
 
     def level_of(self, env: str) -> dict[str, Any]:
         """Level of a task that these options stand for, defaults filled in."""
@@ -47,7 +46,7 @@ class LevelOptions:
             raise unknown_name("env", env, LEVELS)
         kind = LEVELS[env]
         asked = {f.name: getattr(self, f.name) for f in fields(LevelOptions)}
-        asked = {name: value for name, value in asked.items() if value is not None}
+        asked = {n: value for n, value in asked.items() if value is not None and value is not False}
         for name in asked:
             if name not in kind.defaults:
                 option = f"--{name.replace('_', '-')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -123,6 +122,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     from xr0_sim.data.chunk_store import ChunkStore
     from xr0_sim.model.policy_model import load_policy_model
 
+    _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
     ranks.micros(config.accumulation)
     store = ChunkStore(config.data)
     _weigh_corrections(store, config.correction_weight)
@@ -276,5 +276,7 @@ def _note(config: TrainConfig, store: ChunkStore) -> None:
 
 
 def _say(line: str) -> None:
-    if int(os.environ.get("RANK", "0")) == 0:
+    from xr0_sim.training.parallel import Ranks
+
+    if Ranks.present().main:
         print(line, file=sys.stderr, flush=True)

@@ -35,7 +35,7 @@ from envs.towel_folding.supply import Supply
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
 from xr0_sim.conventions import ARMS
-from xr0_sim.errors import unknown_name
+from xr0_sim.errors import ConfigError, unknown_name
 
 REST_SPEED = 0.03
 """A towel is at rest while no mass point is faster [m/s]."""
@@ -106,7 +106,8 @@ class TowelFoldingEnv(DualArmEnv):
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
     ``grasp`` friction | assist (see `envs.towel_folding.assist`; told by ``info["grasp"]``),
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
-    `envs.towel_folding.supply`; ``info["towels"]`` counts folded and missed ones), and those of `envs.dual_arm.DualArmEnv`.
+    `envs.towel_folding.supply`; ``info["towels"]`` counts folded and missed ones), and those of
+    `envs.dual_arm.DualArmEnv`.
     Reset options: ``events``, ``instruction``, ``folds`` (direction, or one per fold: away, toward,
     left, right).
 
@@ -137,7 +138,9 @@ class TowelFoldingEnv(DualArmEnv):
         self.cloth = ClothConfig(grid)
         if grasp not in GRASPS:
             raise unknown_name("grasp", str(grasp), GRASPS)
-        self.grasp, self.continuous = grasp, bool(continuous)
+        if not isinstance(continuous, bool):
+            raise ConfigError(f"continuous: expected true or false, got {continuous!r}")
+        self.grasp, self.continuous = grasp, continuous
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene
@@ -298,12 +301,14 @@ class TowelFoldingEnv(DualArmEnv):
             self._lifts[arm] += bool(self._peak[arm] < LIFT <= height and point != NOTHING)
             self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
         self._untouched = 0 if any(touch.touched) else min(self._untouched + 1, LONG)
-        if folds and not self._spread and self._untouched:
-            self._bind()
         points = self.points
+        flat = None if self._spread else measure(points, ())
+        if folds and flat is not None and flat.good(0) and self._untouched:
+            self._bind()
+            points = self.points
         asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
         fits = [measure(points, part) for part in asked]
-        fit = fits[-1] if fits else measure(points, ())
+        fit = fits[-1] if fits else flat
         carried, handled = bool(self.held_arms), any(touch.touched)
         made = self._made = count_made(
             points, folds[: len(fits)], fits, self._made, carried, handled
@@ -342,17 +347,14 @@ class TowelFoldingEnv(DualArmEnv):
             if self._supply.exchanges(before, tools):
                 self._next_towel(home=self._supply.missed > before.missed)
                 self._supply = self._supply.renewed(tick)
-            success, details["towels"] = (
-                self._supply.success,
-                (self._supply.folded, self._supply.missed),
-            )
-        return Assessment(terms, success, progress, standing.phase, details, self.continuous)
+            success, details["towels"] = self._supply.success, self._supply.counts
+        goes_on = self.continuous
+        return Assessment(terms, success, progress, standing.phase, details, goes_on=goes_on)
 
     def _bind(self) -> None:
         """Names the points of a towel that has come to lie flat as the table sees them."""
-        if measure(self.points, ()).good(0):
-            self._towel.naming = Naming.seen_from_above(self._towel.bodies(self.data))
-            self._spread = True
+        self._towel.naming = Naming.seen_from_above(self._towel.bodies(self.data))
+        self._spread = True
 
     def _on_spot(self, points: NDArray[np.float64]) -> bool:
         if not self.level.placed:

@@ -52,7 +52,7 @@ class ToolGoal:
 def approach_velocity(
     gap: NDArray[np.float64], velocity: NDArray[np.float64], speed: float, acceleration: float
 ) -> NDArray[np.float64]:
-    """Next velocity (3,) that closes `gap` (3,) without overshoot.
+    """Next velocity (k,) that closes `gap` (k,) without overshoot.
 
     Speed follows the braking curve of `acceleration`; the change per tick is bounded by it too.
     """

@@ -23,7 +23,7 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel_plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel_spread import Spread, is_spread
+from policies.scripted.towel_spread import SIDES, Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
@@ -104,8 +104,6 @@ SAFE_HEIGHT = 0.07
 WOUND, UNWIND_HEIGHT = 1.2, 0.10
 """Largest joint angle off the resting posture [rad] from which on an arm that goes to rest moves
 its joints, not its tool, and the tool height it needs for that [m]."""
-SIDES = (1.0, -1.0)
-"""Sign of the y direction the left and the right arm come from."""
 
 
 class TowelExpert(ScriptedExpert):
@@ -152,7 +150,6 @@ class _ArmView:
         self.arm, self.state, self.view, self.expert = arm, state, view, expert
         self.spread = spread
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
-        self.layers = 2**view.folds_before if view else 1
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.joints = robot.joint_pos[arm]
         self.stay = expert.commanded(robot)[arm]

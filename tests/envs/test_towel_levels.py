@@ -11,6 +11,7 @@ from envs.towel_folding.naming import Naming
 from envs.towel_folding.props import SPOT
 from envs.towel_folding.state import TowelState
 from policies.scripted.towel_expert import TowelExpert
+from xr0_sim.errors import ConfigError
 
 GRID = 13
 
@@ -118,3 +119,8 @@ def test_a_towel_that_takes_too_long_is_exchanged_and_missed(monkeypatch):
     assert np.abs(env.points - before).max() > 0.005
     assert np.allclose(env.robot_state().command, env._home)
     assert measure(env.points, ()).good(0)
+
+
+def test_a_run_goes_on_or_it_does_not():
+    with pytest.raises(ConfigError, match="expected true or false, got 'no'"):
+        TowelFoldingEnv(continuous="no")

@@ -246,3 +246,10 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
         assert expected in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     assert not [path for path in tmp_path.iterdir() if path != policy]
+
+
+def test_sizes_that_do_not_fit_are_refused_before_anything_is_written(demos, tmp_path, capfd):
+    words = ["train", "--data", str(demos / "store"), "--out", str(tmp_path / "run")]
+    assert main([*words, "--accumulation", "0"]) == 2
+    assert "accumulation >= 1" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -36,8 +36,10 @@ def test_options_are_filled_in_and_checked():
         "grasp": "friction",
         "continuous": False,
     }
+    assert LevelOptions(continuous=True).level_of("towel_folding")["continuous"] is True
     for options, env, words in (
         (LevelOptions(grid=9), "block_dismantling", "it takes --n-bricks, --layout"),
+        (LevelOptions(continuous=True), "block_dismantling", "--continuous: env"),
         (LevelOptions(n_bricks=3), "towel_folding", "--n-bricks: env 'towel_folding' has no such"),
         (LevelOptions(level="halve"), "towel_folding", "did you mean 'half'"),
         (LevelOptions(grid=10), "towel_folding", "expected one of"),

@@ -1,5 +1,6 @@
 """What is on disk survives a full disk and a killed writer."""
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -91,24 +92,29 @@ def _fill(writer, seed):
     )
 
 
-def test_a_writer_killed_in_the_middle_leaves_whole_shards(tmp_path, monkeypatch):
+def _die_in_the_middle(root):
+    saved = np.save
+
+    def save(path, array):
+        if path.name == "jaw.npy":
+            os.kill(os.getpid(), signal.SIGKILL)
+        saved(path, array)
+
+    np.save = save
+    writer = ChunkWriter(root, _meta(), "demo")
+    _fill(writer, 2)
+    writer.flush()
+
+
+def test_a_writer_killed_in_the_middle_leaves_whole_shards(tmp_path):
     with ChunkWriter(tmp_path, _meta(), "demo") as writer:
         _fill(writer, 1)
-    pid = os.fork()
-    if pid == 0:
-        saved = np.save
-
-        def save(path, array):
-            if path.name == "jaw.npy":
-                os.kill(os.getpid(), signal.SIGKILL)
-            saved(path, array)
-
-        np.save = save
-        killed = ChunkWriter(tmp_path, _meta(), "demo")
-        _fill(killed, 2)
-        killed.flush()
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    killed = multiprocessing.get_context("spawn").Process(
+        target=_die_in_the_middle, args=(tmp_path,)
+    )
+    killed.start()
+    killed.join(120)
+    assert killed.exitcode == -signal.SIGKILL
     assert len(ChunkStore(tmp_path)) == 1
     with ChunkWriter(tmp_path, _meta(), "demo") as writer:
         assert writer.finished_seeds() == {1}

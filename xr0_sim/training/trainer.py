@@ -122,7 +122,7 @@ class Trainer:
         self._log = None
         if self._ranks.main:
             self._log = RunLog(self.directory, config.steps, show, config.tensorboard)
-        self._stop = False
+        self._asked = self._stop = False
 
     def run(self) -> bool:
         """Trains to the end, resuming an earlier state of this directory.
@@ -212,17 +212,21 @@ class Trainer:
         return {**terms, "grad_norm": float(norm), "lr": rate}
 
     def _share(self, terms: dict[str, float]) -> dict[str, float]:
-        """Adds up gradients, loss terms and wishes to stop over all processes."""
+        """Adds up gradients, loss terms and wishes to stop over all processes.
+
+        All of them stop after the same step, or those that go on would wait for the others.
+        """
         if self._ranks.world == 1:
+            self._stop = self._asked
             return terms
         for p in self._parameters:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        figures = torch.tensor([*terms.values(), float(self._stop)], dtype=torch.float64)
+        figures = torch.tensor([*terms.values(), float(self._asked)], dtype=torch.float64)
         self._ranks.add_up([p.grad for p in self._parameters])
         self._ranks.add_up([figures])
         self._stop = bool(figures[-1] > 0)
-        return dict(zip(terms, figures.tolist(), strict=False))
+        return dict(zip(terms, figures[:-1].tolist(), strict=True))
 
     def _note(self, row: Mapping[str, float]) -> None:
         if self._log is not None:
@@ -267,7 +271,7 @@ class Trainer:
             return
 
         def request_stop(signum: int, frame: object) -> None:
-            self._stop = True
+            self._asked = True
 
         previous = signal.signal(signal.SIGINT, request_stop)
         try:
