@@ -23,7 +23,7 @@ class DatasetError(Xr0SimError):
     """A demonstration or feature file is missing, truncated or of the wrong layout."""
 
 
-class StorageError(Xr0SimError):
+class StorageError(Xr0SimError, OSError):
     """A file could not be written, most often for want of room."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xr0_sim.errors import not_written
+from xr0_sim.errors import StorageError, not_written
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
@@ -45,5 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+    except StorageError:  # of a file inside this one's block; it has been named already
+        raise
     except OSError as error:
         raise not_written(path, error) from error
