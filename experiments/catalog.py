@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,15 +85,34 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Which weights a policy loads and how it computes with them; None takes the policy's own.
+
+    Attributes:
+        checkpoint: Shipped name or path.
+        head: Action-expert head.
+        temperature: Factor on its flow noise.
+        precision: Number format of the network.
+        device: Where the network runs.
+    """
+
+    checkpoint: str | None = None
+    head: str | None = None
+    temperature: float | None = None
+    precision: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
 class PolicyEntry:
     """How a policy is loaded.
 
     Attributes:
-        load: From checkpoint, head, temperature and precision to the policy.
+        load: From weights to the policy.
         trained: Whether it has a checkpoint, and heads in it.
     """
 
-    load: Callable[[str | None, str | None, float | None, str | None], Policy]
+    load: Callable[[Weights], Policy]
     trained: bool = False
 
 
@@ -107,30 +126,27 @@ HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "pre
 """Head that was trained for an executor, used when none is asked for."""
 
 
-def _expert(*weights: object) -> Policy:
+def _expert(_: Weights) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, SameMode
 
     return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
 
 
-def _expert_redrawn(*weights: object) -> Policy:
+def _expert_redrawn(_: Weights) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
 
     return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
 
 
-def _xr0(
-    checkpoint: str | None, head: str | None, temperature: float | None, precision: str | None
-) -> Policy:
+def _xr0(weights: Weights) -> Policy:
     if find_spec("policies.xr0") is None:
         raise ConfigError("policy 'xr0': not part of this version; use --policy expert")
     import torch
 
     # Sums depend on the number of threads; one thread keeps every worker bit-identical.
     torch.set_num_threads(1)
-    asked = {"temperature": temperature, "precision": precision}
-    chosen = {name: value for name, value in asked.items() if value is not None}
-    model = import_module("policies.xr0").load_chunk_model(checkpoint, head, **chosen)
+    chosen = {name: value for name, value in asdict(weights).items() if value is not None}
+    model = import_module("policies.xr0").load_chunk_model(**chosen)
     return Policy(
         lambda env: model,
         image_size=int(getattr(model, "image_size", DEFAULT_IMAGE_SIZE)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from experiments.catalog import (
@@ -11,6 +11,7 @@ from experiments.catalog import (
     HEAD_FOR,
     POLICIES,
     TASKS,
+    Weights,
     checkpoint_digest,
     checkpoint_heads,
     default_checkpoint,
@@ -47,6 +48,7 @@ class Cell:
         head: Action-expert head; None for policies without heads.
         temperature: Factor on its flow noise; None for the policy's own.
         precision: Number format it runs in; None for policies without weights.
+        device: Where it runs, as torch names it; None for policies without weights.
         executor: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
@@ -62,6 +64,7 @@ class Cell:
     head: str | None
     temperature: float | None
     precision: str | None
+    device: str | None
     executor: StrategyConfig
     latency: LatencyConfig
     estimator: EstimatorConfig
@@ -73,6 +76,11 @@ class Cell:
         """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
         head = f" {self.head}" if self.head else ""
         return f"{self.policy}{head} | {self.executor.label} | {self.latency.label}"
+
+    @property
+    def weights(self) -> Weights:
+        """What the policy loads."""
+        return Weights(*(getattr(self, field.name) for field in fields(Weights)))
 
     @property
     def undisturbed(self) -> Cell:
@@ -160,6 +168,7 @@ def make_cell(
     head: str | None,
     temperature: float | None,
     precision: str | None,
+    device: str | None,
     executor: StrategyConfig,
     latency: str,
     delay_error: int,
@@ -170,6 +179,7 @@ def make_cell(
     look_up("env", env, TASKS)
     checkpoint, head = choose_weights(env, policy, checkpoint, head, executor)
     check_temperature(policy, temperature)
+    device = choose_device(policy, device)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
     return Cell(
@@ -180,7 +190,8 @@ def make_cell(
         checkpoint_digest=None if checkpoint is None else checkpoint_digest(checkpoint),
         head=head,
         temperature=temperature,
-        precision=choose_precision(policy, checkpoint, head, precision),
+        precision=choose_precision(policy, checkpoint, head, precision, device),
+        device=device,
         executor=executor,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
@@ -189,14 +200,29 @@ def make_cell(
     )
 
 
+def choose_device(policy: str, device: str | None) -> str | None:
+    """Device asked for, as torch names it, or the default; None without weights."""
+    if POLICIES[policy].trained:
+        from xr0_sim.model.devices import DEFAULT_DEVICE, choose_device
+
+        return str(choose_device(device or DEFAULT_DEVICE))
+    if device is not None:
+        raise ConfigError(f"--device: policy {policy!r} has no weights; leave it out")
+    return None
+
+
 def choose_precision(
-    policy: str, checkpoint: str | None, head: str | None, precision: str | None
+    policy: str,
+    checkpoint: str | None,
+    head: str | None,
+    precision: str | None,
+    device: str | None,
 ) -> str | None:
-    """Number format asked for, or the one that pays on this processor; None without weights."""
+    """Number format asked for, or the one that pays on the device; None without weights."""
     if POLICIES[policy].trained:
         from policies.xr0 import resolve_precision
 
-        return resolve_precision(checkpoint, head, precision or DEFAULT_PRECISION)
+        return resolve_precision(checkpoint, head, precision or DEFAULT_PRECISION, device)
     if precision is not None:
         raise ConfigError(f"--precision: policy {policy!r} has no weights; leave it out")
     return None

@@ -50,6 +50,7 @@ class CompareConfig(LevelOptions):
             8 with a towel; else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
+        device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
@@ -68,6 +69,7 @@ class CompareConfig(LevelOptions):
     execute: int | None = None
     temperature: float | None = None
     precision: str | None = None
+    device: str | None = None
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -94,6 +96,7 @@ class CompareConfig(LevelOptions):
                     head=head or None,
                     temperature=self.temperature,
                     precision=self.precision,
+                    device=self.device,
                     executor=choose_executor(
                         executor, self.execute, None, "report", policy, self.env
                     ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.catalog import POLICIES, TASKS, Policy, make_env
+from experiments.catalog import POLICIES, TASKS, Policy, Weights, make_env
 from experiments.cell import Cell
 from experiments.pool import check_stop
 from xr0_sim.metrics.episode import episode_metrics
@@ -62,16 +62,9 @@ class StopSwitch:
 
 
 @functools.lru_cache(maxsize=4)
-def _policy(
-    name: str,
-    checkpoint: str | None,
-    digest: str | None,
-    head: str | None,
-    temperature: float | None,
-    precision: str | None,
-) -> Policy:
+def _policy(name: str, weights: Weights, digest: str | None) -> Policy:
     """Loaded weights, shared by the cells of a comparison; ``digest`` tells versions apart."""
-    return POLICIES[name].load(checkpoint, head, temperature, precision)
+    return POLICIES[name].load(weights)
 
 
 @functools.lru_cache(maxsize=2)
@@ -119,14 +112,7 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
 
 
 def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
-    policy = _policy(
-        cell.policy,
-        cell.checkpoint,
-        cell.checkpoint_digest,
-        cell.head,
-        cell.temperature,
-        cell.precision,
-    )
+    policy = _policy(cell.policy, cell.weights, cell.checkpoint_digest)
     level = tuple(sorted(cell.level.items()))
     plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)
     executor = Executor(

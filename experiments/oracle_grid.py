@@ -86,6 +86,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
             head=None,
             temperature=None,
             precision=None,
+            device=None,
             executor=Sync(),
             latency="none",
             delay_error=0,

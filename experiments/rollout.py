@@ -37,6 +37,7 @@ class RolloutConfig(LevelOptions):
             8 with a towel; else 10.
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
+        device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -61,6 +62,7 @@ class RolloutConfig(LevelOptions):
     execute: int | None = None
     temperature: float | None = None
     precision: str | None = None
+    device: str | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -86,6 +88,7 @@ class RolloutConfig(LevelOptions):
             head=self.head,
             temperature=self.temperature,
             precision=self.precision,
+            device=self.device,
             executor=choose_executor(
                 self.executor,
                 self.execute,

@@ -56,7 +56,9 @@ class TrainConfig:
         validation: Share of episodes held out.
         vl_share: Share of the brain's frames that are vision-language data, questions about the
             pictures; 0 none, 1 nothing else.
+        proposals: Candidate chunks that the brain proposes while it learns; 0 none.
         threads: Threads of the matrix products.
+        device: Where to train: cpu, cuda, cuda:N or auto.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
         log_every: Steps between two lines of the loss curve.
         tensorboard: Also write TensorBoard event files into the run's folders; needs the package
@@ -83,7 +85,9 @@ class TrainConfig:
     correction_weight: float = 2.0
     validation: float = 0.05
     vl_share: float = 1 / 7
+    proposals: int = 4
     threads: int = 2
+    device: str = "cpu"
     compile: bool = False
     log_every: int = 50
     tensorboard: bool = False
@@ -105,10 +109,15 @@ def run(config: TrainConfig) -> int:
         raise ConfigError(f"--threads: expected 1 .. 256, got {config.threads}")
     if not 0.0 <= config.vl_share <= 1.0:
         raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
+    if not 0 <= config.proposals <= 64:
+        raise ConfigError(f"--proposals: expected 0 .. 64, got {config.proposals}")
     import torch
 
+    from xr0_sim.model.devices import choose_device
     from xr0_sim.training.parallel import joined
     from xr0_sim.training.posttrain import head_config
+
+    choose_device(config.device)
 
     for head in config.heads.split(","):
         head_config(head)
@@ -163,6 +172,7 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
         sentences=taught.sentence,
         start=Path(config.brain_start) if config.brain_start else None,
         questions=taught.question,
+        device=config.device,
     )
 
 
@@ -207,7 +217,10 @@ def _post(
     )
     directory = Path(config.out) / (f"experts_{config.label}" if config.label else "experts")
     features = Path(config.out) / FEATURES_DIR
-    return posttrain(store, config.checkpoint, names, stage, directory, features, start, _say)
+    return posttrain(
+        *(store, config.checkpoint, names, stage, directory, features, start, _say),
+        device=config.device,
+    )
 
 
 def _trainer(config: TrainConfig, steps: int, rate: float) -> TrainerConfig:
@@ -231,7 +244,10 @@ def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
     from xr0_sim.model.presets import preset_config
 
     model = preset_config(
-        config.preset, action_length=store.meta.horizon, state_layout="motion", proposals=4
+        config.preset,
+        action_length=store.meta.horizon,
+        state_layout="motion",
+        proposals=config.proposals,
     )
     if model.image_size != store.meta.image_size:
         raise ConfigError(

@@ -19,6 +19,7 @@ from envs.instruction import decode_instruction
 from envs.proprioception import robot_state_from_vector
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.devices import DEFAULT_DEVICE
 from xr0_sim.model.precision import DEFAULT_PRECISION
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency import Constant, LatencyModel
@@ -143,6 +144,7 @@ class XR0Policy(ChunkPolicy):
         first_env: See `ChunkPolicy`.
         temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0`.
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
+        device: Where the network runs, see `xr0_sim.model.devices`.
     """
 
     def __init__(
@@ -155,11 +157,14 @@ class XR0Policy(ChunkPolicy):
         first_env: int = 0,
         temperature: float | None = None,
         precision: str = DEFAULT_PRECISION,
+        device: str = DEFAULT_DEVICE,
     ):
         from policies.xr0 import DEFAULT_TEMPERATURE, EXECUTE_STEPS, load_chunk_model
 
         temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
-        model = load_chunk_model(checkpoint, head, temperature=temperature, precision=precision)
+        model = load_chunk_model(
+            checkpoint, head, temperature=temperature, precision=precision, device=device
+        )
         super().__init__(model, strategy or Sync(EXECUTE_STEPS), latency, seed, first_env)
 
 

@@ -21,6 +21,7 @@ from envs.kinematics import DualArmKinematics
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.action_layout import ArmTargets, decode_joints, decode_tools
+from xr0_sim.model.devices import DEFAULT_DEVICE
 from xr0_sim.model.precision import DEFAULT_PRECISION, check_precision
 from xr0_sim.types import ActionChunk, Observation, RobotState
 
@@ -180,13 +181,17 @@ def find_checkpoint(name: str | Path | None) -> Path:
     raise unknown_name("checkpoint", str(name), names)
 
 
-def resolve_precision(checkpoint: str | Path | None, head: str, precision: str) -> str:
-    """Number format that a checkpoint runs in on this processor: what ``auto`` stands for."""
+def resolve_precision(
+    checkpoint: str | Path | None, head: str, precision: str, device: str = DEFAULT_DEVICE
+) -> str:
+    """Number format that a checkpoint runs in on a device: what ``auto`` stands for."""
     check_precision(precision)
     from xr0_sim.model.checkpoint import load_config
+    from xr0_sim.model.devices import choose_device
     from xr0_sim.model.policy_model import policy_precision
 
-    return policy_precision(load_config(find_checkpoint(checkpoint), head), precision)
+    config = load_config(find_checkpoint(checkpoint), head)
+    return policy_precision(config, precision, choose_device(device))
 
 
 def load_chunk_model(
@@ -195,6 +200,7 @@ def load_chunk_model(
     decoding: str = DEFAULT_DECODING,
     temperature: float = DEFAULT_TEMPERATURE,
     precision: str = DEFAULT_PRECISION,
+    device: str = DEFAULT_DEVICE,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
@@ -204,8 +210,9 @@ def load_chunk_model(
         decoding: One of `DECODINGS`.
         temperature: Factor on the flow noise, 0 .. 1.
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
+        device: Where the network runs, see `xr0_sim.model.devices`.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
-    policy = load_policy_model(find_checkpoint(checkpoint), head, precision)
+    policy = load_policy_model(find_checkpoint(checkpoint), head, precision, device)
     return XR0ChunkModel(policy, decoding, temperature)

@@ -8,7 +8,7 @@ the stock one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +44,19 @@ class BrainInputs:
 
     def key_mask(self) -> Tensor:
         """(F, S) bool, False on padding."""
-        return torch.arange(self.input_ids.shape[1]) < self.lengths[:, None]
+        index = torch.arange(self.input_ids.shape[1], device=self.lengths.device)
+        return index < self.lengths[:, None]
+
+    def to(self, device: torch.device) -> BrainInputs:
+        """The same batch on a device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return BrainInputs(
+            **{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
+        )
+
+    def last_tokens(self, hidden: Tensor) -> Tensor:
+        """Rows (F, hidden) of the prompts' last tokens among hidden states (F, S, hidden)."""
+        return hidden[torch.arange(len(hidden), device=hidden.device), self.lengths - 1]
 
     def stock(self, image_token_id: int) -> dict[str, Tensor]:
         """The same batch as keyword arguments of the stock Qwen3-VL forward."""
@@ -133,8 +145,10 @@ def _vision_tables(
         align_corners=visual.interpolation_align_corners,
         spatial_merge_size=merge,
     )
-    position = (visual.pos_embed(taps) * weights[:, :, None]).sum(1)
-    cos, sin = visual.rotary_pos_emb(position, get_vision_position_ids(grid, merge))
+    device = visual.pos_embed.weight.device
+    position = (visual.pos_embed(taps.to(device)) * weights.to(device)[:, :, None]).sum(1)
+    places = get_vision_position_ids(grid, merge).to(device)
+    cos, sin = visual.rotary_pos_emb(position, places)
     return position, cos[None], sin[None]
 
 
@@ -164,7 +178,7 @@ def think(
     cos, sin = text.rotary_emb(x, inputs.position_ids)
     layers: list[tuple[Tensor, Tensor]] = []
     before: list[Tensor] = []
-    causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
+    causal = _causal(length, x.device)
     for index, layer in enumerate(text.layers):
         before.append(x)
         normed = layer.input_layernorm(x)
@@ -203,8 +217,13 @@ def finish(
     cos, sin = text.rotary_emb(before_last, inputs.position_ids)
     normed = layer.input_layernorm(before_last)
     key, value = _keys_values(layer, normed, cos, sin)
-    causal = additive(torch.ones(length, length, dtype=torch.bool).tril())
+    causal = _causal(length, before_last.device)
     return text.norm(_transform(layer, before_last, normed, key, value, cos, sin, causal))
+
+
+def _causal(length: int, device: torch.device) -> Tensor:
+    """(S, S) additive mask: every token sees itself and those before it."""
+    return additive(torch.ones(length, length, dtype=torch.bool, device=device).tril())
 
 
 def _keys_values(

@@ -42,6 +42,11 @@ class BrainCache:
         layers = tuple((k[frames], v[frames]) for k, v in self.layers)
         return BrainCache(layers, self.key_mask[frames], self.next_position[frames])
 
+    def to(self, device: torch.device) -> BrainCache:
+        """The same numbers on a device."""
+        layers = tuple((k.to(device), v.to(device)) for k, v in self.layers)
+        return BrainCache(layers, self.key_mask.to(device), self.next_position.to(device))
+
     def detach(self) -> BrainCache:
         """The same numbers without their graph."""
         layers = tuple((k.detach(), v.detach()) for k, v in self.layers)

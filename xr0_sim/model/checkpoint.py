@@ -105,7 +105,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 f"weight {name}: expected finite values below {LARGEST_HALF:.0f}, got "
                 f"{float(tensor.abs().max())}; training has diverged"
             )
-        halves[name] = tensor.detach().to(torch.float16).contiguous()
+        halves[name] = tensor.detach().to("cpu", torch.float16).contiguous()
     write_bytes(path, save(halves))
 
 

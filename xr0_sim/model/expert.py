@@ -82,13 +82,18 @@ class ActionExpert(nn.Module):
         self._action_window = config.action_window
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.sink.weight.device
+
+    @property
     def action_valid(self) -> Tensor:
         """(32,) 1 where an action dimension carries meaning."""
-        return torch.from_numpy(action_valid().astype("float32"))
+        return torch.from_numpy(action_valid().astype("float32")).to(self.device)
 
     def own_mask(self) -> Tensor:
         """(2 + T, 2 + T) bool visibility of this head."""
-        return expert_mask(self.action_length, self._action_window)
+        return expert_mask(self.action_length, self._action_window, self.device)
 
     def forward(
         self,

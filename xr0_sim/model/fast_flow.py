@@ -29,7 +29,7 @@ from xr0_sim.model.masks import CONTEXT_TOKENS, expert_positions
 from xr0_sim.model.precision import (
     DEFAULT_PRECISION,
     choose_precision,
-    cpu_features,
+    device_features,
     expert_weights,
 )
 from xr0_sim.model.products import make_product
@@ -70,9 +70,9 @@ class _Room(NamedTuple):
     values: Tensor
 
     @classmethod
-    def empty(cls, rows: int, heads: int, length: int, width: int, dtype: torch.dtype) -> _Room:
-        """Room for B rows of S + N tokens; what nothing fills, the masked padding, is zero."""
-        return cls(*(torch.zeros(rows, heads, length, width, dtype=dtype) for _ in range(2)))
+    def empty(cls, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> _Room:
+        """Room of a shape (B, H, S + N, d); what nothing fills, the masked padding, is zero."""
+        return cls(*(like.new_zeros(shape, dtype=dtype) for _ in range(2)))
 
     def fill(self, entry: tuple[Tensor, Tensor]) -> None:
         """Lays one layer of a cache out in it; every cached head serves a group of query heads."""
@@ -194,18 +194,19 @@ class FlowSampler:
                 raise ConfigError(f"precision: expected float32 weights to reduce, got {dtype}")
             precision = "float32"
         weights = expert_weights(len(expert.dit.layers), expert.sink.weight.shape[1])
-        self.precision = choose_precision(precision, weights)
+        features = device_features(expert.device)
+        self.precision = choose_precision(precision, weights, features)
         self._expert = expert
         self._steps = steps
         self._pad_to = SHAPE_STEP if compile else 1
-        times = torch.arange(steps) / steps
+        times = torch.arange(steps, device=expert.device) / steps
         modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
         self._layers = [
             _FastLayer(layer, modulation, self.precision) for layer in expert.dit.layers
         ]
         self._rooms: list[_Room] = []
         self._length = 0
-        halved = self.precision != "float32" and cpu_features().bfloat16
+        halved = self.precision != "float32" and features.bfloat16
         self._attention_dtype = torch.bfloat16 if halved else dtype
         self._visible = expert.own_mask()
         self._velocity = torch.compile(self._plain, dynamic=False) if compile else self._plain
@@ -232,7 +233,8 @@ class FlowSampler:
         positions = expert_positions(
             cache.next_position, prefix_lengths, length, expert.noisy_offset
         )
-        angles = positions[:, None, :, None].float() * torch.tensor(expert.inverse_frequency)
+        inverse = torch.tensor(expert.inverse_frequency, device=expert.device)
+        angles = positions[:, None, :, None].float() * inverse
         angles = torch.cat([angles, angles], dim=-1)
         cos, sin = angles.cos(), angles.sin()
         tables = [layer.tables(cos, sin) for layer in self._layers]
@@ -262,7 +264,8 @@ class FlowSampler:
         shape = (rows, self._layers[0].heads, length + more, width)
         if not self._rooms or self._length != length or self._rooms[0].keys.shape != shape:
             dtype = self._attention_dtype
-            self._rooms = [_Room.empty(*shape, dtype) for _ in self._layers]
+            like = self._expert.sink.weight
+            self._rooms = [_Room.empty(shape, like, dtype) for _ in self._layers]
             self._length = length
         for room, entry in zip(self._rooms, cache.layers, strict=True):
             room.fill(entry)

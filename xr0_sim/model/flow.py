@@ -3,12 +3,15 @@
 Flow time 0 is noise, 1 is the action; x_t = (1 - t) * noise + t * action, velocity target
 action - noise. Training times are t = 0.999 (1 - u) with u ~ Beta(1.5, 1), so that noisy times are
 drawn more often than nearly clean ones. Source: XR-0 report.
+
+Random numbers are drawn on the processor and moved to where the expert lies, so that a seed means
+the same noise on every device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -40,6 +43,10 @@ class FlowTargets:
     valid: Tensor
     prefix: Tensor
     prefix_lengths: Tensor
+
+    def to(self, device: torch.device) -> FlowTargets:
+        """The same targets on a device."""
+        return FlowTargets(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -148,9 +155,9 @@ def flow_loss(
         (F,) loss per frame, each averaged over its valid entries.
     """
     frames, length, width = targets.actions.shape
-    rows = frames * config.draws
-    time = draw_times(rows, generator)
-    noise = torch.randn(rows, length, width, generator=generator) * expert.action_valid
+    rows, device = frames * config.draws, targets.actions.device
+    time = draw_times(rows, generator).to(device)
+    noise = torch.randn(rows, length, width, generator=generator).to(device) * expert.action_valid
     actions = targets.actions.repeat_interleave(config.draws, 0)
     prefix_lengths = targets.prefix_lengths.repeat_interleave(config.draws)
     clean = is_prefix(prefix_lengths, length)
@@ -188,7 +195,8 @@ def error_weights(
     Normalised to mean 1 over the entries that carry loss, then clamped (report). One sample per
     frame, shared by its draws, keeps the extra cost at five forward passes of a quarter batch.
     """
-    noise = torch.randn(targets.actions.shape, generator=generator) * expert.action_valid
+    noise = torch.randn(targets.actions.shape, generator=generator).to(state.device)
+    noise = noise * expert.action_valid
     sampled = euler_sample(
         expert,
         cache.detach(),

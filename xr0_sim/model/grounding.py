@@ -116,12 +116,13 @@ class GroundingHead(nn.Module):
     def points(self, output: GroundingOutput, tokens: Tensor) -> Tensor:
         """Image coordinates (F, points, 2) in 0..1, read at the given tokens (F, points)."""
         rows, columns = self.token_grid
-        cameras = torch.tensor([camera for _, camera in self.spec.points], dtype=torch.long)
-        frame = torch.arange(len(tokens))[:, None]
+        device = tokens.device
+        cameras = torch.tensor([c for _, c in self.spec.points], dtype=torch.long, device=device)
+        frame = torch.arange(len(tokens), device=device)[:, None]
         keys = output.visual_keys[frame, cameras[None], tokens]
         offset = self.offset(torch.cat([keys, output.point_queries], -1)).float()
         centre = torch.stack([tokens % columns + 0.5, tokens // columns + 0.5], -1) + offset
-        return centre / torch.tensor([columns, rows])
+        return centre / torch.tensor([columns, rows], device=device)
 
     def loss(self, output: GroundingOutput, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Masked loss terms, each averaged over what the mask leaves.
@@ -148,7 +149,7 @@ class GroundingHead(nn.Module):
             rows, columns = self.token_grid
             uv = value_p.unflatten(-1, (-1, 2)).clamp(0.0, 1.0 - 1e-6)
             known = mask_p.unflatten(-1, (-1, 2)).all(-1)
-            size = torch.tensor([columns, rows])
+            size = torch.tensor([columns, rows], device=target.device)
             cell = (uv * size).floor().long()
             tokens = cell[..., 1] * columns + cell[..., 0]
             entropy = functional.cross_entropy(
@@ -165,7 +166,7 @@ class GroundingHead(nn.Module):
 
     def late_lifts(self, output: GroundingOutput, tokens: Tensor) -> list[Tensor]:
         """Per lift, (F, width), read at the token (F, points) of its point."""
-        frame = torch.arange(len(tokens))
+        frame = torch.arange(len(tokens), device=tokens.device)
         read = []
         for lift in self._lifts:
             token = output.visual[frame, lift.camera, tokens[:, lift.point]]
@@ -175,7 +176,7 @@ class GroundingHead(nn.Module):
 
     def early_lifts(self, output: GroundingOutput, tokens: Tensor) -> list[Tensor]:
         """As `late_lifts`, at the early layer; every lift has its own output."""
-        frame = torch.arange(len(tokens))
+        frame = torch.arange(len(tokens), device=tokens.device)
         read, start = [], 0
         for lift in self._lifts:
             token = output.early[frame, lift.camera, tokens[:, lift.point]]

@@ -37,18 +37,21 @@ PREFIX_KEPT_VISIBLE = 2
 PREFIX_HIDE_PROBABILITY = 0.5
 
 
-def expert_mask(action_length: int, window: int | None) -> Tensor:
+def expert_mask(
+    action_length: int, window: int | None, device: torch.device | None = None
+) -> Tensor:
     """Visibility among the expert's own tokens.
 
     Args:
         action_length: T.
         window: Earlier actions an action sees, None for all of them.
+        device: Where the mask is wanted.
 
     Returns:
         (2 + T, 2 + T) bool, True = seen.
     """
     size = CONTEXT_TOKENS + action_length
-    index = torch.arange(size)
+    index = torch.arange(size, device=device)
     seen = index[None, :] <= index[:, None]
     if window is not None:
         far = index[:, None] - index[None, :] > window
@@ -77,8 +80,8 @@ def hide_random_prefix(
     Returns:
         (B, 2 + T, 2 + T) bool.
     """
-    rows = torch.arange(mask.shape[-1]) - CONTEXT_TOKENS
-    drawn = torch.rand(len(prefix_lengths), len(rows), generator=generator)
+    rows = torch.arange(mask.shape[-1], device=mask.device) - CONTEXT_TOKENS
+    drawn = torch.rand(len(prefix_lengths), len(rows), generator=generator).to(mask.device)
     hideable = (rows >= 0) & (rows < prefix_lengths[:, None] - PREFIX_KEPT_VISIBLE)
     hidden = hideable & (drawn < probability)
     noisy = rows >= prefix_lengths[:, None]

@@ -19,10 +19,16 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
 from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
 from xr0_sim.model.config import XR0Config
+from xr0_sim.model.devices import DEFAULT_DEVICE, choose_device
 from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
-from xr0_sim.model.precision import DEFAULT_PRECISION, choose_precision, expert_weights
+from xr0_sim.model.precision import (
+    DEFAULT_PRECISION,
+    choose_precision,
+    device_features,
+    expert_weights,
+)
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.types import RobotState
@@ -46,7 +52,7 @@ class PolicyModel:
 
     def __post_init__(self) -> None:
         """Rejects a format that there is not."""
-        policy_precision(self.config, self.precision)
+        policy_precision(self.config, self.precision, self.model.device)
 
     @property
     def config(self) -> XR0Config:
@@ -104,39 +110,45 @@ class PolicyModel:
             torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
             for seed in noise_seeds
         ]
-        cache = self.model.encode(self.processor(images, instructions))
+        device = self.model.device
+        cache = self.model.encode(self.processor(images, instructions).to(device))
         actions = self.model.sample_actions(
             cache,
-            torch.from_numpy(state),
-            torch.from_numpy(prefix),
-            torch.tensor(lengths),
+            torch.from_numpy(state).to(device),
+            torch.from_numpy(prefix).to(device),
+            torch.tensor(lengths, device=device),
             generators,
             sampler=self.sampler,
             temperature=temperature,
         )
-        return self.normalizer.denormalize_actions(actions.numpy())
+        return self.normalizer.denormalize_actions(actions.cpu().numpy())
 
 
-def policy_precision(config: XR0Config, precision: str) -> str:
-    """Number format that a policy of this configuration runs in on this processor."""
-    dit = config.dit_config
-    return choose_precision(precision, expert_weights(dit.num_hidden_layers, dit.hidden_size))
+def policy_precision(config: XR0Config, precision: str, device: torch.device) -> str:
+    """Number format that a policy of this configuration runs in on a device."""
+    weights = expert_weights(config.dit_config.num_hidden_layers, config.dit_config.hidden_size)
+    return choose_precision(precision, weights, device_features(device))
 
 
-def load_policy_model(path: Path, head: str, precision: str = DEFAULT_PRECISION) -> PolicyModel:
+def load_policy_model(
+    path: Path, head: str, precision: str = DEFAULT_PRECISION, device: str = DEFAULT_DEVICE
+) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
     Args:
         path: Checkpoint directory (`xr0_sim.model.checkpoint`).
         head: Name of a head; an unknown name lists what there is.
         precision: Number format of the Euler loop (`xr0_sim.model.precision`).
+        device: Where the network runs (`xr0_sim.model.devices`).
     """
+    place = choose_device(device)
     path = Path(path)
     config = load_config(path, head)
     model = XR0ForActionGeneration(config)
     load_brain(path, model.vlm)
     load_head(path, head, model.expert)
-    return PolicyModel(model.eval(), XR0Processor(config), load_normalizer(path), precision)
+    model = model.eval().to(place)
+    return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision)
 
 
 def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:

@@ -1,4 +1,4 @@
-"""Number formats of the Euler loop: their names, what a processor offers, and which one pays.
+"""Number formats of the Euler loop: their names, what a device offers, and which one pays.
 
 ``float32`` equals the training network to rounding. The reduced formats hold weights and inputs of
 the large matrix products in fewer bits; what lies between the products stays float32. They pay
@@ -8,9 +8,12 @@ where reading and multiplying weights is most of the time, so small experts stay
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xr0_sim.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    import torch
 
 REDUCED = ("int8", "bfloat16")
 """Formats with fewer bits, the fastest first."""
@@ -24,8 +27,8 @@ MATRICES = 16
 
 
 @dataclass(frozen=True)
-class CpuFeatures:
-    """What the processor multiplies in hardware.
+class Features:
+    """What a device multiplies in hardware.
 
     Attributes:
         bfloat16: Products of bfloat16 numbers.
@@ -40,7 +43,7 @@ class CpuFeatures:
         return {"float32": True, "bfloat16": self.bfloat16, "int8": self.int8}[precision]
 
 
-def cpu_features() -> CpuFeatures:
+def cpu_features() -> Features:
     """Features of this processor; none where torch cannot tell."""
     import torch
 
@@ -49,10 +52,19 @@ def cpu_features() -> CpuFeatures:
     def any_of(*names: str) -> bool:
         return any(bool(found.get(name)) for name in names)
 
-    return CpuFeatures(
+    return Features(
         bfloat16=any_of("avx512_bf16", "amx_bf16"),
         int8=any_of("avx512_vnni", "amx_int8") and hasattr(torch.ops.onednn, "qlinear_pointwise"),
     )
+
+
+def device_features(device: torch.device) -> Features:
+    """Features of the processor, or of a graphics card."""
+    import torch
+
+    if device.type == "cuda":
+        return Features(bfloat16=torch.cuda.is_bf16_supported(), int8=False)
+    return cpu_features() if device.type == "cpu" else Features(False, False)
 
 
 def expert_weights(layers: int, hidden: int) -> int:
@@ -66,13 +78,13 @@ def check_precision(precision: str) -> None:
         raise unknown_name("precision", precision, PRECISIONS)
 
 
-def choose_precision(precision: str, weights: int, features: CpuFeatures | None = None) -> str:
+def choose_precision(precision: str, weights: int, features: Features | None = None) -> str:
     """Format that an expert runs in.
 
     Args:
         precision: One of `PRECISIONS`.
         weights: `expert_weights`.
-        features: What the processor offers; asked for when None.
+        features: What the device offers; that of the processor when None.
 
     Returns:
         ``float32``, ``bfloat16`` or ``int8``; ``auto`` is the fastest that pays.
@@ -84,7 +96,7 @@ def choose_precision(precision: str, weights: int, features: CpuFeatures | None 
         return offered[0] if offered and weights >= LEAST_REDUCED_WEIGHTS else "float32"
     if not features.offers(precision):
         raise ConfigError(
-            f"precision: this processor does not multiply in {precision}; available: "
+            f"precision: this device does not multiply in {precision}; available: "
             f"{', '.join(['auto', 'float32', *offered])}"
         )
     return precision

@@ -33,7 +33,8 @@ def make_product(weight: Tensor, precision: str) -> Product:
         return Int8Product(weight)
     dtype = torch.bfloat16 if precision == "bfloat16" else weight.dtype
     large = weight.numel() >= LEAST_PACKED_WEIGHTS
-    if large and weight.dtype == torch.float32 and _can_pack():
+    plain = weight.dtype == torch.float32 and weight.device.type == "cpu"
+    if large and plain and _can_pack():
         return PackedProduct(weight, dtype)
     return PlainProduct(weight, dtype)
 

@@ -70,8 +70,8 @@ class XR0ForActionGeneration(PreTrainedModel):
             prefix: (B, d, 32) normalised committed rows, already relative to *this* state; d is
                 the longest prefix of the batch and may be 0.
             prefix_lengths: (B,) long, each at most d.
-            generator: Source of the flow noise; a list gives every row its own, so that a row's
-                noise does not depend on its neighbours in the batch.
+            generator: Source of the flow noise, on the processor; a list gives every row its own,
+                so that a row's noise does not depend on its neighbours in the batch.
             action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
                 dual-arm layout's when None.
             sampler: Runs the Euler loop in place of `euler_sample`, to the same result.
@@ -93,6 +93,7 @@ class XR0ForActionGeneration(PreTrainedModel):
             noise = torch.cat(drawn)
         else:
             noise = torch.randn(rows, length, width, generator=generator)
+        noise = noise.to(self.expert.device)
         valid = self.expert.action_valid if action_mask is None else action_mask
         noise = temperature * noise * valid
         padded = torch.zeros_like(noise)
@@ -108,7 +109,7 @@ class XR0ForActionGeneration(PreTrainedModel):
         """`encode` and `sample_actions` without a prefix."""
         cache = self.encode(inputs)
         empty = state.new_zeros(len(state), 0, self.config.action_dim)
-        lengths = torch.zeros(len(state), dtype=torch.long)
+        lengths = torch.zeros(len(state), dtype=torch.long, device=state.device)
         return self.sample_actions(cache, state, empty, lengths, generator)
 
 

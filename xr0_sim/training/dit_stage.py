@@ -26,6 +26,7 @@ from xr0_sim.model.checkpoint import (
     save_head,
 )
 from xr0_sim.model.config import XR0Config
+from xr0_sim.model.devices import DEFAULT_DEVICE, choose_device
 from xr0_sim.model.expert import ActionExpert
 from xr0_sim.model.flow import FlowLossConfig, FlowTargets, euler_sample, flow_loss, is_prefix
 from xr0_sim.model.initialization import initialize_expert
@@ -119,11 +120,12 @@ class ExpertStage:
             generator,
         )
         targets = FlowTargets(actions, self._tensors.valid(index), prefix, lengths)
+        device = self.expert.device
         per_frame = flow_loss(
             self.expert,
-            self._features.gather(rows, full_length=self.stage.compile),
-            self._tensors.state[index],
-            targets,
+            self._features.gather(rows, full_length=self.stage.compile).to(device),
+            self._tensors.state[index].to(device),
+            targets.to(device),
             self._flow,
             generator,
             self._velocity,
@@ -147,17 +149,18 @@ class ExpertStage:
             actions = self._tensors.actions[index]
             lengths = torch.full((len(part),), prefix_length)
             noise = torch.randn(actions.shape, generator=step_generator(0, start))
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.trainer.bf16):
+            device = self.expert.device
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.stage.trainer.bf16):
                 sampled = euler_sample(
                     self.expert,
-                    self._features.gather(part),
-                    self._tensors.state[index],
-                    actions,
-                    lengths,
-                    noise * self.expert.action_valid,
+                    self._features.gather(part).to(device),
+                    self._tensors.state[index].to(device),
+                    actions.to(device),
+                    lengths.to(device),
+                    noise.to(device) * self.expert.action_valid,
                     self._flow.sampling_steps,
                 )
-            error = (sampled - actions).abs() * torch.from_numpy(self._normalizer.action_std)
+            error = (sampled.cpu() - actions).abs() * torch.from_numpy(self._normalizer.action_std)
             valid = self._tensors.valid(index) * ~is_prefix(lengths, actions.shape[1])
             sums += _error_sums(error, valid.amax(-1))
         tool, joint, jaw, count, tool_last, last_count = sums
@@ -189,6 +192,7 @@ def train_head(
     start: str | None = None,
     show: Callable[[str], None] = print,
     evaluation_rows: int = 512,
+    device: str = DEFAULT_DEVICE,
 ) -> bool:
     """Trains one head and stores it in the checkpoint.
 
@@ -202,6 +206,7 @@ def train_head(
         start: Head of the checkpoint to continue from, None = fresh weights.
         show: Receives progress lines.
         evaluation_rows: Held-out rows per evaluation.
+        device: Where to train, see `xr0_sim.model.devices`.
 
     Returns:
         True when finished, False when interrupted.
@@ -224,6 +229,7 @@ def train_head(
     )
     model = XR0ForActionGeneration(config)
     load_brain(checkpoint, model.vlm)
+    model.to(choose_device(device))
     features = FeatureStore(features_dir, store, model, XR0Processor(config), show)
     expert = model.expert
     if start is None:

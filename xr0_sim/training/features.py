@@ -35,7 +35,7 @@ def weights_hash(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -126,7 +126,8 @@ class FeatureStore:
                 part = slice(start, start + BATCH)
                 inputs = self._processor(self._store.images(rows[part]), texts[part])
                 layers = model.config.dit_config.num_hidden_layers
-                stacked = think(model.vlm, inputs, layers)[1].stacked().to(torch.float16).numpy()
+                seen = think(model.vlm, inputs.to(model.device), layers)[1].stacked()
+                stacked = seen.to(torch.float16).cpu().numpy()
                 block = np.zeros((*stacked.shape[:4], longest, stacked.shape[5]), np.float16)
                 block[..., : stacked.shape[4], :] = stacked
                 blocks.append(block)

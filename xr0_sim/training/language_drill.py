@@ -46,13 +46,12 @@ class LanguageDrill:
     ) -> Tensor:
         """Mean cross entropy of the classes the drawn sentences decide."""
         drawn = [self._source(rng) for _ in range(self._sentences)]
-        inputs = self._processor.text_only([text for text, _ in drawn])
+        inputs = self._processor.text_only([text for text, _ in drawn]).to(vlm.device)
         before, _ = think(vlm, inputs, cached_layers)
-        last = before[-1][torch.arange(len(drawn)), inputs.lengths - 1]
-        logits = head.classify(last)
+        logits = head.classify(inputs.last_tokens(before[-1]))
         names = [name for name, _ in head.spec.classes]
         terms = []
         for name in drawn[0][1]:
-            target = torch.tensor([meaning[name] for _, meaning in drawn])
+            target = torch.tensor([meaning[name] for _, meaning in drawn], device=vlm.device)
             terms.append(functional.cross_entropy(logits[names.index(name)].float(), target))
         return torch.stack(terms).mean()

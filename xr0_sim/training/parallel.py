@@ -18,7 +18,8 @@ from torch import Tensor, distributed
 
 from xr0_sim.errors import ConfigError
 
-BACKEND = "gloo"
+BACKENDS = "cpu:gloo"
+CARD_BACKENDS = "cpu:gloo,cuda:nccl"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def joined() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield Ranks.present()
         return
-    distributed.init_process_group(BACKEND)
+    distributed.init_process_group(CARD_BACKENDS if torch.cuda.is_available() else BACKENDS)
     try:
         yield Ranks.present()
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import unknown_name
+from xr0_sim.model.devices import DEFAULT_DEVICE
 from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.prefix_source import CleanPrefix, CorruptedPrefix, OwnPrefix
 
@@ -70,6 +71,7 @@ def posttrain(
     features_dir: Path,
     start: str | None = BASE_HEAD,
     show: Callable[[str], None] = print,
+    device: str = DEFAULT_DEVICE,
 ) -> bool:
     """Trains several heads from one base for equal steps.
 
@@ -82,6 +84,7 @@ def posttrain(
         features_dir: Cache of brain features.
         start: Head all of them continue from, None = fresh weights.
         show: Receives progress lines.
+        device: Where to train, see `xr0_sim.model.devices`.
 
     Returns:
         True when all are finished, False when interrupted.
@@ -98,6 +101,7 @@ def posttrain(
             features_dir,
             start,
             show,
+            device=device,
         )
         if not finished:
             return False

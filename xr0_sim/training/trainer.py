@@ -81,7 +81,7 @@ class Trainer:
 
     Args:
         config: Settings.
-        module: Everything that is trained.
+        module: Everything that is trained, on the device it is trained on.
         loss: (step, micro) -> loss terms; "loss" is minimised, the others are logged.
         directory: Where state and metrics go.
         evaluate: Called with the averaged weights in place; returns metrics.
@@ -189,7 +189,7 @@ class Trainer:
         self.module.train()
         terms: dict[str, float] = {}
         for micro in self._micros:
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            with torch.autocast(self._parameters[0].device.type, torch.bfloat16, config.bf16):
                 values = self._loss(self.step, micro)
             (values["loss"] / config.accumulation).backward()
             for name, value in values.items():
@@ -243,7 +243,7 @@ class Trainer:
                 self._log.rewind(-1)
             return
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location="cpu")
             self._put(state["parameters"])
             torch._foreach_copy_(self._average, state["average"])
             self._optimizer.load_state_dict(state["optimizer"])

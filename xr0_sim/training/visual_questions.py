@@ -90,7 +90,7 @@ class VisualQuestions:
                 logits, target, owner = self._ask(vlm, kept, questions)
                 wrong = owner[logits.argmax(-1) != target]
                 right = np.ones(len(questions), bool)
-                right[wrong.numpy()] = False
+                right[wrong.cpu().numpy()] = False
                 out += [(q, bool(ok)) for q, ok in zip(questions, right, strict=True)]
         return out
 
@@ -109,7 +109,8 @@ class VisualQuestions:
             [question.text for question in questions],
             [question.answer for question in questions],
         )
+        inputs = inputs.to(vlm.device)
         before, _ = think(vlm, inputs, 1)
-        owner, place = torch.nonzero(given >= 0, as_tuple=True)
+        owner, place = (i.to(vlm.device) for i in torch.nonzero(given >= 0, as_tuple=True))
         hidden = finish(vlm, before[-1], inputs)[owner, place]
         return vlm.lm_head(hidden), inputs.input_ids[owner, place + 1], owner

@@ -43,6 +43,7 @@ from xr0_sim.model.checkpoint import (
     save_weights,
 )
 from xr0_sim.model.config import XR0Config
+from xr0_sim.model.devices import DEFAULT_DEVICE, choose_device
 from xr0_sim.model.flow import FlowLossConfig, FlowTargets, flow_loss
 from xr0_sim.model.grounding import EARLY_LAYER, GroundingHead
 from xr0_sim.model.grounding_spec import GroundingSpec
@@ -165,6 +166,11 @@ class BrainStage(nn.Module):
                     config.action_dim,
                 )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.vlm.device
+
     def load(self, checkpoint: Path) -> None:
         """Takes brain, grounding readout (if it reads the same) and joint head over."""
         load_brain(checkpoint, self.vlm)
@@ -187,6 +193,7 @@ class BrainStage(nn.Module):
     def _robot_terms(
         self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool
     ) -> dict[str, Tensor]:
+        device = self.device
         target = torch.from_numpy(self.store.column("grounding")[rows])
         mask = torch.from_numpy(self.store.column("grounding_mask")[rows])
         images = torch.from_numpy(self.store.images(rows)).flatten(0, 1).float()
@@ -205,14 +212,15 @@ class BrainStage(nn.Module):
             patchify(normalize_pixels(images), *self._patching),
             tuple(images.shape[1:3]),
             [self.store.instructions[i] for i in instructions],
-        )
+        ).to(device)
         before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
-        last = before[-1][torch.arange(len(rows)), inputs.lengths - 1]
+        last = inputs.last_tokens(before[-1])
         early, visual = (
             x.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))
             for x in (before[min(EARLY_LAYER, len(before) - 1)], before[-1])
         )
-        terms = self.grounding.loss(self.grounding(last, visual, early), target, mask)
+        read = self.grounding(last, visual, early)
+        terms = self.grounding.loss(read, target.to(device), mask.to(device))
         terms |= self._action_terms(rows, ~moved, last, cache, generator)
         if self._drill is not None:
             layers = self.config.dit_config.num_hidden_layers
@@ -235,16 +243,19 @@ class BrainStage(nn.Module):
             zero = last.sum() * 0.0
             names = ("proposal", "score") if self.proposal is not None else ()
             return dict.fromkeys((*names, *(("flow",) if self.expert is not None else ())), zero)
-        state, actions = self.tensors.state[index], self.tensors.actions[index]
-        valid = self.tensors.valid(index)
+        device = self.device
+        kept = taught.nonzero().squeeze(1).to(device)
+        state = self.tensors.state[index].to(device)
+        actions = self.tensors.actions[index].to(device)
+        valid = self.tensors.valid(index).to(device)
         terms: dict[str, Tensor] = {}
         if self.proposal is not None:
-            terms |= proposal_loss(*self.proposal(last[taught], state), actions, valid)
+            terms |= proposal_loss(*self.proposal(last[kept], state), actions, valid)
         if self.expert is not None:
-            none = torch.zeros(len(index), dtype=torch.long)
+            none = torch.zeros(len(index), dtype=torch.long, device=device)
             targets = FlowTargets(actions, valid, actions, none)
             settings = FlowLossConfig(draws=self.stage.flow_draws)
-            seen = cache.select(taught)
+            seen = cache.select(kept)
             terms["flow"] = flow_loss(self.expert, seen, state, targets, settings, generator).mean()
         return terms
 
@@ -255,7 +266,7 @@ class BrainStage(nn.Module):
         size = self.stage.trainer.batch_size
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.stage.trainer.bf16):
+            with torch.autocast(self.device.type, torch.bfloat16, self.stage.trainer.bf16):
                 terms = self.loss(part, step_generator(0, start), augment=False)
             for name, value in terms.items():
                 sums[f"val_{name}"] = sums.get(f"val_{name}", 0.0) + float(value) * len(part)
@@ -283,6 +294,7 @@ def train_brain(
     sentences: SentenceSource | None = None,
     start: Path | None = None,
     questions: QuestionSource | None = None,
+    device: str = DEFAULT_DEVICE,
 ) -> bool:
     """Runs stage 1 and writes the checkpoint ``directory/checkpoint``.
 
@@ -297,6 +309,7 @@ def train_brain(
         start: Checkpoint whose brain, readout and joint head are continued; None = fresh weights.
             One of another task, whose readout differs, gives its brain and joint head only.
         questions: Writes questions about frames; None leaves them out.
+        device: Where to train, see `xr0_sim.model.devices`.
 
     Returns:
         True when finished, False when interrupted.
@@ -313,6 +326,7 @@ def train_brain(
     module = BrainStage(config, stage, store, tensors, sentences, questions)
     if start is not None:
         module.load(Path(start))
+    module.to(choose_device(device))
     # Behind a committed prefix the right chunk depends on what the brain cannot see.
     free = store.column("committed") == 0
     weights = store.column("weight")[training] * free[training]

@@ -14,7 +14,7 @@ from xr0_sim.model.policy_model import PolicyModel, random_policy_model
 from xr0_sim.model.precision import (
     PRECISIONS,
     REDUCED,
-    CpuFeatures,
+    Features,
     choose_precision,
     cpu_features,
     expert_weights,
@@ -23,7 +23,7 @@ from xr0_sim.model.presets import PRESETS, preset_config
 from xr0_sim.model.products import LEAST_PACKED_WEIGHTS, PackedProduct, make_product
 
 STEPS = 5
-BOTH, NEITHER = CpuFeatures(True, True), CpuFeatures(False, False)
+BOTH, NEITHER = Features(True, True), Features(False, False)
 BOUNDS = {"bfloat16": (0.02, 0.05), "int8": (0.08, 0.1)}
 """RMS and largest deviation, as shares of the RMS and the largest movement of a chunk."""
 OFFERED = [name for name in REDUCED if cpu_features().offers(name)]
@@ -104,8 +104,8 @@ def test_auto_is_float32_for_small_experts(setting):
     ("features", "expected"),
     [
         (BOTH, "int8"),
-        (CpuFeatures(bfloat16=True, int8=False), "bfloat16"),
-        (CpuFeatures(bfloat16=False, int8=True), "int8"),
+        (Features(bfloat16=True, int8=False), "bfloat16"),
+        (Features(bfloat16=False, int8=True), "int8"),
         (NEITHER, "float32"),
     ],
 )

@@ -1,0 +1,138 @@
+"""Training and inference follow their weights to another device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from one_device import OneDevice
+from squares import build_store
+
+from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.config import XR0Config
+from xr0_sim.model.devices import choose_device
+from xr0_sim.model.fast_flow import FlowSampler
+from xr0_sim.model.normalizer import Normalizer
+from xr0_sim.model.policy_model import load_policy_model
+from xr0_sim.model.presets import preset_config
+from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.question import Question
+from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.training.chunk_tensors import ChunkTensors
+from xr0_sim.training.dit_stage import ExpertStage, ExpertStageConfig, train_head
+from xr0_sim.training.features import FeatureStore
+from xr0_sim.training.posttrain import HEADS
+from xr0_sim.training.schedule import step_generator
+from xr0_sim.training.trainer import TrainerConfig
+from xr0_sim.training.vlm_stage import BrainStage, BrainStageConfig, train_brain
+
+HORIZON = 8
+ELSEWHERE = torch.device("meta")
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    root = tmp_path_factory.mktemp("devices")
+    store = ChunkStore(build_store(root / "store", 16, 64, HORIZON, ("red", "green")))
+    sizes = preset_config("nano", action_length=HORIZON, proposals=2)
+    config = XR0Config(**sizes.to_dict() | {"grounding": store.meta.grounding})
+    tensors = ChunkTensors.from_store(store, Normalizer.identity(HORIZON), config.state_layout)
+    return root, store, config, tensors
+
+
+def question(values, instruction, rng):
+    return Question("color", "Which colour?", "red")
+
+
+def sentence(rng):
+    return "touch the red square", {"color": 0}
+
+
+def test_the_brain_stage_leaves_nothing_behind(setting):
+    _, store, config, tensors = setting
+    stage = BrainStageConfig(TrainerConfig(steps=1, batch_size=8), question_share=0.25)
+    module = BrainStage(config, stage, store, tensors, sentence, question)
+    here = module.loss(np.arange(8), step_generator(0, 1))
+    module.to(ELSEWHERE)
+    with OneDevice():
+        terms = module.loss(np.arange(8), step_generator(0, 1))
+        terms["loss"].backward()
+    assert set(terms) == set(here) and {"questions", "drill", "flow", "proposal"} <= set(terms)
+    assert {p.grad.device for p in module.parameters() if p.grad is not None} == {ELSEWHERE}
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_every_head_leaves_nothing_behind(setting, name):
+    root, store, config, tensors = setting
+    model = XR0ForActionGeneration(config)
+    features = FeatureStore(root / name, store, model, XR0Processor(config), lambda line: None)
+    model.to(ELSEWHERE)
+    stage = ExpertStageConfig(TrainerConfig(steps=1, batch_size=8), HEADS[name], draws=2)
+    run = ExpertStage(model.expert, stage, features, tensors, Normalizer.identity(HORIZON))
+    with OneDevice():
+        run.loss(np.arange(8), step_generator(0, 1))["loss"].backward()
+    assert model.expert.sink.weight.grad.device == ELSEWHERE
+
+
+def test_inference_leaves_nothing_behind(setting):
+    _, store, config, _ = setting
+    model = XR0ForActionGeneration(config).eval().to(ELSEWHERE)
+    inputs = XR0Processor(config)(store.images(np.arange(2)), ["touch red", "touch it"])
+    chunk = torch.zeros(2, HORIZON, 32, device=ELSEWHERE)
+    lengths = torch.zeros(2, dtype=torch.long, device=ELSEWHERE)
+    sampler = FlowSampler(model.expert, 5)
+    with OneDevice(), torch.no_grad():
+        cache = model.encode(inputs.to(ELSEWHERE))
+        sampled = sampler(cache, chunk[:, 0], chunk, lengths, chunk)
+    assert sampled.shape == chunk.shape and sampled.device == ELSEWHERE
+
+
+def test_the_mode_finds_what_was_left_behind():
+    with OneDevice(), pytest.raises(AssertionError, match=r"cpu.*meta"):
+        torch.zeros(3, device=ELSEWHERE) + torch.zeros(3)
+
+
+def test_names_of_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("cpu") == choose_device("auto") == torch.device("cpu")
+    for name in ("gpu", "cpu:1", "cuda:x"):
+        with pytest.raises(ConfigError, match="expected cpu, cuda, cuda:N or auto"):
+            choose_device(name)
+    with pytest.raises(ConfigError, match=r"one of 0 graphics cards.*use cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match="one of 2 graphics cards"):
+        choose_device("cuda:2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("cuda") == torch.device("cuda", 1)
+
+
+@pytest.mark.gpu
+def test_a_card_trains_and_acts_like_the_processor(setting, tmp_path):
+    _, store, _, _ = setting
+    config = preset_config("nano", action_length=HORIZON, proposals=2)
+    trainer = TrainerConfig(steps=8, warmup_steps=2, log_every=4, batch_size=8, bf16=False)
+    expert = ExpertStageConfig(replace(trainer, steps=20), draws=2, validation_fraction=0.1)
+    brain = BrainStageConfig(trainer, validation_fraction=0.1)
+    chunks = {}
+    for device in ("cpu", "cuda"):
+        folder = tmp_path / device
+        assert train_brain(store, config, brain, folder, print, device=device)
+        places = (folder / "checkpoint", "base", expert, folder / "base", folder / "features")
+        assert train_head(store, *places, show=print, device=device)
+    for device in ("cpu", "cuda"):
+        policy = load_policy_model(tmp_path / "cpu" / "checkpoint", "base", "float32", device)
+        chunks[device] = policy.predict(
+            store.images(np.arange(2)),
+            ["touch red", "touch it"],
+            store.robot(np.arange(2)),
+            [None] * 2,
+            [(0, 0), (0, 1)],
+        )
+    np.testing.assert_allclose(chunks["cuda"], chunks["cpu"], atol=1e-3)

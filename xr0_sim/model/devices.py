@@ -1,0 +1,47 @@
+"""Where networks run: names of devices, and a clear answer where one is missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from xr0_sim.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_DEVICE = "cpu"
+"""Figures are made on the processor unless something else is asked for."""
+DEVICES = ("cpu", "cuda", "auto")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``, a graphics card where there is one. Of
+            several processes under torchrun, each takes the card of its own number for ``cuda``.
+
+    Raises:
+        ConfigError: An unknown name, or a card that torch does not see.
+    """
+    import torch
+
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ConfigError(f"device: expected cpu, cuda, cuda:N or auto, got {name!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cpu" or (kind == "auto" and not count):
+        return torch.device("cpu")
+    index = int(number) if number else local_rank() % max(count, 1)
+    if index >= count:
+        raise ConfigError(
+            f"device {name!r}: expected one of {count} graphics cards that torch "
+            f"{torch.__version__} sees; install a CUDA build of torch, or use cpu"
+        )
+    return torch.device("cuda", index)
+
+
+def local_rank() -> int:
+    """Number of this process on its machine, from torchrun; 0 without."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
