@@ -17,9 +17,9 @@ from experiments.paired import paired_table, paired_to_first
 from experiments.pool import TaskPool
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder, fresh_folder, joint_digest
+from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table, separation_notes
-from xr0_sim.record.atomic import replacing
 from xr0_sim.record.runcard import to_json
 
 POSITIONS = {

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
-from xr0_sim.record.atomic import replacing
 from xr0_sim.record.runcard import read_run_card, run_card, to_json, write_run_card
 
 CARD = "run.json"

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("xr0_sim", "assets", "envs", "policies", "experiments")
-BASE = {"__version__", "conventions", "errors", "rotations", "types"}
+BASE = {"__version__", "atomic", "conventions", "errors", "rotations", "types"}
 """What everything may use."""
 MAY_IMPORT = {
     "xr0_sim": set(),

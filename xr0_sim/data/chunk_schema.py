@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from xr0_sim.atomic import write_json
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import DatasetError
-from xr0_sim.model.atomic import write_json
 
 SCHEMA_VERSION = 1
 META_FILE = "meta.json"

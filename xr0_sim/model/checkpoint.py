@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from xr0_sim.atomic import write_bytes, write_json
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
-from xr0_sim.model.atomic import write_bytes, write_json
 from xr0_sim.model.config import HEAD_FIELDS, XR0Config
 from xr0_sim.model.normalizer import Normalizer
 

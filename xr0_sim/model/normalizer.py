@@ -130,7 +130,7 @@ class Normalizer:
         """Writes the statistics as safetensors, atomically."""
         from safetensors.numpy import save
 
-        from xr0_sim.model.atomic import write_bytes
+        from xr0_sim.atomic import write_bytes
 
         write_bytes(path, save({name: getattr(self, name) for name in self.__dataclass_fields__}))
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from xr0_sim.atomic import replacing, write_json
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.atomic import replacing, write_json
 from xr0_sim.model.config import XR0Config
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.released_config import load_released_config, released_config_json

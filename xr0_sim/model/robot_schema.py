@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xr0_sim.atomic import write_json
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.action_layout import ARM_STRIDE, JAW, JOINTS, LAYOUT_DIM, TOOL_POS, TOOL_ROT
-from xr0_sim.model.atomic import write_json
 from xr0_sim.model.normalizer import EPSILON, Normalizer
 
 PREPROCESSOR_FILE = "preprocessor_config.json"

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xr0_sim.atomic import write_bytes, write_json
 from xr0_sim.errors import CheckpointError
-from xr0_sim.model.atomic import write_bytes, write_json
 from xr0_sim.model.prompt import prompt_text
 from xr0_sim.model.special_tokens import PAD_TOKEN, SPECIAL_TOKENS, VOCABULARY_SIZE
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from xr0_sim.atomic import replacing
 from xr0_sim.errors import DatasetError
-from xr0_sim.record.atomic import replacing
 
 FORMAT_VERSION = 1
 PACKAGES = ("xr0-sim", "numpy", "mujoco", "gymnasium", "torch", "transformers")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xr0_sim.atomic import replacing
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import DatasetError
 from xr0_sim.perturb.events import EventRecord
-from xr0_sim.record.atomic import replacing
 from xr0_sim.runtime.rollout import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
-from xr0_sim.record.atomic import replacing
 from xr0_sim.record.palette import ALARM, HOLD, chunk_colour, unit
 from xr0_sim.record.ticklog import TickTable
 

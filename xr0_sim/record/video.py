@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from xr0_sim.atomic import partial_path
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.perturb.events import EventRecord
-from xr0_sim.record.atomic import partial_path
 from xr0_sim.runtime.rollout import EpisodeResult, EpisodeStart, TickSample
 
 Frame = NDArray[np.uint8]

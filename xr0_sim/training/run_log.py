@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.atomic import write_bytes
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.atomic import write_bytes
 from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.run_log import RunLog
 from xr0_sim.training.schedule import learning_rate

@@ -64,7 +64,7 @@ def test_layout_and_head_switches(shipped):
     assert load_config(shipped, "prefix").prefix_max == 3
     config = load_config(shipped, "prefix_lambda")
     assert (config.action_window, config.noisy_position_offset) == (2, 10)
-    assert not list(shipped.rglob("*.tmp"))
+    assert not list(shipped.rglob(".*.part*"))
 
 
 def test_round_trip_up_to_half_precision(policy, shipped):

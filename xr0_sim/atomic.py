@@ -11,6 +11,11 @@ from pathlib import Path
 from xr0_sim.errors import StorageError, not_written
 
 
+def partial_path(path: Path) -> Path:
+    """Name under which ``path`` is written until it is complete; same folder, same suffix."""
+    return path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+
+
 def write_bytes(path: Path, payload: bytes) -> None:
     """Writes to a neighbouring temporary file, syncs, then renames over ``path``.
 
@@ -27,7 +32,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: str | Path) -> Iterator[Path]:
     """Gives a neighbouring temporary path to fill; on success it is synced and replaces ``path``.
 
     On an error ``path`` is left as it was.
@@ -35,7 +40,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: It does not fit or may not be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path = Path(path)
+    temporary = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
