@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from xr0_sim.errors import NO_ROOM, Xr0SimError, not_written, unknown_name
+from xr0_sim.errors import NOT_WRITABLE, Xr0SimError, not_written, unknown_name
 
 PROGRAM = "xr0-sim"
 EXIT_BAD_INPUT = 2
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in NOT_WRITABLE:
             raise
         print(f"{PROGRAM}: {not_written(error.filename or 'output', error)}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -33,11 +33,19 @@ class RenderError(Xr0SimError):
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What an `OSError` says where nothing more fits."""
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+"""What it says where a file stands in a folder's place."""
+NOT_WRITABLE = (*NO_ROOM, *NO_FOLDER, errno.EROFS)
+"""Reasons why nothing can be written at a place."""
 
 
 def not_written(path: object, error: OSError) -> StorageError:
     """Builds the error for a file that could not be written; an earlier one is still there."""
-    todo = "free some room" if error.errno in NO_ROOM else "make the folder writable"
+    todo = "make the folder writable"
+    if error.errno in NO_ROOM:
+        todo = "free some room"
+    elif error.errno in NO_FOLDER:
+        todo = "name a folder"
     return StorageError(
         f"{path}: expected to write it, got {error.strerror or error}; what was there before is "
         f"intact, {todo} and run the same command again"

@@ -116,6 +116,18 @@ def test_bad_input_gets_one_line_and_status_2(words, expected, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["rollout", "--policy", "expert", "--no-video"], ["compare"], ["collect"]]
+)
+def test_a_file_in_the_place_of_the_output_folder_gets_one_line(words, capsys, tmp_path):
+    place = tmp_path / "taken"
+    place.write_text("mine")
+    assert main([*words, "--episodes", "1", "--out", str(place)]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("xr0-sim: ") and str(place) in line and "Not a directory" in line
+    assert place.read_text() == "mine"
+
+
 def test_underscores_are_as_good_as_dashes():
     @dataclass(frozen=True)
     class Config:
