@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import mujoco
@@ -17,7 +17,7 @@ from envs.robot import JAW_STROKE
 from envs.scene import CLOTH, base_scene
 from envs.towel_folding.assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
-from envs.towel_folding.contacts import GRIP_JAW, NO_TOUCH, NOTHING, ContactReader, Touch
+from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.folding import (
     CORNER_LIMIT,
     MIRROR_LIMIT,
@@ -26,25 +26,20 @@ from envs.towel_folding.folding import (
     corners,
     measure,
 )
+from envs.towel_folding.hands import Hands
 from envs.towel_folding.judging import STAGES, count_made, judge
 from envs.towel_folding.naming import Naming
 from envs.towel_folding.props import Props, add_props
 from envs.towel_folding.setting import plane_motion
-from envs.towel_folding.state import LIFT, LONG, TowelState
+from envs.towel_folding.state import TowelState
 from envs.towel_folding.supply import Supply
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
-from xr0_sim.conventions import ARMS
 from xr0_sim.errors import ConfigError, unknown_name
 
 REST_SPEED = 0.03
 """A towel is at rest while no mass point is faster [m/s]."""
 REST_TICKS = 15
-OPEN_JAW = 0.15
-"""Opening above which a hand counts as open."""
-CLOSED_COMMAND = 0.05
-MISSED_JAW = 0.012
-"""A hand that was told to close and is closed further than this holds nothing."""
 PICTURE_FACETS = (12, 8)
 """Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
 hardly a pixel differs."""
@@ -165,7 +160,7 @@ class TowelFoldingEnv(DualArmEnv):
         assisted = self.grasp == "assist"
         self._assist = GraspAssist(model, self.cloth.grid**2) if assisted else None
         self._supply = Supply() if self.continuous else None
-        self._failures, self._lifts = [0, 0], [0, 0]
+        self._hands = Hands()
         self._forget()
         self._towel.lay_down(self.data, self.np_random, self.level.crumpled)
         self.data.time = 0.0
@@ -173,13 +168,10 @@ class TowelFoldingEnv(DualArmEnv):
 
     def _forget(self) -> None:
         """What is known of a towel that has just been laid down."""
-        self._touch = NO_TOUCH
+        self._hands = self._hands.at_a_new_towel()
         self._spread = not self.level.crumpled
-        self._rest = self._untouched = 0
-        self._stage = 0
+        self._rest = self._stage = 0
         self._made = self._previous_made = 0
-        self._peak = [0.0, 0.0]
-        self._closed_on_nothing = [False, False]
 
     def _next_towel(self, home: bool) -> None:
         """Exchanges the towel for a new one that fell while no hand was in the way.
@@ -210,23 +202,24 @@ class TowelFoldingEnv(DualArmEnv):
     @property
     def _held(self) -> tuple[int, int]:
         """Mass point each arm pinches, by name, or -1."""
-        left, right = self._touch.held
+        left, right = self._hands.touch.held
         return self._towel.naming.name(left), self._towel.naming.name(right)
 
     def privileged(self) -> TowelState:
         """Ground truth of the present tick."""
+        hands = self._hands
         return TowelState(
             points=self.points,
             held=np.array(self._held),
-            touched=np.array(self._touch.touched),
+            touched=np.array(hands.touch.touched),
             folds=self.folds,
             done=self._made,
-            failures=np.array(self._failures),
+            failures=np.array(hands.failures),
             obstructed=self._props.obstructed(self.data),
-            peak=np.array(self._peak),
+            peak=np.array(hands.peak),
             spread=self._spread,
-            lifts=np.array(self._lifts),
-            untouched=self._untouched,
+            lifts=np.array(hands.lifts),
+            untouched=hands.untouched,
             to_place=self.level.placed,
         )
 
@@ -260,7 +253,7 @@ class TowelFoldingEnv(DualArmEnv):
     @property
     def held_arms(self) -> list[int]:
         """Arms that hold the towel."""
-        return [a for a in range(len(ARMS)) if self._touch.held[a] != NOTHING]
+        return self._hands.holding
 
     @property
     def landing(self) -> NDArray[np.float64]:
@@ -289,32 +282,19 @@ class TowelFoldingEnv(DualArmEnv):
     def _assess(self) -> Assessment:
         data, folds = self.data, self.folds
         jaws = data.qpos[self._ports.jaw_qpos] / JAW_STROKE
-        bodies = self._towel.bodies(data)
-        touch = self._steady(self._contacts.read(data, bodies, jaws), jaws)
-        if self._assist is not None:
-            oiled = (self._props.oiled(0), self._props.oiled(1))
-            touch = self._assist.update(data, touch, self._command[6::7], oiled)
-        self._touch = touch
-        self._count_failures(jaws)
-        for arm, point in enumerate(touch.held):
-            height = float(bodies[point, 2])
-            self._lifts[arm] += bool(self._peak[arm] < LIFT <= height and point != NOTHING)
-            self._peak[arm] = max(self._peak[arm], height) if point != NOTHING else 0.0
-        self._untouched = 0 if any(touch.touched) else min(self._untouched + 1, LONG)
+        hands = self._hands = self._feel(jaws)
         points = self.points
         flat = None if self._spread else measure(points, ())
-        if folds and flat is not None and flat.good(0) and self._untouched:
+        if folds and flat is not None and flat.good(0) and not hands.handled:
             self._bind()
             points = self.points
         asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
         fits = [measure(points, part) for part in asked]
         fit = fits[-1] if fits else flat
-        carried, handled = bool(self.held_arms), any(touch.touched)
         made = self._made = count_made(
-            points, folds[: len(fits)], fits, self._made, carried, handled
+            points, folds[: len(fits)], fits, self._made, bool(hands.holding), hands.handled
         )
-        still = self._towel.fastest(data) < REST_SPEED
-        free = not any(touch.touched) and bool((jaws > OPEN_JAW).all())
+        still, free = self._towel.fastest(data) < REST_SPEED, hands.off(jaws)
         self._rest = self._rest + 1 if still and free else 0
         good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
         success = good and self._rest >= REST_TICKS
@@ -337,8 +317,8 @@ class TowelFoldingEnv(DualArmEnv):
             "fit": asdict(fit),
             "made": made,
             "stage": STAGES[self._stage],
-            "failed_grasps": tuple(self._failures),
-            "squeeze_n": touch.squeeze,
+            "failed_grasps": hands.failures,
+            "squeeze_n": hands.touch.squeeze,
             "grasp": self.grasp,
         }
         if self._supply is not None:
@@ -350,6 +330,16 @@ class TowelFoldingEnv(DualArmEnv):
             success, details["towels"] = self._supply.success, self._supply.counts
         goes_on = self.continuous
         return Assessment(terms, success, progress, standing.phase, details, goes_on=goes_on)
+
+    def _feel(self, jaws: NDArray[np.float64]) -> Hands:
+        """The hands after the contacts of this tick; `jaws` are openings (2,)."""
+        bodies, commands = self._towel.bodies(self.data), self._command[6::7]
+        touch = self._contacts.read(self.data, bodies, jaws)
+        touch = self._hands.steadied(touch, jaws, commands)
+        if self._assist is not None:
+            oiled = (self._props.oiled(0), self._props.oiled(1))
+            touch = self._assist.update(self.data, touch, commands, oiled)
+        return self._hands.after(touch, bodies[:, 2], jaws, commands)
 
     def _bind(self) -> None:
         """Names the points of a towel that has come to lie flat as the table sees them."""
@@ -370,47 +360,19 @@ class TowelFoldingEnv(DualArmEnv):
         share = self._stage / (len(STAGES) - 1) if made < len(self.folds) else 0.0
         return min((self.level.crumpled + made + share) / parts, 0.95)
 
-    def _steady(self, touch: Touch, jaws: NDArray[np.float64]) -> Touch:
-        """Bridges ticks in which a closed pinch reads no force; contacts of cloth flicker."""
-        held = list(touch.held)
-        for arm, before in enumerate(self._touch.held):
-            told = self._command[7 * arm + 6] < CLOSED_COMMAND
-            pinched = MISSED_JAW < jaws[arm] < GRIP_JAW and touch.touched[arm]
-            if held[arm] == NOTHING and before != NOTHING and told and pinched:
-                held[arm] = before
-        return replace(touch, held=tuple(held))
-
-    def _count_failures(self, jaws: NDArray[np.float64]) -> None:
-        """Counts closed hands that hold nothing, once each."""
-        for arm in range(len(ARMS)):
-            told = self._command[7 * arm + 6] < CLOSED_COMMAND
-            empty = told and self._touch.held[arm] == NOTHING and jaws[arm] < MISSED_JAW
-            self._failures[arm] += bool(empty and not self._closed_on_nothing[arm])
-            self._closed_on_nothing[arm] = bool(empty)
-
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
         return (
-            self.folds,
-            self._touch,
-            (self._rest, self._untouched),
-            self._stage,
-            (*self._failures, *self._peak, *self._lifts),
-            tuple(self._closed_on_nothing),
-            self._made,
-            self._previous_made,
-            self._props.snapshot(),
+            (self.folds, self._hands, self._supply),
+            (self._rest, self._stage, self._made, self._previous_made, self._spread),
+            (self._props.snapshot(), self._towel.naming),
             self._assist.torn if self._assist else None,
-            (self._towel.naming, self._spread, self._supply),
         )
 
     def _task_restore(self, state: Any) -> None:
-        self.folds, self._touch, (self._rest, self._untouched), self._stage = state[:4]
-        counts = list(state[4])
-        self._failures, self._peak, self._lifts = counts[:2], counts[2:4], counts[4:]
-        self._closed_on_nothing = list(state[5])
-        self._made, self._previous_made = state[6:8]
-        self._props.restore(state[8])
+        (self.folds, self._hands, self._supply), counts, (props, naming), torn = state
+        self._rest, self._stage, self._made, self._previous_made, self._spread = counts
+        self._props.restore(props)
+        self._towel.naming = naming
         if self._assist:
-            self._assist.torn = state[9]
-        self._towel.naming, self._spread, self._supply = state[10]
+            self._assist.torn = torn
