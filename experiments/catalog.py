@@ -94,6 +94,7 @@ class Weights:
         temperature: Factor on its flow noise.
         precision: Number format of the network.
         device: Where the network runs.
+        brain_weights: How the brain's weights are kept.
     """
 
     checkpoint: str | None = None
@@ -101,6 +102,7 @@ class Weights:
     temperature: float | None = None
     precision: str | None = None
     device: str | None = None
+    brain_weights: str | None = None
 
 
 @dataclass(frozen=True)

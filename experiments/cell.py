@@ -22,7 +22,7 @@ from experiments.catalog import (
 from experiments.levels import LEVELS
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.model.precision import DEFAULT_PRECISION
+from xr0_sim.model.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_brain_weights
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.runtime.estimator import EstimatorConfig, TrueDelay
@@ -49,6 +49,7 @@ class Cell:
         temperature: Factor on its flow noise; None for the policy's own.
         precision: Number format it runs in; None for policies without weights.
         device: Where it runs, as torch names it; None for policies without weights.
+        brain_weights: How its brain's weights are kept; None for policies without weights.
         executor: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
@@ -65,6 +66,7 @@ class Cell:
     temperature: float | None
     precision: str | None
     device: str | None
+    brain_weights: str | None
     executor: StrategyConfig
     latency: LatencyConfig
     estimator: EstimatorConfig
@@ -169,6 +171,7 @@ def make_cell(
     temperature: float | None,
     precision: str | None,
     device: str | None,
+    brain_weights: str | None,
     executor: StrategyConfig,
     latency: str,
     delay_error: int,
@@ -192,6 +195,7 @@ def make_cell(
         temperature=temperature,
         precision=choose_precision(policy, checkpoint, head, precision, device),
         device=device,
+        brain_weights=choose_brain_weights(policy, brain_weights),
         executor=executor,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
@@ -209,6 +213,16 @@ def choose_device(policy: str, device: str | None) -> str | None:
     if device is not None:
         raise ConfigError(f"--device: policy {policy!r} has no weights; leave it out")
     return None
+
+
+def choose_brain_weights(policy: str, weights: str | None) -> str | None:
+    """How the brain's weights are kept; None without weights."""
+    if POLICIES[policy].trained:
+        weights = weights or STORED_WEIGHTS
+        check_brain_weights(weights)
+    elif weights is not None:
+        raise ConfigError(f"--brain-weights: policy {policy!r} has no weights; leave it out")
+    return weights
 
 
 def choose_precision(

@@ -51,6 +51,8 @@ class CompareConfig(LevelOptions):
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
+        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
+            the package torchao.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
@@ -70,6 +72,7 @@ class CompareConfig(LevelOptions):
     temperature: float | None = None
     precision: str | None = None
     device: str | None = None
+    brain_weights: str | None = None
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -97,6 +100,7 @@ class CompareConfig(LevelOptions):
                     temperature=self.temperature,
                     precision=self.precision,
                     device=self.device,
+                    brain_weights=self.brain_weights,
                     executor=choose_executor(
                         executor, self.execute, None, "report", policy, self.env
                     ),

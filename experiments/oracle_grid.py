@@ -87,6 +87,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
             temperature=None,
             precision=None,
             device=None,
+            brain_weights=None,
             executor=Sync(),
             latency="none",
             delay_error=0,

@@ -38,6 +38,8 @@ class RolloutConfig(LevelOptions):
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
+        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
+            the package torchao.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -63,6 +65,7 @@ class RolloutConfig(LevelOptions):
     temperature: float | None = None
     precision: str | None = None
     device: str | None = None
+    brain_weights: str | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -89,6 +92,7 @@ class RolloutConfig(LevelOptions):
             temperature=self.temperature,
             precision=self.precision,
             device=self.device,
+            brain_weights=self.brain_weights,
             executor=choose_executor(
                 self.executor,
                 self.execute,

@@ -22,7 +22,7 @@ from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.action_layout import ArmTargets, decode_joints, decode_tools
 from xr0_sim.model.devices import DEFAULT_DEVICE
-from xr0_sim.model.precision import DEFAULT_PRECISION, check_precision
+from xr0_sim.model.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
 from xr0_sim.types import ActionChunk, Observation, RobotState
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ def load_chunk_model(
     temperature: float = DEFAULT_TEMPERATURE,
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
+    brain_weights: str = STORED_WEIGHTS,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
@@ -211,8 +212,10 @@ def load_chunk_model(
         temperature: Factor on the flow noise, 0 .. 1.
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.devices`.
+        brain_weights: How the brain's weights are kept, see `xr0_sim.model.weight_only`.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
-    policy = load_policy_model(find_checkpoint(checkpoint), head, precision, device)
+    path = find_checkpoint(checkpoint)
+    policy = load_policy_model(path, head, precision, device, brain_weights)
     return XR0ChunkModel(policy, decoding, temperature)

@@ -81,6 +81,8 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["compare", "--policy", "xr0", "--precision", "int9"], "did you mean 'int8'"),
         (["rollout", "--policy", "expert", "--device", "cpu"], "has no weights"),
         (["rollout", "--policy", "xr0", "--device", "gpu"], "expected cpu, cuda, cuda:N or auto"),
+        (["rollout", "--policy", "expert", "--brain-weights", "int8"], "has no weights"),
+        (["rollout", "--policy", "xr0", "--brain-weights", "int5"], "did you mean 'int8'"),
         (["train", "--device", "cuda:99"], "graphics cards that torch"),
         (["train", "--proposals", "-1"], "--proposals: expected 0"),
         (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),

@@ -25,12 +25,14 @@ from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.precision import (
     DEFAULT_PRECISION,
+    STORED_WEIGHTS,
     choose_precision,
     device_features,
     expert_weights,
 )
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.model.weight_only import reduce_brain
 from xr0_sim.types import RobotState
 
 
@@ -131,7 +133,11 @@ def policy_precision(config: XR0Config, precision: str, device: torch.device) ->
 
 
 def load_policy_model(
-    path: Path, head: str, precision: str = DEFAULT_PRECISION, device: str = DEFAULT_DEVICE
+    path: Path,
+    head: str,
+    precision: str = DEFAULT_PRECISION,
+    device: str = DEFAULT_DEVICE,
+    brain_weights: str = STORED_WEIGHTS,
 ) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
@@ -140,6 +146,7 @@ def load_policy_model(
         head: Name of a head; an unknown name lists what there is.
         precision: Number format of the Euler loop (`xr0_sim.model.precision`).
         device: Where the network runs (`xr0_sim.model.devices`).
+        brain_weights: How the brain's weights are kept (`xr0_sim.model.weight_only`).
     """
     place = choose_device(device)
     path = Path(path)
@@ -148,6 +155,7 @@ def load_policy_model(
     load_brain(path, model.vlm)
     load_head(path, head, model.expert)
     model = model.eval().to(place)
+    reduce_brain(model.vlm, brain_weights)
     return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision)
 
 

@@ -20,6 +20,10 @@ REDUCED = ("int8", "bfloat16")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 DEFAULT_PRECISION = "auto"
 
+STORED_WEIGHTS = "stored"
+BRAIN_WEIGHTS = (STORED_WEIGHTS, "int8", "int4")
+"""How the brain's weights are kept, see `xr0_sim.model.weight_only`."""
+
 LEAST_REDUCED_WEIGHTS = 2**24
 """Experts with fewer weights stay in float32: at 8 x 256 int8 saves a fifth, at 4 x 128 nothing."""
 MATRICES = 16
@@ -76,6 +80,12 @@ def check_precision(precision: str) -> None:
     """Rejects a name that is not one of `PRECISIONS`."""
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
+
+
+def check_brain_weights(weights: str) -> None:
+    """Rejects a name that is not one of `BRAIN_WEIGHTS`."""
+    if weights not in BRAIN_WEIGHTS:
+        raise unknown_name("brain weights", weights, BRAIN_WEIGHTS)
 
 
 def choose_precision(precision: str, weights: int, features: Features | None = None) -> str:
