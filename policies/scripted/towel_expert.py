@@ -76,6 +76,11 @@ CREEP_JAW = 0.20
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
 """A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
 open than that."""
+EARLY_HEIGHT = 0.003
+"""A hand higher above the grasp than this comes down before its jaw shuts further [m]."""
+REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
+"""Distance from its line within which a jaw closes on, as long as it is more open than these [m];
+a hand further away opens again and is put right, instead of pinching beside the edge."""
 CLOSING_STEP, HEAP_CLOSING_STEP = 0.025, 0.4
 """How much a jaw closes per tick; a policy that begins a tick too early has come down in time.
 Pinches that have to carry a whole towel are closed at once."""
@@ -208,14 +213,10 @@ class _ArmView:
         where, angle = grasp.relative(self.pos, self.quat)
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
         low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
-        if low and self.jaw_command < CLOSING_JAW and aside < CLOSING_REACH:
-            if self.jaw < MISSED_JAW:
-                up = self.stay[0] + np.array([0.0, 0.0, HOVER])
-                return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
-            creep = CREEP if self.jaw < CREEP_JAW else 0.0
-            rising = self.stay[0] + np.array([0.0, 0.0, creep])
-            return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
-        lift = self._lift(float(np.hypot(where[1], ALONG_WEIGHT * where[2])), angle)
+        lateral = float(np.hypot(where[1], ALONG_WEIGHT * where[2]))
+        if low and self.jaw_command < CLOSING_JAW and lateral < self._reach():
+            return self._close(grasp)
+        lift = self._lift(lateral, angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
@@ -223,6 +224,23 @@ class _ArmView:
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _close(self, grasp: Grasp) -> ToolGoal:
+        """Shuts the jaw of a low hand, after it has come down all the way; rises at the end."""
+        if self.jaw < MISSED_JAW:
+            up = self.stay[0] + np.array([0.0, 0.0, HOVER])
+            return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
+        if self.jaw < CREEP_JAW:
+            rising = self.stay[0] + np.array([0.0, 0.0, CREEP])
+            return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
+        down = np.array([*self.stay[0][:2], min(self.stay[0][2], grasp.pos[2])])
+        early = self.pos[2] > grasp.pos[2] + EARLY_HEIGHT
+        jaw = self.jaw_command if early else self._closed_further()
+        return ToolGoal(down, self.stay[1], jaw, DESCENT_SPEED)
+
+    def _reach(self) -> float:
+        """How far beside the grasp a jaw closes on; an open one is put right first."""
+        return float(np.interp(self.jaw_command, REACH_JAWS, (CLOSING_REACH, OPEN_REACH)))
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
