@@ -76,8 +76,9 @@ CREEP_JAW = 0.20
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
 """A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
 open than that."""
-EARLY_HEIGHT = 0.003
-"""A hand higher above the grasp than this comes down before its jaw shuts further [m]."""
+EARLY_HEIGHT, DOWN_SLACK = 0.003, 0.001
+"""A hand higher above the grasp than this comes down before its jaw shuts further, unless it has
+been told to already, this nearly, and cloth is in the way [m]."""
 REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
 """Distance from its line within which a jaw closes on, as long as it is more open than these [m];
 a hand further away opens again and is put right, instead of pinching beside the edge."""
@@ -154,6 +155,8 @@ class _ArmView:
     ):
         self.arm, self.state, self.view, self.expert = arm, state, view, expert
         self.spread = spread
+        # Edges of a towel that was a heap are wavy; a hand that waits for its line waits for ever.
+        self.careful = spread is None and not state.to_place
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.joints = robot.joint_pos[arm]
@@ -214,7 +217,8 @@ class _ArmView:
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
         low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
         lateral = float(np.hypot(where[1], ALONG_WEIGHT * where[2]))
-        if low and self.jaw_command < CLOSING_JAW and lateral < self._reach():
+        near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
+        if low and self.jaw_command < CLOSING_JAW and near:
             return self._close(grasp)
         lift = self._lift(lateral, angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
@@ -230,11 +234,13 @@ class _ArmView:
         if self.jaw < MISSED_JAW:
             up = self.stay[0] + np.array([0.0, 0.0, HOVER])
             return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
-        if self.jaw < CREEP_JAW:
-            rising = self.stay[0] + np.array([0.0, 0.0, CREEP])
+        if self.jaw < CREEP_JAW or not self.careful:
+            creep = CREEP if self.jaw < CREEP_JAW else 0.0
+            rising = self.stay[0] + np.array([0.0, 0.0, creep])
             return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
         down = np.array([*self.stay[0][:2], min(self.stay[0][2], grasp.pos[2])])
-        early = self.pos[2] > grasp.pos[2] + EARLY_HEIGHT
+        blocked = self.stay[0][2] < grasp.pos[2] + DOWN_SLACK
+        early = self.pos[2] > grasp.pos[2] + EARLY_HEIGHT and not blocked
         jaw = self.jaw_command if early else self._closed_further()
         return ToolGoal(down, self.stay[1], jaw, DESCENT_SPEED)
 

@@ -60,11 +60,20 @@ def test_a_common_preset_means_the_tasks_own():
     ]
 
 
-def test_weights_of_another_task_are_not_taken_silently(capfd, tmp_path):
+def test_weights_of_another_task_are_not_taken_silently(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("assets.checkpoint_names", lambda: ["block_dismantling"])
     words = ["rollout", "--env", "towel_folding", "--out", str(tmp_path / "run")]
     assert main(words) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "named after env 'towel_folding'" in line and "--policy expert" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_head_that_has_not_been_trained_gets_the_names_of_those_that_have(capfd, tmp_path):
+    words = ["rollout", "--env", "towel_folding", "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "unknown head of towel_folding" in line and "sync" in line
     assert not (tmp_path / "run").exists()
 
 
