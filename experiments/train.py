@@ -118,7 +118,6 @@ def run(config: TrainConfig) -> int:
     from xr0_sim.training.posttrain import head_config
 
     choose_device(config.device)
-
     for head in config.heads.split(","):
         head_config(head)
     torch.set_num_threads(config.threads)

@@ -135,7 +135,8 @@ class XR0Policy(ChunkPolicy):
     """The shipped XR-0 checkpoint as a Gymnasium policy.
 
     Args:
-        checkpoint: Shipped name or directory; None takes the shipped one.
+        checkpoint: Shipped name or directory; None takes the first shipped one by name,
+            ``block_dismantling``.
         head: Action expert.
         strategy: Execution strategy; synchronous by default, with
             `policies.xr0.EXECUTE_STEPS` rows a chunk.

@@ -166,7 +166,7 @@ def _pictures(observation: Observation) -> NDArray[np.uint8]:
 
 
 def find_checkpoint(name: str | Path | None) -> Path:
-    """Directory of a checkpoint: a shipped name, a path, or the only shipped one for None."""
+    """Directory of a checkpoint: a shipped name, a path, or for None the first shipped by name."""
     names = checkpoint_names()
     if name is None:
         if not names:
@@ -206,7 +206,8 @@ def load_chunk_model(
     """Loads one head of a checkpoint.
 
     Args:
-        checkpoint: Shipped name or directory; None takes the shipped one.
+        checkpoint: Shipped name or directory; None takes the first shipped one by name,
+            ``block_dismantling``.
         head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
         decoding: One of `DECODINGS`.
         temperature: Factor on the flow noise, 0 .. 1.

@@ -17,6 +17,7 @@ from envs.dual_arm import HOME_JAW
 from envs.kinematics import DualArmKinematics
 from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.hands import MISSED_JAW
 from envs.towel_folding.props import SPOT
 from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
@@ -69,8 +70,6 @@ READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
 GRASP_TOLERANCE = 0.005
 ANGLE_TOLERANCE = 0.12
-MISSED_JAW = 0.012
-"""A hand that closes further than this has nothing between its pads."""
 CREEP_JAW = 0.20
 """Opening from which a closing hand rises a little, so that no finger sticks to the table."""
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
@@ -209,8 +208,8 @@ class _ArmView:
     def _grasp(self, corner: int) -> ToolGoal:
         """Comes down open through a funnel, shuts the jaw slowly; rises before it opens again.
 
-        Low hands close and high ones open, whatever the jaw does at the moment: what comes next can
-        be read off a picture.
+        Low hands near their line close, others open, whatever the jaw does at the moment: what
+        comes next can be read off a picture.
         """
         grasp = self._edge_grasp(corner)
         where, angle = grasp.relative(self.pos, self.quat)

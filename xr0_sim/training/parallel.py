@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.devices import local_rank
 
 BACKENDS = "cpu:gloo"
 CARD_BACKENDS = "cpu:gloo,cuda:nccl"
@@ -88,7 +89,10 @@ def joined() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield Ranks.present()
         return
-    distributed.init_process_group(CARD_BACKENDS if torch.cuda.is_available() else BACKENDS)
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if cards:
+        torch.cuda.set_device(local_rank() % cards)  # or all would meet on the first card
+    distributed.init_process_group(CARD_BACKENDS if cards else BACKENDS)
     try:
         yield Ranks.present()
     finally:
