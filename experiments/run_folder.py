@@ -75,7 +75,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"output folder {self.path}: cannot be made; {error}") from None
-        self.rows: dict[int, dict[str, Any]] = {row["seed"]: row for row in self._read_rows()}
+        self.rows = self._rows_on_disk()
 
     def __enter__(self) -> RunFolder:
         """Writes the run card before the first episode."""
@@ -88,7 +88,9 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Notes ``complete``, ``interrupted`` or ``failed``."""
+        """Notes ``complete``, ``interrupted`` or ``failed``, with what is on disk."""
+        if kind is not None:  # It may have come between a line of the file and its row here.
+            self.rows = self._rows_on_disk()
         if kind is None:
             missing = [seed for seed in self._card["seeds"] if seed not in self.rows]
             self._write_card("incomplete" if missing else "complete")
@@ -118,20 +120,20 @@ class RunFolder:
         digests = {f"seed{seed}": self.rows[seed]["digest"] for seed in sorted(self.rows)}
         write_run_card({**self._card, "status": status, "digests": digests}, self.path / CARD)
 
-    def _read_rows(self) -> list[dict[str, Any]]:
-        """Rows on disk; a last line that was cut off by a crash is dropped from the file."""
+    def _rows_on_disk(self) -> dict[int, dict[str, Any]]:
+        """Rows by seed; a last line that was cut off by a crash is dropped from the file."""
         path = self.path / EPISODES
         if not path.exists():
-            return []
+            return {}
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
-            with replacing(path) as partial:
-                partial.write_bytes(whole)
+            os.truncate(path, len(whole))
         try:
-            return [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+            rows = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
         except ValueError as error:
             raise ConfigError(f"{path}: expected one JSON object per line; {error}") from None
+        return {row["seed"]: row for row in rows}
 
     def _check_same(self, old: Mapping[str, Any]) -> None:
         new = self._card

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -34,6 +35,26 @@ def test_the_card_says_how_the_run_ended(tmp_path):
     with pytest.raises(ValueError), RunFolder(tmp_path / "b", {}, [0], "none"):
         raise ValueError
     assert read_run_card(tmp_path / "b" / "run.json")["status"] == "failed"
+
+
+def test_an_interrupt_while_a_row_is_written_leaves_file_and_card_in_step(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def interrupted(descriptor):
+        monkeypatch.undo()
+        sync(descriptor)
+        raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        RunFolder(tmp_path / "a", {}, [0, 1], "none") as folder,
+    ):
+        folder.append(row(0))
+        monkeypatch.setattr(os, "fsync", interrupted)
+        folder.append(row(1))
+    card = read_run_card(tmp_path / "a" / "run.json")
+    assert (card["status"], list(card["digests"])) == ("interrupted", ["seed0", "seed1"])
+    assert list(folder.rows) == [0, 1]
 
 
 def test_other_package_versions_are_refused(tmp_path, monkeypatch):
