@@ -17,7 +17,7 @@ from policies.scripted.disturbance import DisturbanceConfig
 
 if TYPE_CHECKING:
     from xr0_sim.model.grounding_spec import GroundingSpec
-    from xr0_sim.model.question import QuestionSource
+    from xr0_sim.model.question import QuestionWriter
 
 Labels = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
@@ -30,7 +30,7 @@ class Lesson:
         spec: Layout of the grounding vector.
         grounding: Vector and mask of the present tick, from environment, expert and layout.
         sentence: Draws an instruction and the grounding classes it decides.
-        question: Writes a question about a frame, see `xr0_sim.model.question`.
+        questions: Writes questions about frames, see `xr0_sim.model.question`.
         scatter: Lays what the task is about somewhere else; False where that failed.
         events: Event presets that demonstrations and corrections draw from.
         disturbance: What keeps the arms off the expert's straight way.
@@ -39,7 +39,7 @@ class Lesson:
     spec: Callable[[], GroundingSpec]
     grounding: Callable[[Any, Any, GroundingSpec], Labels]
     sentence: Callable[[np.random.Generator], tuple[str, dict[str, int]]]
-    question: QuestionSource
+    questions: QuestionWriter
     scatter: Callable[[Any, np.random.Generator], bool]
     events: tuple[str, ...]
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
@@ -52,14 +52,15 @@ def _blocks() -> Lesson:
         block_grounding_spec,
         block_sentence,
     )
-    from policies.scripted.block_questions import block_question
+    from policies.scripted.block_questions import block_change, block_question
+    from xr0_sim.model.question import QuestionWriter
 
     config = ScatterConfig()
     return Lesson(
         spec=block_grounding_spec,
         grounding=block_grounding,
         sentence=block_sentence,
-        question=block_question,
+        questions=QuestionWriter(block_question, block_change),
         scatter=lambda env, rng: scatter(env, config, rng),
         events=("shove", "shove_brick", "drop", "change_instruction", "reattach"),
     )
@@ -72,13 +73,14 @@ def _towel() -> Lesson:
         towel_grounding_spec,
         towel_sentence,
     )
-    from policies.scripted.towel_questions import towel_question
+    from policies.scripted.towel_questions import towel_change, towel_question
+    from xr0_sim.model.question import QuestionWriter
 
     return Lesson(
         spec=towel_grounding_spec,
         grounding=towel_grounding,
         sentence=towel_sentence,
-        question=towel_question,
+        questions=QuestionWriter(towel_question, towel_change),
         scatter=scatter_towel,
         events=("towel_shove", "change_instruction", "corner_slip"),
         disturbance=DisturbanceConfig(rate_hz=0.25, offset_m=0.02, jaw_share=0.15),

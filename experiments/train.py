@@ -170,7 +170,7 @@ def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
         _say,
         sentences=taught.sentence,
         start=Path(config.brain_start) if config.brain_start else None,
-        questions=taught.question,
+        questions=taught.questions,
         device=config.device,
     )
 

@@ -115,7 +115,7 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
     vlm = XR0ForActionGeneration(model_config).eval().vlm
     load_brain(path, vlm)
     asking = VisualQuestions(
-        lesson(store.meta.provenance.get("env", "block_dismantling")).question,
+        lesson(store.meta.provenance.get("env", "block_dismantling")).questions,
         store,
         XR0Processor(model_config, cameras=store.meta.cameras),
     )

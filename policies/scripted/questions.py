@@ -20,6 +20,13 @@ WHERE = (
     "Give the place of {thing} in the {view}.",
 )
 """Phrasings of a pointing question."""
+CHANGE = (
+    "What has happened since the earlier picture?",
+    "Compare the two pictures: what happened?",
+)
+"""Phrasings of a question about two base views, see `ask_change`."""
+STILL_M, MOVED_M = 0.006, 0.02
+"""Nothing happened below, and something was moved above that distance; between them is unclear."""
 
 
 def choose(rng: np.random.Generator, options: Sequence[str]) -> str:
@@ -71,3 +78,39 @@ def ask_job(text: str, arm: str, kinds: Sequence[str], values: Values) -> Questi
         return None
     job = kinds[int(values[f"{arm} job"][0])].replace("_", " ")
     return Question("job", text.format(arm=arm), job)
+
+
+def ask_change(rng: np.random.Generator, answer: str | None) -> Question | None:
+    """Asks what happened between an earlier base view and the present one."""
+    return None if answer is None else Question("change", choose(rng, CHANGE), answer)
+
+
+def hands_changed(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> str | None:
+    """Which hand took or let go of what, in words; None where no hand did.
+
+    Args:
+        before: What each arm held, by arm; None for nothing.
+        now: The same, later.
+    """
+    changed = [arm for arm in now if now[arm] != before[arm]]
+    if not changed:
+        return None
+    arm = changed[0]
+    verb, thing = ("took", now[arm]) if now[arm] is not None else ("let go of", before[arm])
+    alike = len(changed) == 2 and all((now[a] is not None) == (verb == "took") for a in changed)
+    things = {now[a] or before[a] for a in changed}
+    if alike and len(things) == 1:
+        return f"both hands {verb} {thing}"
+    return f"the {arm} hand {verb} {thing}"
+
+
+def moved(names: Sequence[str], before: Values, now: Values, scale: float) -> dict[str, float]:
+    """How far each thing has moved [m], by name; its place is the value ``NAME at``.
+
+    Args:
+        names: Things whose places are known.
+        before: Values of the earlier frame.
+        now: Values of the present one.
+        scale: Length that the places are told in [m].
+    """
+    return {n: scale * float(np.linalg.norm(now[f"{n} at"] - before[f"{n} at"])) for n in names}

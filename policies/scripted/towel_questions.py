@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from envs.towel_folding.folding import DIRECTIONS
+from policies.scripted.labels import GOAL_SCALE
 from policies.scripted.questions import (
+    MOVED_M,
+    STILL_M,
     YES_NO,
+    ask_change,
     ask_job,
     ask_point,
     ask_side,
     choose,
+    hands_changed,
+    moved,
     seen_points,
 )
 from policies.scripted.towel_labels import CORNERS
@@ -55,3 +61,26 @@ def towel_question(values: Values, instruction: str, rng: np.random.Generator) -
         answer = list(DIRECTIONS)[int(values["fold"][0])]
         return Question(kind, text.format(task=instruction), answer)
     return None
+
+
+def towel_change(before: Values, now: Values, rng: np.random.Generator) -> Question | None:
+    """Asks what happened between two frames; None where that is unclear."""
+    return ask_change(rng, _happened(before, now))
+
+
+def _happened(before: Values, now: Values) -> str | None:
+    held = [
+        {arm: "the towel" if values[f"{arm} holds"][0] > 0.5 else None for arm in ARMS}
+        for values in (before, now)
+    ]
+    hands = hands_changed(*held)
+    if hands is not None:
+        return hands
+    if now["folded"][0] > before["folded"][0]:
+        return "the fold was finished"
+    way = max(moved(CORNERS, before, now, GOAL_SCALE).values())
+    if any(held[1].values()):
+        return "the towel was carried" if way > MOVED_M else None
+    if way > MOVED_M:
+        return "the towel was pushed"
+    return "nothing" if way < STILL_M else None

@@ -30,7 +30,7 @@ def asked(request):
     spec = taught.spec()
     values = spec.read(*taught.grounding(env, expert, spec))
     rng = np.random.default_rng(0)
-    questions = [taught.question(values, env.instruction, rng) for _ in range(600)]
+    questions = [taught.questions.frame(values, env.instruction, rng) for _ in range(600)]
     return request.param, env, values, [q for q in questions if q is not None]
 
 
@@ -78,3 +78,85 @@ def test_left_and_right_agree_with_the_table(asked):
 def test_places_stay_inside_the_picture():
     assert say_point(np.array([0.0, 0.999])) == f"(0, {STEPS - 1})"
     assert say_point(np.array([1.2, -0.3])) == f"({STEPS - 1}, 0)"
+
+
+def changes(task, happen):
+    """What two frames about `happen` are said to show, and the environment."""
+    env = make_env(task, image_size=64)
+    taught, expert = lesson(task), make_expert(env)
+    env.reset_scene(SEEDS[task])
+    spec = taught.spec()
+
+    def values():
+        expert.action(env.robot_state(), env.privileged())
+        return spec.read(*taught.grounding(env, expert, spec))
+
+    def step():
+        env.advance(expert.action(env.robot_state(), env.privileged()))
+
+    rng = np.random.default_rng(0)
+    told = []
+    for ready in happen:
+        before = values()
+        ready(env, step)
+        question = taught.questions.change(before, values(), rng)
+        told.append(question and question.answer)
+    return told
+
+
+def wait(env, step):
+    still = env.robot_state().command
+    for _ in range(3):
+        env.advance(still)
+
+
+def until(held, arms=1):
+    """Plays the expert until that many hands hold something, or none does any more."""
+
+    def play(env, step):
+        for _ in range(400):
+            step()
+            state = env.privileged()
+            hands = state.held if hasattr(state, "held") else state.gripped
+            if (sum(hand >= 0 for hand in hands) >= arms) == held:
+                return
+
+    return play
+
+
+def test_what_happened_to_the_towel():
+    def push(env, step):
+        env.displace(np.array([0.0, 0.05]), 0.0)
+        wait(env, step)
+
+    def carry(env, step):
+        for _ in range(15):
+            step()
+
+    happen = (wait, push, until(True, 2), carry, until(False))
+    told = changes("towel_folding", happen)
+    assert told[:2] == ["nothing", "the towel was pushed"]
+    assert told[2] in ("both hands took the towel", "the right hand took the towel")
+    assert told[3] == "the towel was carried" and "let go of the towel" in told[4]
+
+
+def test_what_happened_to_the_bricks():
+    def push(env, step):
+        env.set_down([0], np.array([0.05, 0.1]), 0.0, 0.0)
+        wait(env, step)
+
+    told = changes("block_dismantling", (wait, until(True), until(False)))
+    assert told[0] == "nothing" and " hand took the " in told[1]
+    assert told[2] == "the bricks came apart" or " let go of the " in told[2]
+    env = make_env("block_dismantling", image_size=64)
+    env.reset_scene(SEEDS["block_dismantling"])
+    colour = env.bricks[0].colour
+
+    def pull_apart(env, step):
+        env.open_clutches()
+        wait(env, step)
+
+    assert changes("block_dismantling", (pull_apart, push)) == [
+        "the bricks came apart",
+        f"the {colour} brick was pushed",
+    ]

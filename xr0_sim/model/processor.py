@@ -157,8 +157,17 @@ class XR0Processor:
         image_size: tuple[int, int],
         questions: Sequence[str],
         answers: Sequence[str],
+        views: Sequence[tuple[str, ...]] | None = None,
     ) -> tuple[BrainInputs, Tensor]:
         """Joins patch rows with F questions and their answers.
+
+        Args:
+            patches: Rows (images, P, values) of all pictures, question by question.
+            image_size: Height and width of each picture [px].
+            questions: F texts.
+            answers: Their answers.
+            views: Names of the pictures each question is about, keys of `prompt.VIEW_TITLES`; the
+                processor's cameras when None.
 
         Returns:
             The batch, and (F, S) long: how many tokens of the answer have been given before each
@@ -167,8 +176,9 @@ class XR0Processor:
         patch, merge, _ = self._patching
         grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
         prompts, spans = [], []
-        for question, answer in zip(questions, answers, strict=True):
-            asked = question_text(question, grid[0] * grid[1], self.cameras, self._header)
+        shown = views or [self.cameras] * len(questions)
+        for question, answer, names in zip(questions, answers, shown, strict=True):
+            asked = question_text(question, grid[0] * grid[1], names, self._header)
             head = self._tokenizer.encode(asked).ids
             tail = self._tokenizer.encode(answer_text(answer)).ids
             ids = np.asarray([*head, *tail], np.int64)
@@ -188,17 +198,17 @@ class XR0Processor:
         longest = int(lengths.max())
         ids = np.full((len(prompts), longest), self._pad_id, np.int64)
         positions = np.zeros((3, len(prompts), longest), np.int64)
-        places = np.empty((len(prompts), len(prompts[0].image_places)), np.int64)
+        places = []
         for row, prompt in enumerate(prompts):
             ids[row, : lengths[row]] = prompt.ids
             positions[:, row, : lengths[row]] = prompt.positions
-            places[row] = prompt.image_places + row * longest
+            places.append(prompt.image_places + row * longest)
         patch = self._patching[0]
         return BrainInputs(
             torch.from_numpy(ids),
             torch.from_numpy(lengths),
             torch.from_numpy(positions),
-            torch.from_numpy(places.ravel()),
+            torch.from_numpy(np.concatenate(places)),
             patches,
             (image_size[0] // patch, image_size[1] // patch),
         )

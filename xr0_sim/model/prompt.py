@@ -13,7 +13,10 @@ from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import unknown_name
 from xr0_sim.model.special_tokens import IMAGE_TOKEN
 
+EARLIER = "base_earlier"
+"""The base view of an earlier frame, in questions about what happened."""
 VIEW_TITLES = {
+    EARLIER: "# Earlier Base View",
     "base": "# Base View",
     "left_wrist": "# Left-Wrist View",
     "right_wrist": "# Right-Wrist View",

@@ -1,4 +1,4 @@
-"""A question about a frame and its one right answer: vision-language data of a simulator."""
+"""Questions about frames, each with its one right answer: vision-language data of a simulator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Question:
-    """One question about a frame.
+    """One question about a frame, or about a frame and an earlier one.
 
     Attributes:
         kind: What is asked for, e.g. ``point``; accuracies are told per kind.
@@ -26,5 +26,20 @@ class Question:
 
 Values = Mapping[str, NDArray[np.float64]]
 """What is known about a frame, see `xr0_sim.model.grounding_spec.GroundingSpec.read`."""
-QuestionSource = Callable[[Values, str, np.random.Generator], Question | None]
+FrameSource = Callable[[Values, str, np.random.Generator], Question | None]
 """Writes a question about a frame from its values and its instruction; None if nothing is known."""
+ChangeSource = Callable[[Values, Values, np.random.Generator], Question | None]
+"""Writes a question about what happened from the values before and now; None if unclear."""
+
+
+@dataclass(frozen=True)
+class QuestionWriter:
+    """What a task can ask about its pictures.
+
+    Attributes:
+        frame: Writes questions about one frame.
+        change: Writes questions about what happened between two; None asks no such.
+    """
+
+    frame: FrameSource
+    change: ChangeSource | None = None

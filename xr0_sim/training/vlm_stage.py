@@ -52,7 +52,7 @@ from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.proposal import ProposalHead, proposal_loss
-from xr0_sim.model.question import QuestionSource
+from xr0_sim.model.question import QuestionWriter
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.training.augment import (
     AugmentConfig,
@@ -123,7 +123,7 @@ class BrainStage(nn.Module):
         store: ChunkStore,
         tensors: ChunkTensors,
         sentences: SentenceSource | None = None,
-        questions: QuestionSource | None = None,
+        questions: QuestionWriter | None = None,
     ) -> None:
         super().__init__()
         if not 0.0 <= stage.question_share <= 1.0:
@@ -293,7 +293,7 @@ def train_brain(
     evaluation_rows: int = 512,
     sentences: SentenceSource | None = None,
     start: Path | None = None,
-    questions: QuestionSource | None = None,
+    questions: QuestionWriter | None = None,
     device: str = DEFAULT_DEVICE,
 ) -> bool:
     """Runs stage 1 and writes the checkpoint ``directory/checkpoint``.
