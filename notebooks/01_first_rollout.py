@@ -20,7 +20,8 @@
 # think. This notebook looks at what a robot does in the meantime: one task, one perfect planner
 # in the place of a policy, three ways to execute its chunks.
 #
-# `XR0_SIM_NOTEBOOK_SEEDS` sets how many scenes are compared at the end.
+# `XR0_SIM_NOTEBOOK_ENV` names the task, `block_dismantling` or `towel_folding`, and
+# `XR0_SIM_NOTEBOOK_SEEDS` how many scenes are compared at the end.
 
 # %%
 import os
@@ -34,17 +35,18 @@ from IPython.display import Image, Markdown
 
 import envs
 
+TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
 SEEDS = range(int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "4")))
 
 # %% [markdown]
 # ## The task
 #
-# Two arms take a brick assembly apart: one holds, the other pulls, and every brick goes into the
-# tray that the instruction names for its colour. Three cameras and the instruction are what a
-# policy sees.
+# Two arms take a brick assembly apart – one holds, the other pulls, and every brick goes into the
+# tray that the instruction names for its colour – or fold a towel the way it says. Three cameras
+# and the instruction are what a policy sees.
 
 # %%
-env = gym.make(envs.ENV_IDS["block_dismantling"], n_bricks=3).unwrapped
+env = gym.make(envs.ENV_IDS[TASK]).unwrapped
 env.reset(seed=4)
 observation = env.observe()
 
@@ -100,8 +102,9 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 # %% [markdown]
 # ## Three switch positions
 #
-# Now the assembly is shoved away while the hands reach for it, and the planner draws a new tempo
-# for every chunk, as a sampling policy draws a mode. The same scenes, three executors:
+# Now the bricks, or the towel, are shoved away while the hands reach for them, and the planner
+# draws a new tempo for every chunk, as a sampling policy draws a mode. The same scenes, three
+# executors:
 #
 # - **sync** waits for every inference,
 # - **naive async** goes on and swaps plans on arrival, without telling the model,
@@ -111,6 +114,7 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 
 # %%
 from experiments.campaign import run_cell
+from experiments.catalog import TASKS
 from experiments.compare import CompareConfig, file_name
 from experiments.comparison_figure import draw_comparison
 from experiments.headline import cell_summary, readable
@@ -120,7 +124,7 @@ from experiments.run_folder import RunFolder
 from xr0_sim.metrics import markdown_table
 
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
-cells = CompareConfig(policy="expert", latency=("0.15s",), max_seconds=20).cells()
+cells = CompareConfig(env=TASK, policy="expert", latency=("0.15s",), max_seconds=20).cells()
 rows, folders = {}, {}
 with TaskPool() as pool, open(os.devnull, "w") as quiet:
     for name, cell in cells.items():
@@ -130,7 +134,8 @@ with TaskPool() as pool, open(os.devnull, "w") as quiet:
             rows[name] = run_cell(cell, SEEDS, pool, progress, folder=folder)
 
 figures = {name: readable(cell_summary(found)) for name, found in rows.items()}
-columns = ("success", "bricks/min", "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
+pace = f"{TASKS[TASK].pieces}/min"
+columns = ("success", pace, "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
 Markdown(markdown_table(figures, columns))
 
 # %%
@@ -149,10 +154,10 @@ Image(str(out / "comparison.png"), width=1000)
 # queue of actions, and `xr0-sim compare` flips the switches on the trained heads.
 
 # %%
-from policies.xr0 import EXECUTE_STEPS, load_chunk_model
+from policies.xr0 import load_chunk_model
 
-trained = load_chunk_model(head="prefix_lambda")
-plant = EnvPlant(gym.make(envs.ENV_IDS["block_dismantling"], render_mode="rgb_array").unwrapped)
+trained = load_chunk_model(TASK, head="prefix_lambda")
+plant = EnvPlant(gym.make(envs.ENV_IDS[TASK], render_mode="rgb_array").unwrapped)
 
 
 class Film:
@@ -176,7 +181,7 @@ class Film:
 
 
 film = Film()
-strategy = PrefixAsync(execute=EXECUTE_STEPS)
+strategy = PrefixAsync(execute=TASKS[TASK].execute)
 executor = Executor(trained, strategy, parse_latency("xr0_4090"))
 result = run_episode(plant, executor, [film], seed=4, max_ticks=900)
 print(result.outcome, f"after {result.duration_s:.1f} s")

@@ -70,7 +70,8 @@ def test_weights_of_another_task_are_not_taken_silently(capfd, tmp_path, monkeyp
 
 
 def test_a_head_that_has_not_been_trained_gets_the_names_of_those_that_have(capfd, tmp_path):
-    words = ["rollout", "--env", "towel_folding", "--out", str(tmp_path / "run")]
+    words = ["rollout", "--env", "towel_folding", "--head", "prefix_recorded"]
+    words += ["--out", str(tmp_path / "run")]
     assert main(words) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "unknown head of towel_folding" in line and "sync" in line
