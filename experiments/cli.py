@@ -7,10 +7,14 @@ A subcommand is one line in `COMMANDS`. Its module offers a frozen dataclass, th
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from types import FrameType
 
 from xr0_sim.errors import NOT_WRITABLE, Xr0SimError, not_written, unknown_name
 
@@ -150,10 +154,31 @@ def _print_version() -> int:
     return 0
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command like Ctrl-C: what is finished is kept, worker processes end too."""
+
+    def as_interrupt(number: int, frame: FrameType | None) -> None:
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # a shell hands an ignored SIGINT to what runs behind it
+            raise KeyboardInterrupt
+        interrupt(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, as_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit status."""
     try:
-        return dispatch(sys.argv[1:] if arguments is None else arguments)
+        with _terminable():
+            return dispatch(sys.argv[1:] if arguments is None else arguments)
     except Xr0SimError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -137,20 +137,29 @@ def test_an_interrupt_keeps_what_is_finished(capsys, tmp_path, monkeypatch):
     assert read_run_card(tmp_path / "a" / CARD)["status"] == "complete"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_real_interrupt(tmp_path, workers):
+@pytest.mark.parametrize(
+    ("workers", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_a_real_interrupt(tmp_path, workers, sent):
     command = [sys.executable, "-m", "experiments.cli", *SHORT, "--episodes", "500"]
     command += ["--out", str(tmp_path / "a"), "--workers", str(workers), "--event", "none"]
-    # A shell that runs this in the background hands down an ignored SIGINT.
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A shell that runs this in the background hands down an ignored SIGINT; SIGTERM ends it then.
+    heard = signal.default_int_handler if sent == signal.SIGINT else signal.SIG_IGN
+    previous = signal.signal(signal.SIGINT, heard)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     signal.signal(signal.SIGINT, previous)
     lines = tmp_path / "a" / EPISODES
     deadline = time.monotonic() + 90
     while not (lines.exists() and lines.read_bytes().count(b"\n") >= 2):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "episodes kept" in err and "Traceback" not in err
@@ -158,6 +167,10 @@ def test_a_real_interrupt(tmp_path, workers):
     rows = lines.read_text().splitlines()
     assert card["status"] == "interrupted" and len(card["digests"]) == len(rows) >= 2
     assert not list((tmp_path / "a").rglob(".*"))
+    with pytest.raises(ProcessLookupError):  # no worker is left behind
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
 
 
 def test_videos_are_named_with_the_outcome(capsys, tmp_path):
