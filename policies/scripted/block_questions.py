@@ -9,18 +9,16 @@ from envs.block_dismantling.bricks import COLOURS
 from policies.scripted.block_plan import JOB_KINDS
 from policies.scripted.labels import GOAL_SCALE
 from policies.scripted.questions import (
-    MOVED_M,
-    STILL_M,
     YES_NO,
     ask_change,
     ask_job,
     ask_point,
     ask_side,
     choose,
-    hands_changed,
-    moved,
     say_point,
     seen_points,
+    way_of,
+    what_happened,
 )
 from xr0_sim.conventions import ARMS
 from xr0_sim.model.question import Question, Values
@@ -106,24 +104,17 @@ def block_change(before: Values, now: Values, rng: np.random.Generator) -> Quest
 
 
 def _happened(before: Values, now: Values) -> str | None:
+    if before["clutched"][0] > 0.5 > now["clutched"][0]:
+        return "the bricks came apart"
     held = [
         {arm: _brick(int(values[f"{arm} holds"][0])) for arm in ARMS} for values in (before, now)
     ]
-    if before["clutched"][0] > 0.5 > now["clutched"][0]:
-        return "the bricks came apart"
-    hands = hands_changed(*held)
-    if hands is not None:
-        return hands
-    ways = moved([colour for colour in COLOURS if f"{colour} at" in now], before, now, GOAL_SCALE)
-    if not ways:
-        return None
-    name = max(ways, key=ways.__getitem__)
-    if any(held[1].values()):
-        carried = [f"the {n} brick" for n, way in ways.items() if way > MOVED_M]
-        return f"{carried[0]} was carried" if carried in [[h] for h in held[1].values()] else None
-    if ways[name] > MOVED_M:
-        return f"the {name} brick was pushed"
-    return "nothing" if ways[name] < STILL_M else None
+    ways = {
+        f"the {colour} brick": way_of(colour, before, now, GOAL_SCALE)
+        for colour in COLOURS
+        if f"{colour} at" in now
+    }
+    return what_happened(*held, ways)
 
 
 def _brick(held: int) -> str | None:

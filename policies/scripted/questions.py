@@ -85,32 +85,42 @@ def ask_change(rng: np.random.Generator, answer: str | None) -> Question | None:
     return None if answer is None else Question("change", choose(rng, CHANGE), answer)
 
 
-def hands_changed(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> str | None:
-    """Which hand took or let go of what, in words; None where no hand did.
+def what_happened(
+    before: Mapping[str, str | None], now: Mapping[str, str | None], ways: Mapping[str, float]
+) -> str | None:
+    """What happened in words; None where that is unclear or takes more than one sentence.
 
     Args:
         before: What each arm held, by arm; None for nothing.
         now: The same, later.
+        ways: How far each thing has moved [m].
     """
-    changed = [arm for arm in now if now[arm] != before[arm]]
-    if not changed:
+    hands = _grips_changed(before, now)
+    if hands:
+        return hands[0] if len(hands) == 1 else None
+    if not ways or any(STILL_M <= way <= MOVED_M for way in ways.values()):
         return None
-    arm = changed[0]
-    verb, thing = ("took", now[arm]) if now[arm] is not None else ("let go of", before[arm])
-    alike = len(changed) == 2 and all((now[a] is not None) == (verb == "took") for a in changed)
-    things = {now[a] or before[a] for a in changed}
-    if alike and len(things) == 1:
-        return f"both hands {verb} {thing}"
-    return f"the {arm} hand {verb} {thing}"
+    moved = [thing for thing, way in ways.items() if way > MOVED_M]
+    held = {thing for thing in now.values() if thing is not None}
+    if not moved:
+        return "nothing"
+    if held and not held >= set(moved):
+        return None
+    verb = "carried" if held else "pushed"
+    return f"{' and '.join(moved)} {'was' if len(moved) == 1 else 'were'} {verb}"
 
 
-def moved(names: Sequence[str], before: Values, now: Values, scale: float) -> dict[str, float]:
-    """How far each thing has moved [m], by name; its place is the value ``NAME at``.
+def _grips_changed(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> list[str]:
+    """Which hand took and let go of what, a sentence each; both hands in one if they agree."""
+    told: dict[str, str] = {}
+    for arm, thing in now.items():
+        if thing != before[arm]:
+            told[arm] = f"took {thing}" if thing is not None else f"let go of {before[arm]}"
+    if len(told) == 2 and len(set(told.values())) == 1:
+        return [f"both hands {next(iter(told.values()))}"]
+    return [f"the {arm} hand {what}" for arm, what in told.items()]
 
-    Args:
-        names: Things whose places are known.
-        before: Values of the earlier frame.
-        now: Values of the present one.
-        scale: Length that the places are told in [m].
-    """
-    return {n: scale * float(np.linalg.norm(now[f"{n} at"] - before[f"{n} at"])) for n in names}
+
+def way_of(name: str, before: Values, now: Values, scale: float) -> float:
+    """How far a thing has moved [m] whose place is the value ``NAME at``, in units of `scale`."""
+    return scale * float(np.linalg.norm(now[f"{name} at"] - before[f"{name} at"]))

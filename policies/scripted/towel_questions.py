@@ -7,17 +7,15 @@ import numpy as np
 from envs.towel_folding.folding import DIRECTIONS
 from policies.scripted.labels import GOAL_SCALE
 from policies.scripted.questions import (
-    MOVED_M,
-    STILL_M,
     YES_NO,
     ask_change,
     ask_job,
     ask_point,
     ask_side,
     choose,
-    hands_changed,
-    moved,
     seen_points,
+    way_of,
+    what_happened,
 )
 from policies.scripted.towel_labels import CORNERS
 from policies.scripted.towel_plan import JOB_KINDS
@@ -73,14 +71,5 @@ def _happened(before: Values, now: Values) -> str | None:
         {arm: "the towel" if values[f"{arm} holds"][0] > 0.5 else None for arm in ARMS}
         for values in (before, now)
     ]
-    hands = hands_changed(*held)
-    if hands is not None:
-        return hands
-    if now["folded"][0] > before["folded"][0]:
-        return "the fold was finished"
-    way = max(moved(CORNERS, before, now, GOAL_SCALE).values())
-    if any(held[1].values()):
-        return "the towel was carried" if way > MOVED_M else None
-    if way > MOVED_M:
-        return "the towel was pushed"
-    return "nothing" if way < STILL_M else None
+    way = max(way_of(corner, before, now, GOAL_SCALE) for corner in CORNERS)
+    return what_happened(*held, {"the towel": way})

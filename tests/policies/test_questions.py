@@ -8,7 +8,7 @@ import pytest
 from experiments.catalog import make_env
 from experiments.lessons import lesson
 from policies.scripted.experts import make_expert
-from policies.scripted.questions import STEPS, say_point
+from policies.scripted.questions import MOVED_M, STEPS, STILL_M, say_point, what_happened
 
 EXPECTED = {
     "block_dismantling": {"point", "colour", "count", "relation", "holds", "joined", "job", "bin"},
@@ -142,7 +142,7 @@ def test_what_happened_to_the_towel():
 
 def test_what_happened_to_the_bricks():
     def push(env, step):
-        env.set_down([0], np.array([0.05, 0.1]), 0.0, 0.0)
+        env.set_down([1], np.array([0.05, 0.1]), 0.0, 0.0)
         wait(env, step)
 
     told = changes("block_dismantling", (wait, until(True), until(False)))
@@ -150,7 +150,7 @@ def test_what_happened_to_the_bricks():
     assert told[2] == "the bricks came apart" or " let go of the " in told[2]
     env = make_env("block_dismantling", image_size=64)
     env.reset_scene(SEEDS["block_dismantling"])
-    colour = env.bricks[0].colour
+    colour = env.bricks[1].colour
 
     def pull_apart(env, step):
         env.open_clutches()
@@ -160,3 +160,19 @@ def test_what_happened_to_the_bricks():
         "the bricks came apart",
         f"the {colour} brick was pushed",
     ]
+
+
+def test_what_takes_two_sentences_or_is_in_doubt_is_not_asked():
+    def told(left, right, ways):
+        before, now = ({"left": left[k], "right": right[k]} for k in (0, 1))
+        return what_happened(before, now, ways)
+
+    nothing, far, near = (None, None), 2 * MOVED_M, STILL_M / 2
+    assert told(nothing, nothing, {"it": near}) == "nothing"
+    assert told(nothing, nothing, {"it": (MOVED_M + STILL_M) / 2}) is None
+    assert told(nothing, nothing, {"a": far, "b": near, "c": far}) == "a and c were pushed"
+    assert told(("a", "a"), nothing, {"a": far, "b": near}) == "a was carried"
+    assert told(("a", "a"), nothing, {"a": far, "b": far}) is None
+    assert told((None, "a"), (None, "a"), {"a": far}) == "both hands took a"
+    assert told((None, "a"), ("b", None), {"a": far}) is None
+    assert told(nothing, ("b", None), {}) == "the right hand let go of b"
