@@ -186,12 +186,17 @@ def own_preset(task: str, text: str) -> str:
     return TASKS[task].presets.get(name, name) + at + when
 
 
+def env_class(task: str) -> type[DualArmEnv]:
+    """Class of a task's environment."""
+    entry = look_up("env", task, TASKS)
+    return getattr(import_module(entry.module), entry.cls)
+
+
 def make_env(
     task: str, *, image_size: int = DEFAULT_IMAGE_SIZE, filmed: bool = False, **level: Any
 ) -> DualArmEnv:
     """Environment of a task; pictures are rendered only when somebody asks for them."""
-    entry = look_up("env", task, TASKS)
-    cls = getattr(import_module(entry.module), entry.cls)
+    cls = env_class(task)
     mode = "rgb_array" if filmed else None
     return cls(observation="state", image_size=image_size, render_mode=mode, **level)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.catalog import make_env, register_events
+from envs.events import check_events
+from experiments.catalog import env_class, make_env, own_preset, register_events
+from experiments.cell import choose_events
+from experiments.counterfactuals import KINDS
 from experiments.levels import LevelOptions
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
@@ -36,6 +39,10 @@ class CollectConfig(LevelOptions):
         image_size: Side of the pictures [px]; the model preset must have the same.
         checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
         heads: Heads of the policy, with commas; each episode draws one.
+        events: Event presets to draw from, with commas, e.g. where a policy is weak; empty takes
+            those of the task's lesson.
+        event_share: Share of episodes with one random event; default 0.35 of demonstrations, 0.3
+            of corrections, and none of the other kinds.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
             the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
             without chunks, any other name for corrections.
@@ -50,6 +57,8 @@ class CollectConfig(LevelOptions):
     checkpoint: str = ""
     heads: str = "sync"
     source: str = "demo"
+    events: str = ""
+    event_share: float | None = None
     workers: int = 2
 
 
@@ -80,6 +89,7 @@ def run(config: CollectConfig) -> int:
             f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without "
             "--checkpoint and another name with it"
         )
+    _check_events(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
     last = config.seed + config.episodes
     tasks = [CollectTask(config, first, min(BLOCK, last - first)) for first in ends]
@@ -92,6 +102,23 @@ def run(config: CollectConfig) -> int:
             samples += result["samples"]
     print(f"{samples} samples from {played} episodes, {solved} of them solved", file=sys.stderr)
     return 0
+
+
+def _check_events(config: CollectConfig) -> None:
+    """Refuses what an episode would refuse later, and options that would do nothing."""
+    if config.events:
+        events = choose_events(config.env, config.events)
+        if not events:
+            raise ConfigError("--events: expected presets, got none; use --event-share 0")
+        check_events(events, env_class(config.env))
+    share = config.event_share
+    if share is not None and not 0.0 <= share <= 1.0:
+        raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")
+    if config.source in KINDS and (config.events or share is not None):
+        raise ConfigError(
+            f"--source {config.source!r}: expected neither --events nor --event-share; nothing "
+            "happens there"
+        )
 
 
 @functools.lru_cache(maxsize=1)
@@ -130,7 +157,7 @@ def store_meta(config: CollectConfig) -> StoreMeta:
 
 def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
-    from experiments.counterfactuals import KINDS, record_counterfactuals
+    from experiments.counterfactuals import record_counterfactuals
     from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.lessons import lesson
     from experiments.relabelling import RelabelConfig, record_corrections
@@ -138,6 +165,10 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
 
     config = task.config
     level, taught = config.level_of(config.env), lesson(config.env)
+    if config.events:
+        presets = (own_preset(config.env, name.strip()) for name in config.events.split(","))
+        taught = replace(taught, events=tuple(presets))
+    share = {} if config.event_share is None else {"event_share": config.event_share}
     oracle = _stage(config.env, tuple(level.items()), config.image_size)
     env = oracle.env
     meta = store_meta(config)
@@ -151,12 +182,12 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
         if config.checkpoint:
             models = _models(config.checkpoint, config.heads)
             success = record_corrections(
-                env, recorder, oracle, taught, models, RelabelConfig(), seed, config.source
+                env, recorder, oracle, taught, models, RelabelConfig(**share), seed, config.source
             )
         elif config.source in KINDS:
             success = record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
         else:
-            success = record_demonstration(env, recorder, oracle, taught, DemoConfig(), seed)
+            success = record_demonstration(env, recorder, oracle, taught, DemoConfig(**share), seed)
         writer.end_episode()
         episodes.append((seed, success))
     writer.flush()

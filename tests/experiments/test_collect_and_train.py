@@ -122,6 +122,10 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
         (["--checkpoint", "x"], "--source 'demo': expected 'demo', 'counterfactual' or"),
         (["--episodes", "0"], "expected --episodes >= 1"),
         (["--workers", "0"], "--workers: expected 1"),
+        (["--events", "shov"], "did you mean 'shove'"),
+        (["--events", "gust"], "expected one for BlockDismantlingEnv"),
+        (["--event-share", "1.5"], "--event-share: expected 0 .. 1"),
+        (["--source", "sighting", "--events", "shove"], "nothing happens there"),
     ],
 )
 def test_what_does_not_fit_is_one_line(words, expected, tmp_path, capsys):
