@@ -20,6 +20,8 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS)
 	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+	XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding \
+		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
 
 notebooks: install
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
