@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.events import check_events
 from experiments.catalog import env_class, make_env, own_preset, register_events
 from experiments.cell import choose_events
-from experiments.counterfactuals import KINDS
 from experiments.levels import LevelOptions
 from experiments.pool import TaskPool, check_stop
 from experiments.progress import Progress
@@ -106,6 +104,9 @@ def run(config: CollectConfig) -> int:
 
 def _check_events(config: CollectConfig) -> None:
     """Refuses what an episode would refuse later, and options that would do nothing."""
+    from envs.events import check_events
+    from experiments.counterfactuals import KINDS
+
     if config.events:
         events = choose_events(config.env, config.events)
         if not events:
@@ -157,7 +158,7 @@ def store_meta(config: CollectConfig) -> StoreMeta:
 
 def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
-    from experiments.counterfactuals import record_counterfactuals
+    from experiments.counterfactuals import KINDS, record_counterfactuals
     from experiments.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.lessons import lesson
     from experiments.relabelling import RelabelConfig, record_corrections

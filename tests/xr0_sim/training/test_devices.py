@@ -19,7 +19,7 @@ from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.policy_model import load_policy_model
 from xr0_sim.model.presets import preset_config
 from xr0_sim.model.processor import XR0Processor
-from xr0_sim.model.question import Question
+from xr0_sim.model.question import Question, QuestionWriter
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.dit_stage import ExpertStage, ExpertStageConfig, train_head
@@ -54,7 +54,7 @@ def sentence(rng):
 def test_the_brain_stage_leaves_nothing_behind(setting):
     _, store, config, tensors = setting
     stage = BrainStageConfig(TrainerConfig(steps=1, batch_size=8), question_share=0.25)
-    module = BrainStage(config, stage, store, tensors, sentence, question)
+    module = BrainStage(config, stage, store, tensors, sentence, QuestionWriter(question))
     here = module.loss(np.arange(8), step_generator(0, 1))
     module.to(ELSEWHERE)
     with OneDevice():
