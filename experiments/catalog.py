@@ -186,6 +186,11 @@ def own_preset(task: str, text: str) -> str:
     return TASKS[task].presets.get(name, name) + at + when
 
 
+def own_presets(task: str, text: str) -> list[str]:
+    """`own_preset` of each of several, with commas."""
+    return [own_preset(task, part.strip()) for part in text.split(",")]
+
+
 def env_class(task: str) -> type[DualArmEnv]:
     """Class of a task's environment."""
     entry = look_up("env", task, TASKS)

@@ -16,7 +16,7 @@ from experiments.catalog import (
     checkpoint_heads,
     default_checkpoint,
     look_up,
-    own_preset,
+    own_presets,
     register_events,
 )
 from experiments.levels import LEVELS
@@ -149,7 +149,7 @@ def choose_events(task: str, text: str) -> tuple[Event, ...]:
     register_events(task)
     if text.strip() in ("", "none"):
         return ()
-    return parse_events([own_preset(task, part.strip()) for part in text.split(",")])
+    return parse_events(own_presets(task, text))
 
 
 def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.catalog import env_class, make_env, own_preset, register_events
+from experiments.catalog import env_class, make_env, own_presets, register_events
 from experiments.cell import choose_events
 from experiments.levels import LevelOptions
 from experiments.pool import TaskPool, check_stop
@@ -117,8 +117,8 @@ def _check_events(config: CollectConfig) -> None:
         raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")
     if config.source in KINDS and (config.events or share is not None):
         raise ConfigError(
-            f"--source {config.source!r}: expected neither --events nor --event-share; nothing "
-            "happens there"
+            f"--source {config.source!r}: expected neither --events nor --event-share, got "
+            f"{config.events!r} and {share}; nothing happens there, leave them out"
         )
 
 
@@ -167,8 +167,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     config = task.config
     level, taught = config.level_of(config.env), lesson(config.env)
     if config.events:
-        presets = (own_preset(config.env, name.strip()) for name in config.events.split(","))
-        taught = replace(taught, events=tuple(presets))
+        taught = replace(taught, events=tuple(own_presets(config.env, config.events)))
     share = {} if config.event_share is None else {"event_share": config.event_share}
     oracle = _stage(config.env, tuple(level.items()), config.image_size)
     env = oracle.env

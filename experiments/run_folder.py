@@ -89,12 +89,11 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         """Notes ``complete``, ``interrupted`` or ``failed``, with what is on disk."""
-        if kind is not None:  # It may have come between a line of the file and its row here.
-            self.rows = self._rows_on_disk()
         if kind is None:
             missing = [seed for seed in self._card["seeds"] if seed not in self.rows]
             self._write_card("incomplete" if missing else "complete")
-        else:
+        else:  # It may have come between a line of the file and its row here.
+            self.rows = self._rows_on_disk()
             self._write_card("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
 
     def missing(self, seeds: Iterable[int]) -> list[int]:

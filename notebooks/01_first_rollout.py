@@ -34,8 +34,10 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import envs
+from experiments.catalog import TASKS, look_up
 
 TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
+task = look_up("XR0_SIM_NOTEBOOK_ENV", TASK, TASKS)
 SEEDS = range(int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "4")))
 
 # %% [markdown]
@@ -114,7 +116,6 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 
 # %%
 from experiments.campaign import run_cell
-from experiments.catalog import TASKS
 from experiments.compare import CompareConfig, file_name
 from experiments.comparison_figure import draw_comparison
 from experiments.headline import cell_summary, readable
@@ -134,7 +135,7 @@ with TaskPool() as pool, open(os.devnull, "w") as quiet:
             rows[name] = run_cell(cell, SEEDS, pool, progress, folder=folder)
 
 figures = {name: readable(cell_summary(found)) for name, found in rows.items()}
-pace = f"{TASKS[TASK].pieces}/min"
+pace = f"{task.pieces}/min"
 columns = ("success", pace, "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
 Markdown(markdown_table(figures, columns))
 
@@ -181,7 +182,7 @@ class Film:
 
 
 film = Film()
-strategy = PrefixAsync(execute=TASKS[TASK].execute)
+strategy = PrefixAsync(execute=task.execute)
 executor = Executor(trained, strategy, parse_latency("xr0_4090"))
 result = run_episode(plant, executor, [film], seed=4, max_ticks=900)
 print(result.outcome, f"after {result.duration_s:.1f} s")
