@@ -89,6 +89,10 @@ def joined() -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield Ranks.present()
         return
+    # Optimizers import this. Imported once a group exists it keeps the group for ever: the threads
+    # of gloo outlive it, and now and then one of them aborts a process that ends.
+    import torch._dynamo
+
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cards:
         torch.cuda.set_device(local_rank() % cards)  # or all would meet on the first card
