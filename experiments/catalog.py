@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from policies.execution import EXECUTE_STEPS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.runtime.strategies import NaiveAsync, PrefixAsync, StrategyConfig, Sync
 
@@ -55,7 +56,7 @@ TASKS: dict[str, Task] = {
         events="envs.block_dismantling.events",
         pieces="bricks",
         count=lambda info: info["bricks"].count("sorted"),
-        execute=20,
+        execute=EXECUTE_STEPS["block_dismantling"],
     ),
     "towel_folding": Task(
         module="envs.towel_folding.env",
@@ -63,7 +64,7 @@ TASKS: dict[str, Task] = {
         events="envs.towel_folding.events",
         pieces="towels",
         count=lambda info: info["towels"][0] if "towels" in info else int(info["success"]),
-        execute=8,
+        execute=EXECUTE_STEPS["towel_folding"],
         presets={"shove": "towel_shove"},
     ),
 }

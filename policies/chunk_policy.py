@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from envs.actions import to_unit
 from envs.instruction import decode_instruction
 from envs.proprioception import robot_state_from_vector
+from policies.execution import execute_steps
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.devices import DEFAULT_DEVICE
@@ -48,6 +49,9 @@ class ChunkPolicy:
             ``(seed, i, e)``, so a vectorised run repeats single ones.
         first_env: Number i of the first environment; a run of environment i alone needs it to
             repeat that environment of a vectorised run.
+
+    Attributes:
+        strategy: The strategy in use.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class ChunkPolicy:
         first_env: int = 0,
     ):
         self._model = model
-        self._strategy = strategy or Sync()
+        self.strategy = strategy or Sync()
         self._latency = latency or Constant(0.0)
         self._seed = seed
         self._first_env = first_env
@@ -107,7 +111,7 @@ class ChunkPolicy:
         return (actions[0] if single else np.stack(actions)), state
 
     def _lane(self) -> _Lane:
-        return _Lane(Executor(self._model, self._strategy, self._latency))
+        return _Lane(Executor(self._model, self.strategy, self._latency))
 
     def _act(self, index: int, row: Mapping[str, NDArray], fresh: bool) -> NDArray[np.float32]:
         lane = self._lanes[index]
@@ -138,8 +142,8 @@ class XR0Policy(ChunkPolicy):
         checkpoint: Shipped name or directory; None takes the first shipped one by name,
             ``block_dismantling``.
         head: Action expert.
-        strategy: Execution strategy; synchronous by default, with
-            `policies.xr0.EXECUTE_STEPS` rows a chunk.
+        strategy: Execution strategy; synchronous by default, with as many rows a chunk as suit
+            the checkpoint (`policies.execution`).
         latency: True inference latency; none by default.
         seed: See `ChunkPolicy`.
         first_env: See `ChunkPolicy`.
@@ -160,13 +164,14 @@ class XR0Policy(ChunkPolicy):
         precision: str = DEFAULT_PRECISION,
         device: str = DEFAULT_DEVICE,
     ):
-        from policies.xr0 import DEFAULT_TEMPERATURE, EXECUTE_STEPS, load_chunk_model
+        from policies.xr0 import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
 
         temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
         model = load_chunk_model(
             checkpoint, head, temperature=temperature, precision=precision, device=device
         )
-        super().__init__(model, strategy or Sync(EXECUTE_STEPS), latency, seed, first_env)
+        strategy = strategy or Sync(execute_steps(find_checkpoint(checkpoint).name))
+        super().__init__(model, strategy, latency, seed, first_env)
 
 
 def _channel_last(row: Mapping[str, NDArray], name: str) -> NDArray[np.uint8]:

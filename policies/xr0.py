@@ -42,8 +42,6 @@ DEFAULT_TEMPERATURE = 0.0
 With full noise every inference draws a way of its own, and a small policy then wavers between two
 bricks until time is up: see ``experiments/LOG.md``.
 """
-EXECUTE_STEPS = 20
-"""Executed rows of a chunk before the next inference starts (T_e), measured best there."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from experiments.arguments import parse_config
 from experiments.catalog import TASKS
 from experiments.cli import COMMANDS, main, overview
 from experiments.rollout import RolloutConfig
-from policies.xr0 import EXECUTE_STEPS
+from policies.execution import EXECUTE_STEPS
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime import Sync
 
@@ -172,9 +172,10 @@ def test_json_goes_to_standard_output_alone(capsys):
     assert json.loads(out)["clutch_error_percent"]["n"] > 0 and err == ""
 
 
-def test_the_command_line_executes_as_many_rows_as_the_policy_class():
-    assert TASKS["block_dismantling"].execute == EXECUTE_STEPS
-    for words, executed in ({}, EXECUTE_STEPS), ({"execute": 7}, 7):
-        cell = RolloutConfig(policy="xr0", executor="sync", **words).cell()
-        assert cell.executor.execute == executed
+def test_trained_policies_execute_as_many_rows_as_suit_their_task():
+    for env, suited in EXECUTE_STEPS.items():
+        assert TASKS[env].execute == suited
+        for words, executed in ({}, suited), ({"execute": 7}, 7):
+            cell = RolloutConfig(env=env, policy="xr0", executor="sync", **words).cell()
+            assert cell.executor.execute == executed
     assert RolloutConfig(policy="expert", executor="sync").cell().executor == Sync()

@@ -8,10 +8,12 @@ import pytest
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
+from assets import CHECKPOINT_DIR, checkpoint_names
 from envs import ENV_IDS
 from envs.actions import JOINT_HIGH, JOINT_LOW
 from envs.block_dismantling.env import BlockDismantlingEnv
 from policies import ChunkPolicy, XR0Policy
+from policies.execution import EXECUTE_STEPS
 from policies.xr0 import DECODINGS, Request, XR0ChunkModel, load_chunk_model
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoint import NORMALIZER_FILE, save_brain, save_head
@@ -205,6 +207,13 @@ def test_sb3_evaluates_it_on_a_single_environment(checkpoint):
     env = make_env()
     mean, spread = evaluate_policy(XR0Policy(checkpoint), env, n_eval_episodes=2, warn=False)
     assert np.isfinite([mean, spread]).all() and 0 < mean < TICKS
+
+
+def test_shipped_policies_look_again_when_it_suits_their_task():
+    for name in checkpoint_names():
+        for given in (name, CHECKPOINT_DIR / name):
+            assert XR0Policy(given).strategy == Sync(EXECUTE_STEPS[name])
+    assert XR0Policy("towel_folding", strategy=Sync(5)).strategy == Sync(5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ where reading and multiplying weights is most of the time, so small experts stay
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from xr0_sim.errors import ConfigError, unknown_name
@@ -83,9 +84,14 @@ def check_precision(precision: str) -> None:
 
 
 def check_brain_weights(weights: str) -> None:
-    """Rejects a name that is not one of `BRAIN_WEIGHTS`."""
+    """Rejects a name that is not one of `BRAIN_WEIGHTS`, or one whose package is missing."""
     if weights not in BRAIN_WEIGHTS:
         raise unknown_name("brain weights", weights, BRAIN_WEIGHTS)
+    if weights != STORED_WEIGHTS and find_spec("torchao") is None:
+        raise ConfigError(
+            f"brain weights {weights!r}: expected the package torchao, found none; pip install "
+            "'xr0-sim[quantization]'"
+        )
 
 
 def choose_precision(precision: str, weights: int, features: Features | None = None) -> str:

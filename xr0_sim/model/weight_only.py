@@ -69,13 +69,8 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 
 def _settings(weights: str, device: torch.device) -> Any:
-    try:
-        from torchao import quantization
-    except ImportError as error:
-        raise ConfigError(
-            f"brain weights {weights!r}: expected the package torchao, found none; pip install "
-            "'xr0-sim[quantization]'"
-        ) from error
+    from torchao import quantization
+
     if weights == "int8":
         return quantization.Int8WeightOnlyConfig()
     if device.type == "cuda":
