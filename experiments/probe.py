@@ -20,11 +20,11 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.reliance import offset_carry, picture_follow, picture_followed
 from xr0_sim.metrics.statistics import Interval, mean_interval, wilson
 from xr0_sim.record.runcard import to_json
+from xr0_sim.types import ChunkRequest, Observation
 
 if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
     from policies.xr0 import XR0ChunkModel
-    from xr0_sim.types import Observation
 
 TASK = "block_dismantling"
 ORACLE = "perfect planner"
@@ -178,8 +178,6 @@ def capture_state(oracle: ChunkOracle, config: ProbeConfig, seed: int) -> State 
 
 def probe_state(task: ProbeTask) -> list[dict[str, Any]]:
     """Rows of head, prefix length, carry, follow, followed for one state."""
-    from policies.xr0 import Request
-
     check_stop()
     config = task.config
     heads = config.heads.split(",")
@@ -194,9 +192,9 @@ def probe_state(task: ProbeTask) -> list[dict[str, Any]]:
     for d in prefix_lengths(config.lengths):
         prefix, after = state.plan[:d], _ends(env, state.moved_plans[d])
         requests = [
-            Request(state.seen, prefix, noise),
-            Request(state.seen, prefix + state.offset, noise),
-            Request(state.moved, prefix, noise),
+            ChunkRequest(state.seen, prefix, noise),
+            ChunkRequest(state.seen, prefix + state.offset, noise),
+            ChunkRequest(state.moved, prefix, noise),
         ]
         answers = {
             head: [chunk.actions for chunk in model.infer_batch(requests)]

@@ -6,7 +6,7 @@ vectorised; latency and strategy work inside, in virtual time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency import Constant, LatencyModel
 from xr0_sim.runtime.strategies import Sync
 from xr0_sim.runtime.strategy import Strategy
-from xr0_sim.types import ChunkModel, Observation
+from xr0_sim.types import BatchChunkModel, ChunkModel, ChunkRequest, Observation
 
 
 @dataclass
@@ -49,6 +49,9 @@ class ChunkPolicy:
             ``(seed, i, e)``, so a vectorised run repeats single ones.
         first_env: Number i of the first environment; a run of environment i alone needs it to
             repeat that environment of a vectorised run.
+        batched: Infer the chunks of all environments that want one in one pass, which is faster.
+            Sums round differently in a batch, so results equal those of single runs only to
+            about 1e-5 a chunk.
 
     Attributes:
         strategy: The strategy in use.
@@ -61,8 +64,15 @@ class ChunkPolicy:
         latency: LatencyModel | None = None,
         seed: int = 0,
         first_env: int = 0,
+        batched: bool = False,
     ):
+        if batched and not isinstance(model, BatchChunkModel):
+            raise ConfigError(
+                f"batched: expected a model with infer_batch, got {type(model).__name__}; leave "
+                "it out, chunks are then inferred one by one"
+            )
         self._model = model
+        self._batched = batched
         self.strategy = strategy or Sync()
         self._latency = latency or Constant(0.0)
         self._seed = seed
@@ -105,15 +115,18 @@ class ChunkPolicy:
         if len(self._lanes) != count:
             self._lanes = [self._lane() for _ in range(count)]
             fresh = np.ones(count, bool)
-        actions = [
-            self._act(i, {k: v[i] for k, v in rows.items()}, bool(fresh[i])) for i in range(count)
+        asked = [
+            self._ask(i, {k: v[i] for k, v in rows.items()}, bool(fresh[i])) for i in range(count)
         ]
+        self._answer([(i, request) for i, request in enumerate(asked) if request is not None])
+        actions = [to_unit(lane.executor.act().action) for lane in self._lanes]
         return (actions[0] if single else np.stack(actions)), state
 
     def _lane(self) -> _Lane:
         return _Lane(Executor(self._model, self.strategy, self._latency))
 
-    def _act(self, index: int, row: Mapping[str, NDArray], fresh: bool) -> NDArray[np.float32]:
+    def _ask(self, index: int, row: Mapping[str, NDArray], fresh: bool) -> ChunkRequest | None:
+        """What the executor of an environment wants to know in this tick, if anything."""
         lane = self._lanes[index]
         robot = robot_state_from_vector(row["proprio"])
         if fresh:
@@ -122,7 +135,8 @@ class ChunkPolicy:
             lane.executor.reset(int(words[0] >> 1), robot.command)
             lane.tick, lane.episodes = 0, lane.episodes + 1
         tick = lane.tick
-        record = lane.executor.tick(
+        lane.tick += 1
+        return lane.executor.ask(
             lambda: Observation(
                 tick=tick,
                 time_ns=tick_ns(tick),
@@ -131,8 +145,16 @@ class ChunkPolicy:
                 instruction=decode_instruction(row["instruction"]),
             )
         )
-        lane.tick += 1
-        return to_unit(record.action)
+
+    def _answer(self, asked: Sequence[tuple[int, ChunkRequest]]) -> None:
+        """Chunks for the environments that asked for one, in one pass or one by one."""
+        model, requests = self._model, [request for _, request in asked]
+        if self._batched and requests and isinstance(model, BatchChunkModel):
+            chunks = model.infer_batch(requests)
+        else:
+            chunks = [model.infer(r.observation, r.prefix, r.noise_seed) for r in requests]
+        for (index, _), chunk in zip(asked, chunks, strict=True):
+            self._lanes[index].executor.answer(chunk)
 
 
 class XR0Policy(ChunkPolicy):
@@ -147,6 +169,7 @@ class XR0Policy(ChunkPolicy):
         latency: True inference latency; none by default.
         seed: See `ChunkPolicy`.
         first_env: See `ChunkPolicy`.
+        batched: See `ChunkPolicy`.
         temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0`.
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.devices`.
@@ -160,6 +183,7 @@ class XR0Policy(ChunkPolicy):
         latency: LatencyModel | None = None,
         seed: int = 0,
         first_env: int = 0,
+        batched: bool = False,
         temperature: float | None = None,
         precision: str = DEFAULT_PRECISION,
         device: str = DEFAULT_DEVICE,
@@ -171,7 +195,7 @@ class XR0Policy(ChunkPolicy):
             checkpoint, head, temperature=temperature, precision=precision, device=device
         )
         strategy = strategy or Sync(execute_steps(find_checkpoint(checkpoint).name))
-        super().__init__(model, strategy, latency, seed, first_env)
+        super().__init__(model, strategy, latency, seed, first_env, batched)
 
 
 def _channel_last(row: Mapping[str, NDArray], name: str) -> NDArray[np.uint8]:

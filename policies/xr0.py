@@ -8,7 +8,7 @@ which half of a row moves the robot.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.action_layout import ArmTargets, decode_joints, decode_tools
 from xr0_sim.model.devices import DEFAULT_DEVICE
 from xr0_sim.model.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
-from xr0_sim.types import ActionChunk, Observation, RobotState
+from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
 
 if TYPE_CHECKING:
     from xr0_sim.model.policy_model import PolicyModel
@@ -42,15 +42,6 @@ DEFAULT_TEMPERATURE = 0.0
 With full noise every inference draws a way of its own, and a small policy then wavers between two
 bricks until time is up: see ``experiments/LOG.md``.
 """
-
-
-@dataclass(frozen=True)
-class Request:
-    """One frame to infer: observation, committed prefix (d, 14), seed of the flow noise."""
-
-    observation: Observation
-    prefix: NDArray[np.float64]
-    noise_seed: tuple[int, int]
 
 
 class XR0ChunkModel:
@@ -101,9 +92,9 @@ class XR0ChunkModel:
         self, observation: Observation, prefix: NDArray[np.float64], noise_seed: tuple[int, int]
     ) -> ActionChunk:
         """See `xr0_sim.types.ChunkModel.infer`."""
-        return self.infer_batch([Request(observation, prefix, noise_seed)])[0]
+        return self.infer_batch([ChunkRequest(observation, prefix, noise_seed)])[0]
 
-    def infer_batch(self, requests: Sequence[Request]) -> list[ActionChunk]:
+    def infer_batch(self, requests: Sequence[ChunkRequest]) -> list[ActionChunk]:
         """`infer` for several frames in one pass of the network."""
         relative = self._policy.predict(
             np.stack([_pictures(r.observation) for r in requests]),
@@ -124,7 +115,7 @@ class XR0ChunkModel:
         joints, _ = split_arms(actions)
         return ArmTargets.from_actions(actions, *self._kinematics.forward(joints))
 
-    def _decode(self, relative: NDArray[np.float64], request: Request) -> NDArray[np.float64]:
+    def _decode(self, relative: NDArray[np.float64], request: ChunkRequest) -> NDArray[np.float64]:
         """Relative rows (T, 32) -> absolute actions (T, 14) in range, the prefix as it was."""
         robot = request.observation.robot
         if self._decoding == "joint":

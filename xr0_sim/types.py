@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,21 @@ class ActionChunk:
             raise ConfigError("action chunk: expected finite values, got NaN or infinity")
 
 
+@dataclass(frozen=True)
+class ChunkRequest:
+    """One frame to infer.
+
+    Attributes:
+        observation: What was captured.
+        prefix: (d, 14) actions already committed for its first d ticks, absolute; d may be 0.
+        noise_seed: (episode seed, inference number), the seed of the sampling noise.
+    """
+
+    observation: Observation
+    prefix: NDArray[np.float64]
+    noise_seed: tuple[int, int]
+
+
 class ChunkModel(Protocol):
     """Anything that turns one observation into a chunk of future actions.
 
@@ -106,4 +121,13 @@ class ChunkModel(Protocol):
             A chunk with ``first_tick == observation.tick`` and ``horizon`` rows, of which the first
             d repeat the prefix exactly.
         """
+        ...
+
+
+@runtime_checkable
+class BatchChunkModel(ChunkModel, Protocol):
+    """A chunk model that answers several requests in one pass."""
+
+    def infer_batch(self, requests: Sequence[ChunkRequest]) -> list[ActionChunk]:
+        """`infer` for each request, in their order."""
         ...

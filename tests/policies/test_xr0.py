@@ -14,12 +14,13 @@ from envs.actions import JOINT_HIGH, JOINT_LOW
 from envs.block_dismantling.env import BlockDismantlingEnv
 from policies import ChunkPolicy, XR0Policy
 from policies.execution import EXECUTE_STEPS
-from policies.xr0 import DECODINGS, Request, XR0ChunkModel, load_chunk_model
+from policies.xr0 import DECODINGS, XR0ChunkModel, load_chunk_model
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoint import NORMALIZER_FILE, save_brain, save_head
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.presets import preset_config
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.types import ChunkRequest
 
 HORIZON = 30
 TICKS = 20
@@ -98,7 +99,7 @@ def test_a_batch_is_its_rows(policy_model, observations):
     model = XR0ChunkModel(policy_model, "joint")
     lengths = (0, 6, 2, 0)
     requests = [
-        Request(seen, prefix_of(seen, n), (7, i))
+        ChunkRequest(seen, prefix_of(seen, n), (7, i))
         for i, (seen, n) in enumerate(zip(observations, lengths, strict=True))
     ]
     assert len({len(seen.instruction) for seen in observations}) > 1
@@ -231,6 +232,34 @@ def test_a_vectorised_evaluation_repeats_single_ones(model, strategy, latency_s)
     for index, seed in enumerate((40, 41)):
         alone = evaluate(policy(index), (seed,), 2)
         assert alone.lane(0).tobytes() == lanes[index].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "latency_s"), [(Sync(5), 0.0), (PrefixAsync(5), 0.1)], ids=["sync", "prefix"]
+)
+def test_one_pass_for_all_environments_does_what_single_passes_do(
+    policy_model, strategy, latency_s, monkeypatch
+):
+    """In joint deltas: an arm near a singularity would magnify the batch's rounding."""
+    model = XR0ChunkModel(policy_model, "joint", temperature=1.0)
+    sizes = []
+    infer_batch = model.infer_batch
+    monkeypatch.setattr(
+        model, "infer_batch", lambda asked: sizes.append(len(asked)) or infer_batch(asked)
+    )
+    lanes = {}
+    for batched in (False, True):
+        sizes.clear()
+        policy = ChunkPolicy(model, strategy, Constant(latency_s), seed=11, batched=batched)
+        recorder = evaluate(policy, (40, 41, 42), 3)
+        lanes[batched] = np.array(recorder.actions)
+        assert set(sizes) == {3 if batched else 1}
+    assert lanes[True].shape == (TICKS, 3, 14)
+    gaps = np.abs(lanes[True] - lanes[False]).max(axis=(1, 2))
+    assert gaps[:5].max() < 2e-5, "one chunk"
+    assert gaps.max() < 2e-3, "what differs in one chunk is seen by the next"
+    with pytest.raises(ConfigError, match="expected a model with infer_batch, got object"):
+        ChunkPolicy(object(), batched=True)
 
 
 def test_episodes_and_seeds_differ_and_a_reset_repeats_them(model):

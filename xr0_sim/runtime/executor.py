@@ -18,7 +18,7 @@ from xr0_sim.runtime.strategy import Arrival, Strategy
 from xr0_sim.runtime.streams import Stream, check_seed, stream_rng
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS, NONE, Handover, TickRecord, continued
 from xr0_sim.runtime.timeline import PlacedChunk, Slot, Timeline
-from xr0_sim.types import ActionChunk, ChunkModel, Observation
+from xr0_sim.types import ActionChunk, ChunkModel, ChunkRequest, Observation
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _TRUE_DELAY = TrueDelay()
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """An inference under way: computed at its capture, delivered when its latency has passed."""
+    """An inference: computed at its capture, delivered when its latency has passed."""
 
     number: int
     capture_tick: int
@@ -39,7 +39,6 @@ class Inference:
     estimated_ticks: int
     prefix_steps: int
     standstill: bool
-    actions: NDArray[np.float64]
 
 
 class Executor:
@@ -49,6 +48,9 @@ class Executor:
     action or hold the last command. At latency 0 an inference is delivered in its capture tick.
     At most one inference is under way. All times are virtual; the model is called at the capture
     and its result kept back until the drawn latency has passed.
+
+    `tick` does all of it. Whoever runs many environments side by side calls its three parts
+    instead, `ask`, `answer` and `act`, and answers what all of them asked in one pass.
 
     Args:
         model: Chunk model.
@@ -93,6 +95,10 @@ class Executor:
         self._clock = VirtualClock(tick_ns(first_tick, self.control_hz))
         self._timeline = Timeline()
         self._inference: Inference | None = None
+        self._asked = False
+        self._request: ChunkRequest | None = None
+        self._started: Inference | None = None
+        self._delivered, self._overrun = NONE, False
         self._count = 0
         self._delays: list[int] = []
         self._last_slot: Slot | None = None
@@ -113,21 +119,56 @@ class Executor:
             command: (14,) the robot's last command if someone else changed it since the last
                 tick; a hold repeats it.
         """
+        request = self.ask(observe, command)
+        if request is not None:
+            self.answer(self.model.infer(request.observation, request.prefix, request.noise_seed))
+        return self.act()
+
+    def ask(
+        self, observe: Callable[[], Observation], command: ArrayLike | None = None
+    ) -> ChunkRequest | None:
+        """First part of a tick: delivers what has finished and lets the strategy start.
+
+        Args:
+            observe: See `tick`.
+            command: See `tick`.
+
+        Returns:
+            What the model has to `answer` before `act`, or None.
+        """
         if self._seed is None:
             raise ConfigError("executor: expected reset() before tick()")
+        if self._asked:
+            raise ConfigError("executor: expected act() before the next ask()")
         if command is not None:
             self._command = _read_only(command)
         tick = self._tick
         time_ns = tick_ns(tick, self.control_hz)
         self._clock.advance_to(time_ns)
-
-        delivered, overrun = self._deliver(tick)
-        started: Inference | None = None
+        self._started = None
+        self._delivered, self._overrun = self._deliver(tick)
         if self._inference is None and self.strategy.due(self._timeline, tick):
-            started = self._inference = self._start(observe, tick, time_ns)
-            if started.due_tick <= tick:
-                delivered, overrun = self._deliver(tick)
+            self._started, self._request = self._start(observe, tick, time_ns)
+        self._asked = True
+        return self._request
 
+    def answer(self, chunk: ActionChunk) -> None:
+        """Second part of a tick: takes the chunk that was asked for."""
+        request, started = self._request, self._started
+        if request is None or started is None:
+            raise ConfigError("executor: expected an answer only to what ask() returned")
+        self._check_chunk(chunk, started.capture_tick, request.prefix)
+        self._inference, self._chunk = started, _read_only(chunk.actions)
+        self._request = None
+        if started.due_tick <= self._tick:
+            self._delivered, self._overrun = self._deliver(self._tick)
+
+    def act(self) -> TickRecord:
+        """Last part of a tick: picks the action, or holds."""
+        if not self._asked or self._request is not None:
+            raise ConfigError("executor: expected ask(), and an answer to it, before act()")
+        self._asked = False
+        tick, started = self._tick, self._started
         slot = self._timeline.at(tick)
         handover = self._handover(slot)
         if slot is not None:
@@ -137,7 +178,7 @@ class Executor:
         self._tick = tick + 1
         return TickRecord(
             tick=tick,
-            time_ns=time_ns,
+            time_ns=tick_ns(tick, self.control_hz),
             action=self._command,
             chunk_id=NONE if slot is None else slot.chunk.chunk_id,
             index=NONE if slot is None else slot.index,
@@ -151,14 +192,16 @@ class Executor:
             d_ceil=NONE if started is None else started.d_ceil,
             estimated_ticks=NONE if started is None else started.estimated_ticks,
             prefix_steps=NONE if started is None else started.prefix_steps,
-            delivered=delivered,
-            overrun=overrun,
+            delivered=self._delivered,
+            overrun=self._overrun,
             seam=handover is not None,
             handover=handover,
         )
 
-    def _start(self, observe: Callable[[], Observation], tick: int, time_ns: int) -> Inference:
-        """Captures, draws the latency and calls the model."""
+    def _start(
+        self, observe: Callable[[], Observation], tick: int, time_ns: int
+    ) -> tuple[Inference, ChunkRequest]:
+        """Captures and draws the latency; the chunk itself is yet to come."""
         number = self._count
         self._count += 1
         rng = stream_rng(self._seed, Stream.LATENCY, number)
@@ -172,9 +215,7 @@ class Executor:
             raise ConfigError(
                 f"observation: expected a capture in tick {tick}, got tick {observation.tick}"
             )
-        chunk = self.model.infer(observation, prefix, (self._seed, number))
-        self._check_chunk(chunk, tick, prefix)
-        return Inference(
+        inference = Inference(
             number=number,
             capture_tick=tick,
             due_tick=tick + d_ceil,
@@ -184,8 +225,8 @@ class Executor:
             estimated_ticks=estimated,
             prefix_steps=len(prefix),
             standstill=standstill,
-            actions=_read_only(chunk.actions),
         )
+        return inference, ChunkRequest(observation, prefix, (self._seed, number))
 
     def _deliver(self, tick: int) -> tuple[int, bool]:
         """Merges the inference that has finished, if any; its number and whether it overran."""
@@ -200,7 +241,7 @@ class Executor:
         self._timeline.merge(
             PlacedChunk.place(
                 done.number,
-                done.actions,
+                self._chunk,
                 capture_tick=done.capture_tick,
                 start_tick=placement.start_tick,
                 takeover_tick=tick,

@@ -278,6 +278,32 @@ def test_a_model_that_breaks_its_contract_is_named(fault, message):
         play(executor, DoubleIntegrator(), 40)
 
 
+@pytest.mark.parametrize("latency_s", [0.0, 0.08])
+def test_the_three_parts_of_a_tick_are_the_tick(latency_s):
+    whole = play(Executor(Wave(), PrefixAsync(10, 5), Constant(latency_s)), DoubleIntegrator(), 40)
+    model, plant = Wave(), DoubleIntegrator()
+    executor = Executor(model, PrefixAsync(10, 5), Constant(latency_s))
+    plant.reset(0)
+    executor.reset(0, plant.robot_state().command)
+    with pytest.raises(ConfigError, match=r"expected ask\(\)"):
+        executor.act()
+    for record in whole:
+        asked = executor.ask(plant.observe)
+        assert (asked is None) == (record.started < 0)
+        with pytest.raises(ConfigError, match=r"expected act\(\) before"):
+            executor.ask(plant.observe)
+        if asked is not None:
+            with pytest.raises(ConfigError, match="an answer to it"):
+                executor.act()
+            executor.answer(model.infer(asked.observation, asked.prefix, asked.noise_seed))
+        with pytest.raises(ConfigError, match=r"only to what ask\(\)"):
+            executor.answer(ActionChunk(np.zeros((HORIZON, ENV_ACTION_DIM)), record.tick))
+        found = executor.act()
+        assert np.array_equal(found.action, record.action)
+        assert repr(found) == repr(record)
+        plant.step(found.action)
+
+
 def test_misuse_is_refused():
     executor = Executor(Wave(), Sync(10))
     plant = DoubleIntegrator()
