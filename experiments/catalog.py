@@ -87,23 +87,27 @@ class Policy:
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights a policy loads and how it computes with them; None takes the policy's own.
+    """Which weights a policy runs and how it computes with them.
 
     Attributes:
         checkpoint: Shipped name or path.
+        digest: Which files these were, see `checkpoint_digest`.
         head: Action-expert head.
-        temperature: Factor on its flow noise.
+        temperature: Factor on its flow noise; None for the policy's own.
         precision: Number format of the network.
-        device: Where the network runs.
+        device: Where the network runs, as torch names it.
         brain_weights: How the brain's weights are kept.
+        compile: Whether the Euler step is compiled.
     """
 
-    checkpoint: str | None = None
-    head: str | None = None
-    temperature: float | None = None
-    precision: str | None = None
-    device: str | None = None
-    brain_weights: str | None = None
+    checkpoint: str
+    digest: str
+    head: str
+    temperature: float | None
+    precision: str
+    device: str
+    brain_weights: str
+    compile: bool
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,11 @@ class PolicyEntry:
     """How a policy is loaded.
 
     Attributes:
-        load: From weights to the policy.
+        load: From weights to the policy; None for policies without.
         trained: Whether it has a checkpoint, and heads in it.
     """
 
-    load: Callable[[Weights], Policy]
+    load: Callable[[Weights | None], Policy]
     trained: bool = False
 
 
@@ -129,32 +133,31 @@ HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "pre
 """Head that was trained for an executor, used when none is asked for."""
 
 
-def _expert(_: Weights) -> Policy:
+def _expert(_: Weights | None) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, SameMode
 
     return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
 
 
-def _expert_redrawn(_: Weights) -> Policy:
+def _expert_redrawn(_: Weights | None) -> Policy:
     from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
 
     return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
 
 
-def _xr0(weights: Weights) -> Policy:
-    if find_spec("policies.xr0") is None:
-        raise ConfigError("policy 'xr0': not part of this version; use --policy expert")
+def _xr0(weights: Weights | None) -> Policy:
     import torch
 
+    from policies.xr0 import load_chunk_model
+
+    if weights is None:
+        raise ConfigError("policy 'xr0': expected weights to load, got none")
     # Sums depend on the number of threads; one thread keeps every worker bit-identical.
     torch.set_num_threads(1)
     chosen = {name: value for name, value in asdict(weights).items() if value is not None}
-    model = import_module("policies.xr0").load_chunk_model(**chosen)
-    return Policy(
-        lambda env: model,
-        image_size=int(getattr(model, "image_size", DEFAULT_IMAGE_SIZE)),
-        looks=bool(getattr(model, "needs_images", True)),
-    )
+    del chosen["digest"]
+    model = load_chunk_model(**chosen)
+    return Policy(lambda env: model, image_size=model.image_size, looks=model.needs_images)
 
 
 POLICIES: dict[str, PolicyEntry] = {

@@ -17,6 +17,7 @@ from experiments.paired import paired_table, paired_to_first
 from experiments.pool import TaskPool
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.weights import WeightOptions
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table, separation_notes
@@ -34,7 +35,7 @@ TABLE = "comparison.md"
 
 
 @dataclass(frozen=True)
-class CompareConfig(LevelOptions):
+class CompareConfig(LevelOptions, WeightOptions):
     """Runs the same seeds for every switch position and latency; a table and a picture.
 
     Every cell sees the same scenes, latencies and noise. The perfect planner draws a new mode in
@@ -43,16 +44,10 @@ class CompareConfig(LevelOptions):
     Attributes:
         env: Task.
         policy: xr0 (trained) or expert (perfect planner).
-        checkpoint: Shipped name or path of the weights; default: the one for the task.
         positions: Switch positions EXECUTOR[:HEAD]; default: all that fit the policy.
         latency: One or several latencies: presets or amounts.
         execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
             8 with a towel; else 10.
-        temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
-        precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
-        device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
-        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
-            the package torchao.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
@@ -65,14 +60,9 @@ class CompareConfig(LevelOptions):
 
     env: str = "block_dismantling"
     policy: str = "xr0"
-    checkpoint: str | None = None
     positions: tuple[str, ...] = ()
     latency: tuple[str, ...] = ("xr0_4090",)
     execute: int | None = None
-    temperature: float | None = None
-    precision: str | None = None
-    device: str | None = None
-    brain_weights: str | None = None
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -90,20 +80,14 @@ class CompareConfig(LevelOptions):
         found = {}
         for latency in self.latency:
             for position in positions:
-                executor, _, head = position.partition(":")
+                name, _, head = position.partition(":")
+                executor = choose_executor(name, self.execute, None, "report", policy, self.env)
                 found[cell_name(position, latency)] = make_cell(
                     env=self.env,
                     level=level,
                     policy=policy,
-                    checkpoint=self.checkpoint,
-                    head=head or None,
-                    temperature=self.temperature,
-                    precision=self.precision,
-                    device=self.device,
-                    brain_weights=self.brain_weights,
-                    executor=choose_executor(
-                        executor, self.execute, None, "report", policy, self.env
-                    ),
+                    weights=self.weights_of(self.env, policy, executor, head or None),
+                    executor=executor,
                     latency=latency,
                     delay_error=self.delay_error,
                     event=self.event,

@@ -62,8 +62,8 @@ class StopSwitch:
 
 
 @functools.lru_cache(maxsize=4)
-def _policy(name: str, weights: Weights, digest: str | None) -> Policy:
-    """Loaded weights, shared by the cells of a comparison; ``digest`` tells versions apart."""
+def _policy(name: str, weights: Weights | None) -> Policy:
+    """Loaded weights, shared by the cells of a comparison; their digest tells versions apart."""
     return POLICIES[name].load(weights)
 
 
@@ -112,7 +112,7 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
 
 
 def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
-    policy = _policy(cell.policy, cell.weights, cell.checkpoint_digest)
+    policy = _policy(cell.policy, cell.weights)
     level = tuple(sorted(cell.level.items()))
     plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)
     executor = Executor(

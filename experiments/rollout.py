@@ -14,6 +14,7 @@ from experiments.levels import LevelOptions
 from experiments.pool import TaskPool
 from experiments.progress import Progress
 from experiments.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.weights import WeightOptions
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import to_json
@@ -22,7 +23,7 @@ DEFAULT_PARENT = "out"
 
 
 @dataclass(frozen=True)
-class RolloutConfig(LevelOptions):
+class RolloutConfig(LevelOptions, WeightOptions):
     """Runs episodes and writes videos, tick logs, a run card and a table.
 
     With an event every seed also runs as its undisturbed twin, for the reaction time.
@@ -31,15 +32,9 @@ class RolloutConfig(LevelOptions):
         env: Task.
         policy: xr0 (trained), expert (perfect planner) or expert_redrawn (one mode per chunk).
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
-        checkpoint: Shipped name or path of the weights; default: the one for the task.
         executor: sync, naive_async or prefix_async.
         execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
             8 with a towel; else 10.
-        temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
-        precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
-        device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
-        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
-            the package torchao.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -59,13 +54,8 @@ class RolloutConfig(LevelOptions):
     env: str = "block_dismantling"
     policy: str = "xr0"
     head: str | None = None
-    checkpoint: str | None = None
     executor: str = "prefix_async"
     execute: int | None = None
-    temperature: float | None = None
-    precision: str | None = None
-    device: str | None = None
-    brain_weights: str | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -83,24 +73,15 @@ class RolloutConfig(LevelOptions):
 
     def cell(self) -> Cell:
         """The cell these switches stand for."""
+        executor = choose_executor(
+            self.executor, self.execute, self.prefix_steps, self.alignment, self.policy, self.env
+        )
         return make_cell(
             env=self.env,
             level=self.level_of(self.env),
             policy=self.policy,
-            checkpoint=self.checkpoint,
-            head=self.head,
-            temperature=self.temperature,
-            precision=self.precision,
-            device=self.device,
-            brain_weights=self.brain_weights,
-            executor=choose_executor(
-                self.executor,
-                self.execute,
-                self.prefix_steps,
-                self.alignment,
-                self.policy,
-                self.env,
-            ),
+            weights=self.weights_of(self.env, self.policy, executor, self.head),
+            executor=executor,
             latency=self.latency,
             delay_error=self.delay_error,
             event=self.event,

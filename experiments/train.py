@@ -113,11 +113,13 @@ def run(config: TrainConfig) -> int:
         raise ConfigError(f"--proposals: expected 0 .. 64, got {config.proposals}")
     import torch
 
-    from xr0_sim.model.devices import choose_device
+    from xr0_sim.model.devices import check_compiler, choose_device
     from xr0_sim.training.parallel import joined
     from xr0_sim.training.posttrain import head_config
 
     choose_device(config.device)
+    if config.compile:
+        check_compiler()
     for head in config.heads.split(","):
         head_config(head)
     torch.set_num_threads(config.threads)

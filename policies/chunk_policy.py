@@ -21,7 +21,7 @@ from policies.execution import execute_steps
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.devices import DEFAULT_DEVICE
-from xr0_sim.model.precision import DEFAULT_PRECISION
+from xr0_sim.model.precision import DEFAULT_PRECISION, STORED_WEIGHTS
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency import Constant, LatencyModel
 from xr0_sim.runtime.strategies import Sync
@@ -173,6 +173,8 @@ class XR0Policy(ChunkPolicy):
         temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0`.
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.devices`.
+        brain_weights: How the brain's weights are kept, see `xr0_sim.model.weight_only`.
+        compile: Compile the Euler step; needs a C++ compiler, pays for large action experts.
     """
 
     def __init__(
@@ -187,12 +189,20 @@ class XR0Policy(ChunkPolicy):
         temperature: float | None = None,
         precision: str = DEFAULT_PRECISION,
         device: str = DEFAULT_DEVICE,
+        brain_weights: str = STORED_WEIGHTS,
+        compile: bool = False,
     ):
         from policies.xr0 import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
 
         temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
         model = load_chunk_model(
-            checkpoint, head, temperature=temperature, precision=precision, device=device
+            checkpoint,
+            head,
+            temperature=temperature,
+            precision=precision,
+            device=device,
+            brain_weights=brain_weights,
+            compile=compile,
         )
         strategy = strategy or Sync(execute_steps(find_checkpoint(checkpoint).name))
         super().__init__(model, strategy, latency, seed, first_env, batched)

@@ -191,6 +191,7 @@ def load_chunk_model(
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
     brain_weights: str = STORED_WEIGHTS,
+    compile: bool = False,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
 
@@ -203,9 +204,10 @@ def load_chunk_model(
         precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.devices`.
         brain_weights: How the brain's weights are kept, see `xr0_sim.model.weight_only`.
+        compile: Compile the Euler step, see `xr0_sim.model.fast_flow.FlowSampler`.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
     path = find_checkpoint(checkpoint)
-    policy = load_policy_model(path, head, precision, device, brain_weights)
+    policy = load_policy_model(path, head, precision, device, brain_weights, compile)
     return XR0ChunkModel(policy, decoding, temperature)

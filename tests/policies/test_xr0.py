@@ -176,6 +176,18 @@ def test_a_saved_policy_answers_with_the_same_bits(model, checkpoint, observatio
         assert loaded.infer(seen, prefix_of(seen, 3), (1, 1)).actions.tobytes() == wanted.tobytes()
 
 
+def test_a_compiled_policy_answers_the_same(checkpoint, observations):
+    plain, compiled = (
+        load_chunk_model(checkpoint, "sync", "joint", temperature=1.0, compile=c)
+        for c in (False, True)
+    )
+    for seen in observations[:2]:
+        wanted = plain.infer(seen, prefix_of(seen, 3), (1, 1)).actions
+        found = compiled.infer(seen, prefix_of(seen, 3), (1, 1)).actions
+        assert np.allclose(found, wanted, rtol=0, atol=2e-5)
+    assert not np.array_equal(found, wanted), "something was compiled"
+
+
 class Recorder:
     """A policy that keeps what another one answers, per environment."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from xr0_sim.errors import ConfigError
@@ -45,3 +46,13 @@ def choose_device(name: str) -> torch.device:
 def local_rank() -> int:
     """Number of this process on its machine, from torchrun; 0 without."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def check_compiler() -> None:
+    """Rejects a wish to compile where there is no C++ compiler."""
+    names = [os.environ.get("CXX", ""), "g++", "c++", "clang++"]
+    if not any(shutil.which(name) for name in names if name):
+        raise ConfigError(
+            f"compile: expected a C++ compiler ({', '.join(names[1:])}, or $CXX), found none; "
+            "install one or leave the option out"
+        )

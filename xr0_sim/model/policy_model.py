@@ -45,12 +45,14 @@ class PolicyModel:
         processor: Images and text to network inputs.
         normalizer: Statistics of the training set.
         precision: Number format of the Euler loop (`xr0_sim.model.precision`).
+        compile: Whether its step is compiled.
     """
 
     model: XR0ForActionGeneration
     processor: XR0Processor
     normalizer: Normalizer
     precision: str = DEFAULT_PRECISION
+    compile: bool = False
 
     def __post_init__(self) -> None:
         """Rejects a format that there is not."""
@@ -65,7 +67,7 @@ class PolicyModel:
     def sampler(self) -> FlowSampler:
         """The Euler loop, prepared at its first use; the weights are final by then."""
         steps = self.config.num_euler_steps
-        return FlowSampler(self.model.expert, steps, precision=self.precision)
+        return FlowSampler(self.model.expert, steps, self.compile, self.precision)
 
     @torch.no_grad()
     def predict(
@@ -138,6 +140,7 @@ def load_policy_model(
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
     brain_weights: str = STORED_WEIGHTS,
+    compile: bool = False,
 ) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
@@ -147,6 +150,7 @@ def load_policy_model(
         precision: Number format of the Euler loop (`xr0_sim.model.precision`).
         device: Where the network runs (`xr0_sim.model.devices`).
         brain_weights: How the brain's weights are kept (`xr0_sim.model.weight_only`).
+        compile: Compile the Euler step; the first chunk of every length of text takes a while.
     """
     place = choose_device(device)
     path = Path(path)
@@ -156,7 +160,7 @@ def load_policy_model(
     load_head(path, head, model.expert)
     model = model.eval().to(place)
     reduce_brain(model.vlm, brain_weights)
-    return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision)
+    return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision, compile)
 
 
 def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:

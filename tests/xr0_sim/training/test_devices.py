@@ -13,7 +13,7 @@ from squares import build_store
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.config import XR0Config
-from xr0_sim.model.devices import choose_device
+from xr0_sim.model.devices import check_compiler, choose_device
 from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.normalizer import Normalizer
 from xr0_sim.model.policy_model import load_policy_model
@@ -136,3 +136,15 @@ def test_a_card_trains_and_acts_like_the_processor(setting, tmp_path):
             [(0, 0), (0, 1)],
         )
     np.testing.assert_allclose(chunks["cuda"], chunks["cpu"], atol=1e-3)
+
+
+def test_compiling_asks_for_a_compiler_first(monkeypatch, tmp_path):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"expected a C\+\+ compiler"):
+        check_compiler()
+    found = tmp_path / "mine"
+    found.write_text("")
+    found.chmod(0o755)
+    monkeypatch.setenv("CXX", str(found))
+    check_compiler()
