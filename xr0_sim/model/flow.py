@@ -58,12 +58,14 @@ class FlowLossConfig:
         hide_prefix: Random prefix mask of the post-training code.
         hide_probability: Chance of a prefix row to be hidden by that mask; 0.5 there.
         reweight: Weight rows and dimensions by the L1 error of a sampled chunk (report).
+        frequency: Factor on the frequency term of the post-training code; 0 leaves it out.
         sampling_steps: Euler steps of that sampled chunk.
     """
 
     draws: int = 4
     hide_prefix: bool = False
     reweight: bool = False
+    frequency: float = 0.0
     sampling_steps: int = 5
     hide_probability: float = PREFIX_HIDE_PROBABILITY
 
@@ -145,7 +147,7 @@ def flow_loss(
     generator: torch.Generator,
     velocity_field: Callable[..., Tensor] | None = None,
 ) -> Tensor:
-    """Half the mean squared velocity error over valid entries.
+    """Half the mean squared velocity error over valid entries, plus what `frequency_error` asks.
 
     Each frame's cache serves ``draws`` independent noise and time draws. Prefix rows are fed clean
     and carry no loss. ``velocity_field`` stands in for the expert where gradients are taken, e.g.
@@ -177,9 +179,31 @@ def flow_loss(
     weight = targets.valid * ~is_prefix(targets.prefix_lengths, length)
     if config.reweight:
         weight = weight * error_weights(expert, cache, state, targets, config, generator)
-    error = (velocity - (actions - noise)).square().view(frames, config.draws, length, width)
+    error = (velocity - (actions - noise)).view(frames, config.draws, length, width)
     total = weight.sum((1, 2)).clamp_min(1.0)
-    return 0.5 * (error.mean(1) * weight).sum((1, 2)) / total
+    loss = 0.5 * (error.square().mean(1) * weight).sum((1, 2)) / total
+    if config.frequency:
+        counted = targets.valid * ~is_prefix(targets.prefix_lengths, length)
+        loss = loss + config.frequency * frequency_error(error, counted)
+    return loss
+
+
+def frequency_error(error: Tensor, counted: Tensor) -> Tensor:
+    """Mean magnitude of an error's spectrum along the chunk, |rfft(pred) - rfft(target)|.
+
+    The transform is unitary (``norm="ortho"``), so its scale does not depend on the chunk's length;
+    the released code leaves that open.
+
+    Args:
+        error: (F, R, T, 32) predicted minus wanted.
+        counted: (F, T, 32) 1 where an entry counts; the others are taken as without error.
+
+    Returns:
+        (F,) mean over draws, frequencies and dimensions that count somewhere.
+    """
+    spectrum = torch.fft.rfft((error * counted[:, None]).float(), dim=2, norm="ortho").abs()
+    dimensions = counted.amax(1).sum(-1).clamp_min(1.0)
+    return spectrum.mean((1, 2)).sum(-1) / dimensions
 
 
 def error_weights(

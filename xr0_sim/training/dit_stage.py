@@ -59,6 +59,7 @@ class HeadConfig:
         prefix: Where training prefixes come from.
         hide_prefix: Random prefix mask.
         reweight: Weight the loss by the sampled L1 error.
+        frequency: Factor on the loss's frequency term.
     """
 
     action_window: int | None = None
@@ -66,6 +67,7 @@ class HeadConfig:
     prefix: PrefixSource = field(default_factory=NoPrefix)
     hide_prefix: bool = False
     reweight: bool = False
+    frequency: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,9 @@ class ExpertStage:
         self._features = features
         self._tensors = tensors
         self._normalizer = normalizer
+        head = stage.head
         self._flow = FlowLossConfig(
-            stage.draws, stage.head.hide_prefix, stage.head.reweight, sampling_steps=5
+            stage.draws, head.hide_prefix, head.reweight, head.frequency, sampling_steps=5
         )
         self._velocity = torch.compile(expert, dynamic=False) if stage.compile else expert
 

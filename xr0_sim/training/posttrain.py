@@ -16,42 +16,44 @@ from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import unknown_name
 from xr0_sim.model.devices import DEFAULT_DEVICE
 from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
-from xr0_sim.training.prefix_source import CleanPrefix, CorruptedPrefix, OwnPrefix
+from xr0_sim.training.prefix_source import (
+    REPORT_PROBABILITY,
+    CleanPrefix,
+    CorruptedPrefix,
+    OwnPrefix,
+)
 
 LAMBDA_WINDOW = 4
 POSITION_OFFSET = 10
+FREQUENCY_FACTOR = 0.1
+"""Weight of the frequency term against the squared error; ours, no source gives one."""
+
+_PREFIX = HeadConfig(prefix=OwnPrefix())
+_LAMBDA = replace(
+    _PREFIX, action_window=LAMBDA_WINDOW, noisy_position_offset=POSITION_OFFSET, hide_prefix=True
+)
 
 HEADS: dict[str, HeadConfig] = {
     BASE_HEAD: HeadConfig(),
     "sync": HeadConfig(),
-    "prefix": HeadConfig(prefix=OwnPrefix()),
-    "prefix_lambda": HeadConfig(
-        action_window=LAMBDA_WINDOW,
-        noisy_position_offset=POSITION_OFFSET,
-        prefix=OwnPrefix(),
-        hide_prefix=True,
-    ),
-    "prefix_offset": HeadConfig(noisy_position_offset=POSITION_OFFSET, prefix=OwnPrefix()),
+    "prefix": _PREFIX,
+    "prefix_lambda": _LAMBDA,
+    "prefix_window": replace(_PREFIX, action_window=LAMBDA_WINDOW),
+    "prefix_offset": replace(_PREFIX, noisy_position_offset=POSITION_OFFSET),
+    "prefix_hidden": replace(_PREFIX, hide_prefix=True),
     "prefix_recorded": HeadConfig(prefix=CleanPrefix()),
     "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
-    "prefix_lambda_recorded": HeadConfig(
-        action_window=LAMBDA_WINDOW,
-        noisy_position_offset=POSITION_OFFSET,
-        prefix=CleanPrefix(),
-        hide_prefix=True,
-    ),
-    "prefix_lambda_reweight": HeadConfig(
-        action_window=LAMBDA_WINDOW,
-        noisy_position_offset=POSITION_OFFSET,
-        prefix=OwnPrefix(),
-        hide_prefix=True,
-        reweight=True,
-    ),
+    "prefix_lambda_recorded": replace(_LAMBDA, prefix=CleanPrefix()),
+    "prefix_lambda_report": replace(_LAMBDA, prefix=CleanPrefix(REPORT_PROBABILITY)),
+    "prefix_lambda_reweight": replace(_LAMBDA, reweight=True),
+    "prefix_lambda_frequency": replace(_LAMBDA, frequency=FREQUENCY_FACTOR),
 }
 """Head name -> switches.
 
-`sync`, `prefix` and `prefix_lambda` are the main comparison; ``recorded`` heads learn from recorded
-prefixes alone, as the report does.
+`sync`, `prefix` and `prefix_lambda` are the main comparison. ``window``, ``offset`` and ``hidden``
+add one of the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded
+prefixes alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the
+loss.
 """
 
 

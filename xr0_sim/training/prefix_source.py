@@ -1,10 +1,10 @@
 """What a head sees as its committed prefix during post-training: a union of named choices.
 
 `NoPrefix` trains the synchronous head. The others give, with some probability, the first d rows of
-the chunk as clean input: as recorded (`CleanPrefix`, the paper), with an offset and jitter while
-the labels stay clean (`CorruptedPrefix`, against trusting the prefix blindly), or the rows the
-policy had really committed when a relabelled sample carries them (`OwnPrefix`). Samples whose first
-rows are a policy's commitment teach only with `OwnPrefix`: those rows are no labels.
+the chunk as clean input: as recorded (`CleanPrefix`, report and code), with an offset and jitter
+while the labels stay clean (`CorruptedPrefix`, against trusting the prefix blindly), or the rows
+the policy had really committed when a relabelled sample carries them (`OwnPrefix`). Samples whose
+first rows are a policy's commitment teach only with `OwnPrefix`: those rows are no labels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+REPORT_PROBABILITY = 6 / 7
+"""With lengths uniform in 1..6 this makes them uniform in 0..6."""
+
 
 @dataclass(frozen=True)
 class NoPrefix:
@@ -22,7 +25,11 @@ class NoPrefix:
 
 @dataclass(frozen=True)
 class CleanPrefix:
-    """Recorded rows, length uniform in 1..longest with the given probability (report)."""
+    """Recorded rows, length uniform in 1..longest with the given probability.
+
+    Half of the samples get one in the post-training code; `REPORT_PROBABILITY` makes the length
+    uniform in 0..longest, as the report has it.
+    """
 
     probability: float = 0.5
     longest: int = 6

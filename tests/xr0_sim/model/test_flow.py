@@ -14,6 +14,7 @@ from xr0_sim.model.flow import (
     error_weights,
     euler_sample,
     flow_loss,
+    frequency_error,
     interpolate,
 )
 
@@ -109,6 +110,47 @@ def test_error_weights_are_clamped_and_follow_the_error():
     )
     assert weights.min() >= WEIGHT_LIMITS[0] and weights.max() <= WEIGHT_LIMITS[1]
     assert (weights[:, 0] == weights.max()).all() and (weights[:, 1:] == weights.min()).all()
+
+
+def test_the_frequency_term_is_the_spectrum_of_the_error_that_counts():
+    target, cache, state, _, _ = setting(length=6)
+    none = torch.zeros(3, dtype=torch.long)
+    valid = torch.ones_like(target)
+    valid[:, :, 16:] = 0.0
+    valid[1, 4:] = 0.0
+    # Constant error: c sqrt(6) at frequency 0, nothing elsewhere; alternating: all at the last.
+    for sign in (torch.ones(6, 1), torch.tensor([1.0, -1] * 3)[:, None]):
+        error = (0.2 * sign).expand(3, 4, 6, 32)
+        found = frequency_error(error, valid)
+        torch.testing.assert_close(found[[0, 2]], torch.full((2,), 0.2 * 6**0.5 / 4))
+        spectrum = torch.fft.rfft(0.2 * sign[:4, 0], n=6, norm="ortho").abs()
+        torch.testing.assert_close(found[1], spectrum.mean())
+    off = Oracle(target, 0.2)
+    targets = FlowTargets(target, valid, target, none)
+    losses = [
+        flow_loss(
+            off,
+            cache,
+            state,
+            targets,
+            FlowLossConfig(draws=4, frequency=factor),
+            torch.Generator().manual_seed(1),
+        )
+        for factor in (0.0, 0.5)
+    ]
+    constant = frequency_error(torch.full((3, 4, 6, 32), 0.2), valid)
+    torch.testing.assert_close(losses[1] - losses[0], 0.5 * constant, atol=1e-4, rtol=1e-3)
+
+
+def test_rows_of_the_prefix_have_no_spectrum():
+    target, cache, state, _, _ = setting()
+    oracle = Oracle(target)
+    oracle.error = torch.zeros(5, 32)
+    oracle.error[:2] = 100.0
+    targets = FlowTargets(target, torch.ones_like(target), target, torch.tensor([2, 2, 4]))
+    config = FlowLossConfig(2, frequency=1.0)
+    loss = flow_loss(oracle, cache, state, targets, config, torch.Generator().manual_seed(0))
+    assert loss.max() < 1e-3
 
 
 def test_expert_overfits_four_frames_and_samples_them():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from xr0_sim.model.presets import preset_config
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.posttrain import HEADS, head_config, posttrain
+from xr0_sim.training.prefix_source import CleanPrefix, draw_prefix
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
 from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
@@ -76,7 +79,7 @@ def test_heads_share_base_and_step_count(run):
     stage = ExpertStageConfig(
         TrainerConfig(steps=3, warmup_steps=1, log_every=1, batch_size=8), draws=2
     )
-    names = ("sync", "prefix", "prefix_lambda", "prefix_lambda_reweight", "prefix_recorded")
+    names = tuple(name for name in HEADS if name != "base")
     assert posttrain(store, checkpoint, names, stage, root / "post", root / "features", show=quiet)
     assert set(names) <= set(head_names(checkpoint))
     config = load_policy_model(checkpoint, "prefix_lambda").config
@@ -85,6 +88,32 @@ def test_heads_share_base_and_step_count(run):
     with pytest.raises(ConfigError, match="did you mean 'prefix'"):
         head_config("prefx")
     assert HEADS["sync"] == HeadConfig()
+
+
+def test_heads_take_the_switches_one_at_a_time():
+    def switches(name, against):
+        pairs = ((f.name, getattr(HEADS[name], f.name)) for f in fields(HeadConfig))
+        return {key: value for key, value in pairs if value != getattr(HEADS[against], key)}
+
+    assert switches("prefix_lambda", "prefix") == {
+        "action_window": 4,
+        "noisy_position_offset": 10,
+        "hide_prefix": True,
+    }
+    assert switches("prefix_window", "prefix") == {"action_window": 4}
+    assert switches("prefix_offset", "prefix") == {"noisy_position_offset": 10}
+    assert switches("prefix_hidden", "prefix") == {"hide_prefix": True}
+    assert switches("prefix_recorded", "prefix") == {"prefix": CleanPrefix(0.5, 6)}
+    assert switches("prefix_lambda_reweight", "prefix_lambda") == {"reweight": True}
+    assert list(switches("prefix_lambda_frequency", "prefix_lambda")) == ["frequency"]
+    lengths = draw_prefix(
+        HEADS["prefix_lambda_report"].prefix,
+        torch.zeros(70_000, 7, 1),
+        torch.zeros(70_000),
+        torch.ones(7, 1),
+        torch.Generator().manual_seed(0),
+    )[1]
+    np.testing.assert_allclose(torch.bincount(lengths, minlength=7) / 70_000, 1 / 7, atol=0.005)
 
 
 def test_sights_without_a_chunk_teach_the_brain_alone(run, tmp_path):
