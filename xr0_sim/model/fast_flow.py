@@ -14,7 +14,9 @@ the expert's own behind them. The result equals `euler_sample` to rounding (1e-5
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +38,7 @@ from xr0_sim.model.products import make_product
 
 SHAPE_STEP = 16
 """A compiled sampler pads the brain's tokens to a multiple of this, so that shapes recur."""
+_FURTHER_LAYER = re.compile(r"\b(_layers|constants|tables|rooms)\[[1-9]")
 
 
 class _Step(NamedTuple):
@@ -95,7 +98,9 @@ class _FastLayer:
         self.down = make_product(mlp.down_proj.weight, precision)
         self.middle, self.final = layer.middle_layernorm.weight, layer.final_layernorm.weight
         self.eps = layer.input_layernorm.eps
-        self.query_gain, self.key_gain = attention.q_norm.weight, attention.k_norm.weight
+        scaled = attention.q_norm.weight * self.width**-0.5
+        gains = torch.stack([scaled, attention.k_norm.weight])
+        self.gains = gains.repeat_interleave(self.heads, 0)[:, None]
         self.steps: list[_Step] = []
         for row in modulation:
             shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = layer.adaln_table + row
@@ -109,14 +114,6 @@ class _FastLayer:
                     gate_m,
                 )
             )
-
-    def tables(self, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotary tables (B, 1, N, d) to (B, 2 H, N, d) ones that hold gains and softmax scale."""
-        scaled = self.query_gain * self.width**-0.5
-        gains = torch.stack([scaled, self.key_gain]).repeat_interleave(self.heads, 0)[:, None]
-        half = self.width // 2
-        swapped = torch.cat([-gains[..., half:], gains[..., :half]], dim=-1)
-        return cos * gains, sin * swapped
 
     def run(
         self, x: Tensor, now: _Step, tables: tuple[Tensor, Tensor], room: _Room, bias: Tensor
@@ -151,9 +148,11 @@ class _FastLayer:
 def _attend(query: Tensor, room: _Room, bias: Tensor) -> Tensor:
     """Attention of queries (B, H, N, d) over a room.
 
-    In bfloat16 the fused kernel computes in float32 all the same; batched products do not.
+    On a processor the fused kernel computes in float32 even for bfloat16; batched products do not,
+    and once compiled they are faster in float32 as well.
     """
-    if room.keys.dtype == query.dtype:
+    batched = query.device.type == "cpu" and torch.compiler.is_compiling()
+    if room.keys.dtype == query.dtype and not batched:
         return functional.scaled_dot_product_attention(
             query, room.keys, room.values, attn_mask=bias, scale=1.0
         )
@@ -162,6 +161,19 @@ def _attend(query: Tensor, room: _Room, bias: Tensor) -> Tensor:
     weights = torch.softmax(logits.view(*query.shape[:3], -1) + bias, dim=-1)
     weights = weights.to(room.values.dtype).flatten(0, 1)
     return torch.bmm(weights, room.values.flatten(0, 1)).view_as(query).to(query.dtype)
+
+
+def _compiled(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The Euler step compiled.
+
+    Before every call the compiler makes sure that nothing it relied on has changed, item by item.
+    All layers are alike, so what holds of the first is not asked of the others.
+    """
+
+    def kept(guards: Sequence[Any]) -> list[bool]:
+        return [not _FURTHER_LAYER.search(guard.name) for guard in guards]
+
+    return torch.compile(step, dynamic=False, options={"guard_filter_fn": kept})
 
 
 class FlowSampler:
@@ -204,12 +216,16 @@ class FlowSampler:
         self._layers = [
             _FastLayer(layer, modulation, self.precision) for layer in expert.dit.layers
         ]
+        # Gains of both norms and the softmax scale, (layers, 1, 2 H, 1, d), for the rotary tables.
+        self._gains = torch.stack([layer.gains for layer in self._layers])[:, None]
+        low, high = self._gains.chunk(2, dim=-1)
+        self._swapped = torch.cat([-high, low], dim=-1)
         self._rooms: list[_Room] = []
         self._length = 0
         halved = self.precision != "float32" and features.bfloat16
         self._attention_dtype = torch.bfloat16 if halved else dtype
         self._visible = expert.own_mask()
-        self._velocity = torch.compile(self._plain, dynamic=False) if compile else self._plain
+        self._velocity = _compiled(self._plain) if compile else self._plain
 
     @torch.no_grad()
     def __call__(
@@ -236,8 +252,9 @@ class FlowSampler:
         inverse = torch.tensor(expert.inverse_frequency, device=expert.device)
         angles = positions[:, None, :, None].float() * inverse
         angles = torch.cat([angles, angles], dim=-1)
-        cos, sin = angles.cos(), angles.sin()
-        tables = [layer.tables(cos, sin) for layer in self._layers]
+        cos = angles.cos() * self._gains
+        sin = angles.sin() * self._swapped
+        tables = list(zip(cos.unbind(), sin.unbind(), strict=True))
         padding = -cache.key_mask.shape[1] % self._pad_to
         rooms = self._furnish(cache, padding + tokens)
         known = functional.pad(cache.key_mask, (0, padding))

@@ -9,6 +9,7 @@ from xr0_sim.model.brain_cache import BrainCache
 from xr0_sim.model.expert import ActionExpert
 from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.flow import euler_sample
+from xr0_sim.model.precision import cpu_features
 from xr0_sim.model.presets import preset_config
 
 STEPS = 5
@@ -61,3 +62,23 @@ def test_the_prefix_comes_back_bit_for_bit():
     prefix, lengths = inputs[2], inputs[3]
     for row, length in enumerate(lengths):
         assert torch.equal(fast[row, :length], prefix[row, :length])
+
+
+def test_compiled_equals_eager_for_every_head_and_size():
+    """Heads share what was compiled, sizes and formats do not."""
+    heads = [setting(4, 10, 1, torch.Generator().manual_seed(seed)) for seed in (2, 3)]
+    samplers = [FlowSampler(expert, STEPS, compile=True) for expert, *_ in heads]
+    wide = setting(4, 10, 3, torch.Generator().manual_seed(4))[1:]
+    for _ in range(2):
+        for inputs in (heads[0][1:], wide, heads[1][1:]):
+            chunks = [sampler(*inputs) for sampler in samplers]
+            for (expert, *_), chunk in zip(heads, chunks, strict=True):
+                plain = FlowSampler(expert, STEPS)(*inputs)
+                torch.testing.assert_close(chunk, plain, atol=1e-5, rtol=1e-5)
+            assert (chunks[0] - chunks[1]).abs().max() > 0.1
+    if cpu_features().int8:
+        expert = heads[0][0]
+        int8 = FlowSampler(expert, STEPS, compile=True, precision="int8")(*wide)
+        plain = FlowSampler(expert, STEPS, precision="int8")(*wide)
+        torch.testing.assert_close(int8, plain, atol=0.05, rtol=0)
+        assert not torch.allclose(int8, FlowSampler(expert, STEPS)(*wide), atol=1e-5)
