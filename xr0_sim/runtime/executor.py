@@ -139,7 +139,10 @@ class Executor:
         if self._seed is None:
             raise ConfigError("executor: expected reset() before tick()")
         if self._asked:
-            raise ConfigError("executor: expected act() before the next ask()")
+            raise ConfigError(
+                "executor: expected act() before the next ask(); after an inference that failed, "
+                "reset() first"
+            )
         if command is not None:
             self._command = _read_only(command)
         tick = self._tick
