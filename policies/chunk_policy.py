@@ -195,8 +195,9 @@ class XR0Policy(ChunkPolicy):
         from policies.xr0 import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
 
         temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
+        path = find_checkpoint(checkpoint)
         model = load_chunk_model(
-            checkpoint,
+            path,
             head,
             temperature=temperature,
             precision=precision,
@@ -204,7 +205,7 @@ class XR0Policy(ChunkPolicy):
             brain_weights=brain_weights,
             compile=compile,
         )
-        strategy = strategy or Sync(execute_steps(find_checkpoint(checkpoint).name))
+        strategy = strategy or Sync(execute_steps(path.name))
         super().__init__(model, strategy, latency, seed, first_env, batched)
 
 

@@ -147,7 +147,7 @@ def flow_loss(
     generator: torch.Generator,
     velocity_field: Callable[..., Tensor] | None = None,
 ) -> Tensor:
-    """Half the mean squared velocity error over valid entries, plus what `frequency_error` asks.
+    """Half the mean squared velocity error over valid entries, plus the frequency term.
 
     Each frame's cache serves ``draws`` independent noise and time draws. Prefix rows are fed clean
     and carry no loss. ``velocity_field`` stands in for the expert where gradients are taken, e.g.
@@ -176,14 +176,14 @@ def flow_loss(
     field = expert if velocity_field is None else velocity_field
     velocity = field(fed, time, state, cache, prefix_lengths, own_mask)
 
-    weight = targets.valid * ~is_prefix(targets.prefix_lengths, length)
+    counted = targets.valid * ~is_prefix(targets.prefix_lengths, length)
+    weight = counted
     if config.reweight:
-        weight = weight * error_weights(expert, cache, state, targets, config, generator)
+        weight = counted * error_weights(expert, cache, state, targets, config, generator)
     error = (velocity - (actions - noise)).view(frames, config.draws, length, width)
     total = weight.sum((1, 2)).clamp_min(1.0)
     loss = 0.5 * (error.square().mean(1) * weight).sum((1, 2)) / total
     if config.frequency:
-        counted = targets.valid * ~is_prefix(targets.prefix_lengths, length)
         loss = loss + config.frequency * frequency_error(error, counted)
     return loss
 
@@ -192,7 +192,7 @@ def frequency_error(error: Tensor, counted: Tensor) -> Tensor:
     """Mean magnitude of an error's spectrum along the chunk, |rfft(pred) - rfft(target)|.
 
     The transform is unitary (``norm="ortho"``), so its scale does not depend on the chunk's length;
-    the released code leaves that open.
+    that choice is ours.
 
     Args:
         error: (F, R, T, 32) predicted minus wanted.

@@ -19,7 +19,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
 from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
 from xr0_sim.model.config import XR0Config
-from xr0_sim.model.devices import DEFAULT_DEVICE, choose_device
+from xr0_sim.model.devices import DEFAULT_DEVICE, check_compiler, choose_device
 from xr0_sim.model.fast_flow import FlowSampler
 from xr0_sim.model.initialization import initialize_brain, initialize_expert
 from xr0_sim.model.normalizer import Normalizer
@@ -153,6 +153,8 @@ def load_policy_model(
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
     """
     place = choose_device(device)
+    if compile:
+        check_compiler()
     path = Path(path)
     config = load_config(path, head)
     model = XR0ForActionGeneration(config)

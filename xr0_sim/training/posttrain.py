@@ -1,9 +1,10 @@
 """Stage 3: the heads that an ablation of asynchronous execution compares.
 
 All start from the same stage 2 expert and train for the same number of steps on the same samples in
-the same order; they differ only in the values below. Differences between `prefix` and
-`prefix_lambda` are therefore those of the mask, the position offset and the random prefix mask, and
-further heads take the switches one at a time.
+the same order; they differ only in the values below. Heads whose prefixes are not the policy's own
+leave out samples that begin with its commitment. Differences between `prefix` and `prefix_lambda`
+are those of the mask, the position offset and the random prefix mask, and further heads take the
+switches one at a time.
 """
 
 from __future__ import annotations
