@@ -6,7 +6,7 @@
 
 from gymnasium.envs.registration import register
 
-from envs.gl import select_backend
+from envs.scene.gl import select_backend
 
 ENV_IDS = {
     "block_dismantling": "xr0_sim/BlockDismantling-v0",

@@ -20,7 +20,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from envs.actions import (
+from envs.events import check_events
+from envs.instruction import encode_instruction
+from envs.robot.actions import (
     ActionMode,
     action_space,
     check_action,
@@ -30,18 +32,16 @@ from envs.actions import (
     limit_step,
     tool_to_joint_action,
 )
-from envs.events import check_events
-from envs.instruction import encode_instruction
-from envs.kinematics import DualArmKinematics, home_joints
-from envs.proprioception import PROPRIO_DIM, RobotPorts
-from envs.rendering import SceneRenderer
-from envs.scene import substeps
+from envs.robot.kinematics import DualArmKinematics, home_joints
+from envs.robot.proprioception import PROPRIO_DIM, RobotPorts
+from envs.scene.rendering import SceneRenderer
+from envs.scene.stage import substeps
 from xr0_sim.conventions import CAMERAS, CONTROL_HZ, INSTRUCTION_BYTES, NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import EventRecord
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
-from xr0_sim.perturb.signals import FrozenCameras
+from xr0_sim.perturb.signals.cameras import FrozenCameras
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import Observation, RobotState
 
@@ -105,7 +105,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         observation: ``pixels`` (three cameras, proprioception, instruction) or ``state``
             (privileged state instead of pictures).
         image_size: Side of the square camera pictures [px].
-        action_mode: ``joint`` targets or ``tool`` poses, see `envs.actions.action_space`.
+        action_mode: ``joint`` targets or ``tool`` poses, see `envs.robot.actions.action_space`.
         timestep_s: Physics step [s]; must divide 1/30 s exactly.
         render_mode: None or ``rgb_array``.
         render_size: (height, width) of `render` [px].
@@ -237,7 +237,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         """One control tick without building the observation.
 
         Args:
-            action: (14,) in physical units of the action mode, see `envs.actions.from_unit`.
+            action: (14,) in physical units of the action mode, see `envs.robot.actions.from_unit`.
 
         Returns:
             Reward, terminated, truncated, info.

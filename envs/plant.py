@@ -13,7 +13,7 @@ from xr0_sim.types import Observation, RobotState
 
 
 class EnvPlant:
-    """Implements `xr0_sim.runtime.rollout.Plant` on the unwrapped environment."""
+    """Implements `xr0_sim.runtime.episode.Plant` on the unwrapped environment."""
 
     def __init__(self, env: DualArmEnv):
         self.env = env

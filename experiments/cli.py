@@ -40,49 +40,69 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "rollout": Command(
-        "experiments.rollout", "RolloutConfig", "run episodes: video, tick log and table"
+        "experiments.commands.rollout", "RolloutConfig", "run episodes: video, tick log and table"
     ),
     "compare": Command(
-        "experiments.compare", "CompareConfig", "same seeds, several switch positions: picture"
+        "experiments.commands.compare",
+        "CompareConfig",
+        "same seeds, several switch positions: picture",
     ),
     "oracle-grid": Command(
-        "experiments.oracle_grid", "OracleGridConfig", "perfect planner over delays 0 to 10 ticks"
+        "experiments.commands.oracle_grid",
+        "OracleGridConfig",
+        "perfect planner over delays 0 to 10 ticks",
     ),
     "expert-eval": Command(
-        "experiments.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
+        "experiments.commands.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
     ),
     "collect": Command(
-        "experiments.collect", "CollectConfig", "training samples: demonstrations or corrections"
+        "experiments.commands.collect",
+        "CollectConfig",
+        "training samples: demonstrations or corrections",
     ),
     "train": Command(
-        "experiments.train", "TrainConfig", "brain, base and heads from collected samples"
+        "experiments.commands.train", "TrainConfig", "brain, base and heads from collected samples"
     ),
     "ship": Command(
-        "experiments.ship", "ShipConfig", "a trained policy with its record, into the assets"
+        "experiments.commands.export",
+        "ShipConfig",
+        "a trained policy with its record, into the assets",
     ),
     "probe": Command(
-        "experiments.probe", "ProbeConfig", "prefix against picture: what a head trusts"
+        "experiments.commands.prefix_probe",
+        "ProbeConfig",
+        "prefix against picture: what a head trusts",
     ),
     "vl-eval": Command(
-        "experiments.vl_eval", "VlEvalConfig", "what a brain answers about held-out pictures"
+        "experiments.commands.vqa_eval",
+        "VlEvalConfig",
+        "what a brain answers about held-out pictures",
     ),
     "checkpoint inspect": Command(
-        "experiments.checkpoint_inspect", "CheckpointInspectConfig", "weight files: parts and gaps"
+        "experiments.commands.checkpoint_inspect",
+        "CheckpointInspectConfig",
+        "weight files: parts and gaps",
     ),
     "doctor": Command(
-        "experiments.doctor", "DoctorConfig", "what works on this machine, and what to install"
+        "experiments.commands.doctor",
+        "DoctorConfig",
+        "what works on this machine, and what to install",
     ),
     "bench env": Command(
-        "experiments.bench_env", "BenchEnvConfig", "cost of a step, of pictures, of the executor"
+        "experiments.benchmarks.env",
+        "BenchEnvConfig",
+        "cost of a step, of pictures, of the executor",
     ),
     "bench policy": Command(
-        "experiments.bench_policy", "BenchPolicyConfig", "one inference against a naive forward"
+        "experiments.benchmarks.policy",
+        "BenchPolicyConfig",
+        "one inference against a naive forward",
     ),
     "bench tracking": Command(
-        "experiments.bench_tracking", "BenchTrackingConfig", "tool error on lines and circles"
+        "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),
     "bench clutch": Command(
-        "experiments.bench_clutch", "BenchClutchConfig", "pull and peel that open a clutch"
+        "experiments.benchmarks.clutch", "BenchClutchConfig", "pull and peel that open a clutch"
     ),
 }
 
@@ -141,7 +161,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     name, rest = found
     command = COMMANDS[name]
     module = import_module(command.module)
-    from experiments.arguments import parse_config
+    from experiments.options.arguments import parse_config
 
     config = parse_config(getattr(module, command.config), rest, f"{PROGRAM} {name}")
     return int(module.run(config))

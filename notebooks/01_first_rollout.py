@@ -34,7 +34,7 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import envs
-from experiments.catalog import TASKS, look_up
+from experiments.options.catalog import TASKS, look_up
 
 TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
 task = look_up("XR0_SIM_NOTEBOOK_ENV", TASK, TASKS)
@@ -92,7 +92,8 @@ plt.show()
 
 # %%
 from envs.plant import EnvPlant
-from xr0_sim.record import TickLog, timeline_figure
+from xr0_sim.record import TickLog
+from xr0_sim.view import timeline_figure
 from xr0_sim.runtime import Executor, PrefixAsync, parse_latency, run_episode
 
 log = TickLog()
@@ -115,13 +116,13 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 # On the command line this is `xr0-sim compare --policy expert`.
 
 # %%
-from experiments.campaign import run_cell
-from experiments.compare import CompareConfig, file_name
-from experiments.comparison_figure import draw_comparison
-from experiments.headline import cell_summary, readable
-from experiments.pool import TaskPool
-from experiments.progress import Progress
-from experiments.run_folder import RunFolder
+from experiments.runner.runner import run_cell
+from experiments.commands.compare import CompareConfig, file_name
+from experiments.report.comparison_figure import draw_comparison
+from experiments.report.columns import cell_summary, readable
+from experiments.runner.pool import TaskPool
+from experiments.runner.progress import Progress
+from experiments.runner.run_folder import RunFolder
 from xr0_sim.metrics import markdown_table
 
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
@@ -155,7 +156,7 @@ Image(str(out / "comparison.png"), width=1000)
 # queue of actions, and `xr0-sim compare` flips the switches on the trained heads.
 
 # %%
-from policies.xr0 import load_chunk_model
+from policies.xr0.chunk_model import load_chunk_model
 
 trained = load_chunk_model(TASK, head="prefix_lambda")
 plant = EnvPlant(gym.make(envs.ENV_IDS[TASK], render_mode="rgb_array").unwrapped)

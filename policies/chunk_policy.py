@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import to_unit
 from envs.instruction import decode_instruction
-from envs.proprioception import robot_state_from_vector
-from policies.execution import execute_steps
+from envs.robot.actions import to_unit
+from envs.robot.proprioception import robot_state_from_vector
+from policies.xr0.execution import execute_steps
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.devices import DEFAULT_DEVICE
-from xr0_sim.model.precision import DEFAULT_PRECISION, STORED_WEIGHTS
+from xr0_sim.model.compute.devices import DEFAULT_DEVICE
+from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
 from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency import Constant, LatencyModel
-from xr0_sim.runtime.strategies import Sync
-from xr0_sim.runtime.strategy import Strategy
+from xr0_sim.runtime.latency.models import Constant, LatencyModel
+from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.runtime.strategies.table import Sync
 from xr0_sim.types import BatchChunkModel, ChunkModel, ChunkRequest, Observation
 
 
@@ -165,15 +165,15 @@ class XR0Policy(ChunkPolicy):
             ``block_dismantling``.
         head: Action expert.
         strategy: Execution strategy; synchronous by default, with as many rows a chunk as suit
-            the checkpoint (`policies.execution`).
+            the checkpoint (`policies.xr0.execution`).
         latency: True inference latency; none by default.
         seed: See `ChunkPolicy`.
         first_env: See `ChunkPolicy`.
         batched: See `ChunkPolicy`.
-        temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0`.
-        precision: Number format of the network, one of `xr0_sim.model.precision.PRECISIONS`.
-        device: Where the network runs, see `xr0_sim.model.devices`.
-        brain_weights: How the brain's weights are kept, see `xr0_sim.model.weight_only`.
+        temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0.chunk_model`.
+        precision: Number format of the network, one of `xr0_sim.model.compute.precision.PRECISIONS`.
+        device: Where the network runs, see `xr0_sim.model.compute.devices`.
+        brain_weights: How the brain's weights are kept, see `xr0_sim.model.compute.weight_only`.
         compile: Compile the Euler step; needs a C++ compiler, pays for large action experts.
     """
 
@@ -192,7 +192,7 @@ class XR0Policy(ChunkPolicy):
         brain_weights: str = STORED_WEIGHTS,
         compile: bool = False,
     ):
-        from policies.xr0 import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
+        from policies.xr0.chunk_model import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
 
         temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
         path = find_checkpoint(checkpoint)

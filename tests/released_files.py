@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
-from xr0_sim.model.special_tokens import SPECIAL_TOKENS
-from xr0_sim.model.tensor_layout import expected_tensors
+from xr0_sim.model.checkpoints.tensor_layout import expected_tensors
+from xr0_sim.model.spec.special_tokens import SPECIAL_TOKENS
 
 IDS = {token: index for index, token in enumerate(SPECIAL_TOKENS)}
 

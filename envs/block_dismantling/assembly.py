@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.block_dismantling.access import dismantling_order
 from envs.block_dismantling.bricks import COLOURS, Brick
 from envs.block_dismantling.clutch import find_interfaces
+from envs.block_dismantling.grasp_clearance import dismantling_order
 from xr0_sim.errors import ConfigError, unknown_name
 
 LAYOUTS = ("random", "layered", "mixed")

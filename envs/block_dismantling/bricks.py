@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from envs.scene import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
+from envs.scene.stage import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
 
 PITCH = 0.016
 """Stud pitch [m]."""

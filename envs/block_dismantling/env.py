@@ -11,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs.block_dismantling.events  # noqa: F401  (registers what may happen here)
-from envs.block_dismantling.access import footprint_centre
 from envs.block_dismantling.assembly import Level, sample_assembly
-from envs.block_dismantling.bricks import CLEARANCE, add_brick
-from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
-from envs.block_dismantling.contacts import ContactReader
-from envs.block_dismantling.judge import BrickJudge
-from envs.block_dismantling.sorting import (
+from envs.block_dismantling.assessment import BrickJudge
+from envs.block_dismantling.bins import (
     BINS,
     Style,
     add_bins,
@@ -27,10 +23,14 @@ from envs.block_dismantling.sorting import (
     sample_rule,
     write_instruction,
 )
+from envs.block_dismantling.bricks import CLEARANCE, add_brick
+from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
+from envs.block_dismantling.contacts import ContactReader
+from envs.block_dismantling.grasp_clearance import footprint_centre
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
-from envs.scene import base_scene
+from envs.scene.stage import base_scene
 from xr0_sim.conventions import ARMS
 from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate
 
@@ -53,7 +53,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     ## Action Space
     ``Box(-1, 1, (14,))`` float32, absolute targets for the end of the tick; -1 and 1 stand for the
-    bounds of each entry (joint limits of `envs.robot`; see `envs.actions.from_unit`).
+    bounds of each entry (joint limits of `envs.robot.facts`; see `envs.robot.actions.from_unit`).
 
     | index | ``action_mode="joint"`` | unit | ``action_mode="tool"`` | unit |
     |---|---|---|---|---|
@@ -61,7 +61,7 @@ class BlockDismantlingEnv(DualArmEnv):
     |  |  |  | 3:6 / 10:13 tool rotation vector, world | rad |
     | 6 / 13 | jaw opening, 0 closed .. 1 open | 1 | the same | 1 |
 
-    Targets are clipped to the joint ranges and to the joint speeds of `envs.robot`.
+    Targets are clipped to the joint ranges and to the joint speeds of `envs.robot.facts`.
 
     ## Observation Space
     ``Dict``; ``observation="state"`` has ``privileged`` instead of the pictures.

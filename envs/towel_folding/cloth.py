@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.scene import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
+from envs.scene.stage import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
 from xr0_sim.conventions import ARMS
 from xr0_sim.errors import ConfigError
 

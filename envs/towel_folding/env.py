@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 import envs.towel_folding.events  # noqa: F401  (registers what may happen here)
 from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
-from envs.robot import JAW_STROKE
-from envs.scene import CLOTH, base_scene
-from envs.towel_folding.assist import GRASPS, GraspAssist, add_ties
+from envs.robot.facts import JAW_STROKE
+from envs.scene.stage import CLOTH, base_scene
+from envs.towel_folding.assessment import STAGES, count_made, judge
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
 from envs.towel_folding.contacts import ContactReader
-from envs.towel_folding.folding import (
+from envs.towel_folding.continuous import Supply
+from envs.towel_folding.disturbances import Props, add_props
+from envs.towel_folding.folds import (
     CORNER_LIMIT,
     MIRROR_LIMIT,
     Fold,
@@ -26,15 +28,13 @@ from envs.towel_folding.folding import (
     corners,
     measure,
 )
-from envs.towel_folding.hands import Hands
-from envs.towel_folding.judging import STAGES, count_made, judge
-from envs.towel_folding.naming import Naming
-from envs.towel_folding.props import Props, add_props
-from envs.towel_folding.setting import plane_motion
+from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
+from envs.towel_folding.grasp_record import Hands
+from envs.towel_folding.initial_state import plane_motion
+from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
 from envs.towel_folding.state import TowelState
-from envs.towel_folding.supply import Supply
 from envs.towel_folding.towel import Towel
-from envs.towel_folding.wording import Level, check_folds, sample_folds, write_instruction
+from envs.towel_folding.vertex_order import Naming
 from xr0_sim.errors import ConfigError, unknown_name
 
 REST_SPEED = 0.03
@@ -99,9 +99,9 @@ class TowelFoldingEnv(DualArmEnv):
 
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
-    ``grasp`` friction | assist (see `envs.towel_folding.assist`; told by ``info["grasp"]``),
+    ``grasp`` friction | assist (see `envs.towel_folding.grasp_assist`; told by ``info["grasp"]``),
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
-    `envs.towel_folding.supply`; ``info["towels"]`` counts folded and missed ones), and those of
+    `envs.towel_folding.continuous`; ``info["towels"]`` counts folded and missed ones), and those of
     `envs.dual_arm.DualArmEnv`.
     Reset options: ``events``, ``instruction``, ``folds`` (direction, or one per fold: away, toward,
     left, right).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.towel_folding.folding import DIRECTIONS, Fold
+from envs.towel_folding.folds import DIRECTIONS, Fold
 
 MAX_FOLDS = 2
 LIFT = 0.06

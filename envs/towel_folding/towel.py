@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.towel_folding.cloth import NAME, add_air_drag, rest_grid, towel_dofs
-from envs.towel_folding.crossing import crossings
-from envs.towel_folding.folding import measure
-from envs.towel_folding.naming import Naming
-from envs.towel_folding.setting import SETTLE_S, crumple, flat_points, run
+from envs.towel_folding.folds import measure
+from envs.towel_folding.initial_state import SETTLE_S, crumple, flat_points, run
+from envs.towel_folding.self_intersection import crossings
+from envs.towel_folding.vertex_order import Naming
 
 CRUMPLES = 20
 """How often a towel that fell flat, or through itself, is thrown again."""

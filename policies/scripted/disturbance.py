@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import join_arms, limit_step, split_arms
-from envs.kinematics import DualArmKinematics
+from envs.robot.actions import join_arms, limit_step, split_arms
+from envs.robot.kinematics import DualArmKinematics
 from xr0_sim.rotations import quat_multiply
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import split_arms
-from envs.kinematics import DualArmKinematics, home_joints
+from envs.robot.actions import split_arms
+from envs.robot.kinematics import DualArmKinematics, home_joints
 from policies.scripted.motion import ToolGoal, ToolMover
 from xr0_sim.types import RobotState
 

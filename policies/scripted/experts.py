@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.dual_arm import DualArmEnv
-from envs.kinematics import DualArmKinematics
+from envs.robot.kinematics import DualArmKinematics
 from envs.towel_folding.env import TowelFoldingEnv
-from policies.scripted.block_expert import BlockExpert
+from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.expert import ScriptedExpert
-from policies.scripted.towel_expert import TowelExpert
+from policies.scripted.towel.expert import TowelExpert
 from xr0_sim.errors import ConfigError
 
 EXPERTS: dict[type[DualArmEnv], Callable[[DualArmKinematics], ScriptedExpert]] = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import join_arms, limit_step, split_arms
-from envs.kinematics import DualArmKinematics
+from envs.robot.actions import join_arms, limit_step, split_arms
+from envs.robot.kinematics import DualArmKinematics
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, rotvec_from_quat
 from xr0_sim.types import RobotState

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.actions import to_unit
 from envs.block_dismantling.state import PER_BRICK, BlockState
-from envs.proprioception import robot_state_from_vector
-from policies.scripted.block_expert import BlockExpert
+from envs.robot.actions import to_unit
+from envs.robot.proprioception import robot_state_from_vector
+from policies.scripted.blocks.expert import BlockExpert
 from xr0_sim.errors import ConfigError
 
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import envs.block_dismantling.events  # noqa: F401
-from envs.block_dismantling.access import dismantling_order
 from envs.block_dismantling.assembly import (
     PRESETS,
     Level,
@@ -13,14 +12,15 @@ from envs.block_dismantling.assembly import (
     is_stable,
     sample_assembly,
 )
+from envs.block_dismantling.bins import sample_rule, write_instruction
 from envs.block_dismantling.bricks import COLOURS, Brick, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.env import BlockDismantlingEnv
-from envs.block_dismantling.sorting import sample_rule, write_instruction
+from envs.block_dismantling.grasp_clearance import dismantling_order
 from envs.block_dismantling.state import BlockState
-from envs.picture_labels import picture_points
-from envs.scene import base_scene
-from policies.scripted.block_expert import BlockExpert
+from envs.camera_labels import picture_points
+from envs.scene.stage import base_scene
+from policies.scripted.blocks.expert import BlockExpert
 from xr0_sim.errors import ConfigError
 
 

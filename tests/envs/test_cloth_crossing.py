@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
-from envs.towel_folding.crossing import crossings
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folding import measure
+from envs.towel_folding.folds import measure
+from envs.towel_folding.self_intersection import crossings
 
 GRID = 13
 

@@ -6,7 +6,8 @@ import pytest
 
 import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
-from envs.actions import (
+from envs.instruction import decode_instruction, encode_instruction
+from envs.robot.actions import (
     JOINT_HIGH,
     JOINT_LOW,
     MAX_CHANGE,
@@ -16,11 +17,10 @@ from envs.actions import (
     to_unit,
     tool_to_joint_action,
 )
-from envs.instruction import decode_instruction, encode_instruction
-from envs.kinematics import DualArmKinematics, home_joints
-from envs.proprioception import proprio_vector, robot_state_from_vector
-from envs.robot import JOINTS, servo_gains
-from envs.scene import substeps
+from envs.robot.facts import JOINTS, servo_gains
+from envs.robot.kinematics import DualArmKinematics, home_joints
+from envs.robot.proprioception import proprio_vector, robot_state_from_vector
+from envs.scene.stage import substeps
 from xr0_sim.errors import ConfigError, Xr0SimError
 
 ID = ENV_IDS["block_dismantling"]

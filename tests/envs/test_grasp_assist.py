@@ -5,7 +5,7 @@ import pytest
 
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
-from policies.scripted.towel_expert import TowelExpert
+from policies.scripted.towel.expert import TowelExpert
 from xr0_sim.errors import ConfigError
 
 

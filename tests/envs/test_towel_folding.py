@@ -6,10 +6,10 @@ import pytest
 from envs.block_dismantling.events import Shove
 from envs.towel_folding.cloth import LAYER_RADIUS, RADIUS, SIDE, rest_grid
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folding import DIRECTIONS, Fold, corners, layout, measure, mirror_pairs
+from envs.towel_folding.folds import DIRECTIONS, Fold, corners, layout, measure, mirror_pairs
+from envs.towel_folding.instructions import ONCE, Level
 from envs.towel_folding.state import TowelState
-from envs.towel_folding.wording import ONCE, Level
-from policies.scripted.towel_expert import TowelExpert
+from policies.scripted.towel.expert import TowelExpert
 from xr0_sim.errors import ConfigError
 
 GRID = 13

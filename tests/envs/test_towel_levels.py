@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from envs.towel_folding import supply
+from envs.towel_folding import continuous as supply
 from envs.towel_folding.cloth import rest_grid
+from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.env import SPOT_RADIUS, TowelFoldingEnv
-from envs.towel_folding.folding import measure
-from envs.towel_folding.naming import Naming
-from envs.towel_folding.props import SPOT
+from envs.towel_folding.folds import measure
 from envs.towel_folding.state import TowelState
-from policies.scripted.towel_expert import TowelExpert
+from envs.towel_folding.vertex_order import Naming
+from policies.scripted.towel.expert import TowelExpert
 from xr0_sim.errors import ConfigError
 
 GRID = 13

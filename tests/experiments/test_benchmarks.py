@@ -3,16 +3,16 @@ import json
 import numpy as np
 import pytest
 
-from experiments.bench_clutch import open_clutch
-from experiments.bench_report import Measure
-from experiments.bench_tracking import track
-from experiments.catalog import make_env
+from experiments.benchmarks.clutch import open_clutch
+from experiments.benchmarks.policy_report import Deviation, headline
+from experiments.benchmarks.report import Measure
+from experiments.benchmarks.step_replay import record_expert, time_physics, time_step
+from experiments.benchmarks.tool_paths import PATHS, TABLE_PATHS, Circle, Line
+from experiments.benchmarks.tracking import track
 from experiments.cli import main
-from experiments.policy_figures import Deviation, headline
-from experiments.step_replay import record_expert, time_physics, time_step
-from experiments.tool_paths import PATHS, TABLE_PATHS, Circle, Line
+from experiments.options.catalog import make_env
 from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.model.precision import REDUCED, cpu_features
+from xr0_sim.model.compute.precision import REDUCED, cpu_features
 
 
 def bench(capsys, *words):

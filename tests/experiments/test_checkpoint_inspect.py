@@ -109,9 +109,10 @@ def test_a_single_shard_and_a_stranger(released, tmp_path, capsys):
 
 
 def test_a_shipped_policy_and_its_files(tmp_path, capsys):
-    from xr0_sim.model import checkpoint, inspection
+    from xr0_sim.model.checkpoints import inspection
+    from xr0_sim.model.checkpoints import shipped as checkpoint
     from xr0_sim.model.policy_model import random_policy_model
-    from xr0_sim.model.presets import preset_config
+    from xr0_sim.model.spec.presets import preset_config
 
     assert inspection.POLICY_BRAIN == checkpoint.BRAIN_FILE
     assert inspection.POLICY_HEADS == f"{checkpoint.HEADS_DIR}/*/{checkpoint.HEAD_FILE}"

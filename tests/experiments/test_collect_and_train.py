@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import experiments.relabelling as relabelling
+import experiments.datagen.dagger as relabelling
 from experiments.cli import main
-from policies.scripted.block_labels import block_grounding_spec
-from policies.xr0 import load_chunk_model
+from policies.supervision.block_labels import block_grounding_spec
+from policies.xr0.chunk_model import load_chunk_model
 from xr0_sim.data.chunk_store import ChunkStore
-from xr0_sim.model.checkpoint import head_names
+from xr0_sim.model.checkpoints.shipped import head_names
 from xr0_sim.runtime import Executor
 from xr0_sim.training.run_log import read_metrics
 

@@ -7,11 +7,11 @@ from importlib import import_module
 
 import pytest
 
-from experiments.arguments import parse_config
-from experiments.catalog import TASKS
 from experiments.cli import COMMANDS, main, overview
-from experiments.rollout import RolloutConfig
-from policies.execution import EXECUTE_STEPS
+from experiments.commands.rollout import RolloutConfig
+from experiments.options.arguments import parse_config
+from experiments.options.catalog import TASKS
+from policies.xr0.execution import EXECUTE_STEPS
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime import Sync
 
@@ -45,7 +45,7 @@ def test_every_command_resolves_and_imports_nothing_heavy(name):
         "import sys, importlib\n"
         f"module = importlib.import_module({command.module!r})\n"
         f"config = module.{command.config}\n"
-        "from experiments.arguments import parse_config\n"
+        "from experiments.options.arguments import parse_config\n"
         "assert callable(module.run)\n"
         "try:\n    parse_config(config, ['--help'], 'x')\n"
         "except SystemExit as stop:\n    assert not stop.code\n"

@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from experiments.cli import main
-from experiments.compare import CompareConfig, cell_name
-from experiments.paired import paired_to_first
-from experiments.switch_style import position_colours, position_words
+from experiments.commands.compare import CompareConfig, cell_name
+from experiments.report.paired import paired_to_first
+from experiments.report.style import position_colours, position_words
 from xr0_sim.record import read_run_card
 from xr0_sim.runtime import NaiveAsync, PrefixAsync, Sync
 

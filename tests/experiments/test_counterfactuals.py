@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.block_dismantling.env import BlockDismantlingEnv
-from experiments.scattering import ScatterConfig, scatter
+from policies.supervision.block_rearrangement import ScatterConfig, scatter
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import json
 
-from experiments import doctor
 from experiments.cli import main
-from experiments.doctor import DoctorConfig, Finding, run
-from experiments.renderer_probe import RendererProbe, probe
+from experiments.commands import doctor
+from experiments.commands.doctor import DoctorConfig, Finding, run
+from experiments.commands.renderer_probe import RendererProbe, probe
 
 
 def test_it_says_what_works(capsys):

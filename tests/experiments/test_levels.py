@@ -5,10 +5,10 @@ from dataclasses import fields
 
 import pytest
 
-from experiments.catalog import TASKS, make_env, own_preset, register_events
-from experiments.cell import choose_events, time_limit_ticks
 from experiments.cli import main
-from experiments.levels import LEVELS, LevelOptions
+from experiments.options.catalog import TASKS, make_env, own_preset, register_events
+from experiments.options.task_options import LEVELS, LevelOptions
+from experiments.runner.condition import choose_events, time_limit_ticks
 from xr0_sim.errors import ConfigError
 
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from experiments.cli import main
-from experiments.headline import cell_summary
-from experiments.oracle_grid import OracleGridConfig, grid_cells, run_grid
+from experiments.commands.oracle_grid import OracleGridConfig, grid_cells, run_grid
+from experiments.report.columns import cell_summary
 
 DELAY = 5
 

@@ -8,9 +8,9 @@ import time
 import imageio_ffmpeg
 import pytest
 
-from experiments import campaign
 from experiments.cli import main
-from experiments.run_folder import CARD, EPISODES
+from experiments.runner import runner as campaign
+from experiments.runner.run_folder import CARD, EPISODES
 from xr0_sim.record import read_run_card, read_ticklog
 
 SHORT = ["rollout", "--policy", "expert", "--no-video", "--max-seconds", "1.5"]

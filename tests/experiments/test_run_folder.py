@@ -3,9 +3,15 @@ import os
 
 import pytest
 
-from experiments.pool import TaskPool
-from experiments.progress import Progress
-from experiments.run_folder import EPISODES, RunFolder, first_difference, fresh_folder, joint_digest
+from experiments.runner.pool import TaskPool
+from experiments.runner.progress import Progress
+from experiments.runner.run_folder import (
+    EPISODES,
+    RunFolder,
+    first_difference,
+    fresh_folder,
+    joint_digest,
+)
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import read_run_card
 
@@ -60,7 +66,7 @@ def test_an_interrupt_while_a_row_is_written_leaves_file_and_card_in_step(tmp_pa
 def test_other_package_versions_are_refused(tmp_path, monkeypatch):
     with RunFolder(tmp_path / "a", {}, [0], "none"):
         pass
-    monkeypatch.setattr("experiments.run_folder.FIXED_VERSIONS", ("mujoco",))
+    monkeypatch.setattr("experiments.runner.run_folder.FIXED_VERSIONS", ("mujoco",))
     card = json.loads((tmp_path / "a" / "run.json").read_text())
     card["versions"]["mujoco"] = "3.17.0"
     (tmp_path / "a" / "run.json").write_text(json.dumps(card))

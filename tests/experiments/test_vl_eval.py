@@ -6,8 +6,8 @@ import re
 import pytest
 
 from experiments.cli import main
-from experiments.vl_eval import table
-from xr0_sim.model.question import Question
+from experiments.commands.vqa_eval import table
+from xr0_sim.model.auxiliary.vqa import Question
 
 
 def test_rates_and_the_commonest_answer_by_kind():

@@ -8,11 +8,11 @@ import pytest
 
 import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
-from envs.actions import JOINT_HIGH, JOINT_LOW, MAX_CHANGE, from_unit, limit_step
 from envs.block_dismantling.env import BlockDismantlingEnv
+from envs.robot.actions import JOINT_HIGH, JOINT_LOW, MAX_CHANGE, from_unit, limit_step
 from policies import ScriptedPolicy
-from policies.scripted.block_expert import BlockExpert
-from policies.scripted.block_plan import JOB_KINDS
+from policies.scripted.blocks.expert import BlockExpert
+from policies.scripted.blocks.plan import JOB_KINDS
 from xr0_sim.errors import ConfigError
 
 ROUNDING = 1e-9

@@ -9,14 +9,14 @@ import envs.block_dismantling.events  # noqa: F401
 from envs.block_dismantling.bricks import COLOURS
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.state import NO_BRICK
-from envs.picture_labels import picture_points
-from policies.scripted.block_expert import BlockExpert
-from policies.scripted.block_labels import (
+from envs.camera_labels import picture_points
+from policies.scripted.blocks.expert import BlockExpert
+from policies.scripted.blocks.plan import JOB_KINDS
+from policies.supervision.block_labels import (
     block_grounding,
     block_grounding_spec,
 )
-from policies.scripted.block_plan import JOB_KINDS
-from policies.scripted.labels import BASE, GOAL_SCALE, NEAR_SCALE
+from policies.supervision.labels import BASE, GOAL_SCALE, NEAR_SCALE
 from xr0_sim.conventions import ARMS, CAMERAS
 
 SPEC = block_grounding_spec()

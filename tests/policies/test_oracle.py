@@ -7,7 +7,7 @@ import pytest
 
 import envs.block_dismantling.events  # noqa: F401
 from envs.block_dismantling.env import BlockDismantlingEnv
-from policies.scripted.block_expert import BlockExpert
+from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.oracle import (
     HORIZON,
     ChunkOracle,

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.catalog import make_env
-from experiments.lessons import lesson
+from experiments.options.catalog import make_env
 from policies.scripted.experts import make_expert
-from policies.scripted.questions import MOVED_M, STEPS, STILL_M, say_point, what_happened
+from policies.supervision.table import lesson
+from policies.supervision.vqa import MOVED_M, STEPS, STILL_M, say_point, what_happened
 
 EXPECTED = {
     "block_dismantling": {"point", "colour", "count", "relation", "holds", "joined", "job", "bin"},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.towel_folding.env import TowelFoldingEnv
-from policies.scripted.towel_expert import (
+from policies.scripted.towel.expert import (
     CLOSING_HEIGHT,
     CLOSING_STEP,
     FUNNEL_SLOPE,

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folding import DIRECTIONS, corners
-from envs.towel_folding.wording import ONCE
-from experiments.lessons import LESSONS, lesson
-from experiments.towel_scattering import scatter_towel
-from policies.scripted.labels import GOAL_SCALE
-from policies.scripted.towel_expert import TowelExpert
-from policies.scripted.towel_labels import (
+from envs.towel_folding.folds import DIRECTIONS, corners
+from envs.towel_folding.instructions import ONCE
+from policies.scripted.towel.expert import TowelExpert
+from policies.supervision.labels import GOAL_SCALE
+from policies.supervision.table import LESSONS, lesson
+from policies.supervision.towel_labels import (
     CORNERS,
     towel_grounding,
     towel_grounding_spec,
     towel_sentence,
 )
+from policies.supervision.towel_rearrangement import scatter_towel
 from xr0_sim.conventions import ARMS
 
 SPEC = towel_grounding_spec()

@@ -6,10 +6,10 @@ import pytest
 from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folding import measure
+from envs.towel_folding.folds import measure
 from envs.towel_folding.state import TowelState
-from policies.scripted.towel_expert import TowelExpert
-from policies.scripted.towel_spread import Spread, is_spread
+from policies.scripted.towel.expert import TowelExpert
+from policies.scripted.towel.spread import Spread, is_spread
 
 GRID = 13
 LAST = GRID - 1

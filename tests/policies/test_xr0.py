@@ -10,15 +10,15 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecTransposeImage
 
 from assets import CHECKPOINT_DIR, checkpoint_names
 from envs import ENV_IDS
-from envs.actions import JOINT_HIGH, JOINT_LOW
 from envs.block_dismantling.env import BlockDismantlingEnv
+from envs.robot.actions import JOINT_HIGH, JOINT_LOW
 from policies import ChunkPolicy, XR0Policy
-from policies.execution import EXECUTE_STEPS
-from policies.xr0 import DECODINGS, XR0ChunkModel, load_chunk_model
+from policies.xr0.chunk_model import DECODINGS, XR0ChunkModel, load_chunk_model
+from policies.xr0.execution import EXECUTE_STEPS
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.checkpoint import NORMALIZER_FILE, save_brain, save_head
+from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_brain, save_head
 from xr0_sim.model.policy_model import random_policy_model
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.types import ChunkRequest
 

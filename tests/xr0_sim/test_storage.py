@@ -16,7 +16,7 @@ from xr0_sim.data.chunk_schema import StoreMeta
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, StorageError
-from xr0_sim.model.checkpoint import load_weights, save_weights
+from xr0_sim.model.checkpoints.shipped import load_weights, save_weights
 from xr0_sim.training.run_log import RunLog
 from xr0_sim.types import RobotState
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, TABLED_FIELDS, StoreMeta
 from xr0_sim.errors import DatasetError
-from xr0_sim.model.action_layout import ArmTargets
+from xr0_sim.model.spec.action_layout import ArmTargets
 from xr0_sim.types import RobotState
 
 SPLIT_BUCKETS = 10_000

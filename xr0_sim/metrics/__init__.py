@@ -1,8 +1,8 @@
 """Figures of merit and the statistics to compare them; definitions in the module docstrings."""
 
 from xr0_sim.metrics.episode import episode_metrics
+from xr0_sim.metrics.prefix_reliance import offset_carry, picture_follow, picture_followed
 from xr0_sim.metrics.reaction import Reaction, reaction, summarise_reactions
-from xr0_sim.metrics.reliance import offset_carry, picture_follow, picture_followed
 from xr0_sim.metrics.statistics import (
     Interval,
     bootstrap_interval,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.metrics.student import t_quantile
+from xr0_sim.metrics.student_t import t_quantile
 
 CONFIDENCE = 0.95
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.action_expert.network import ActionExpert
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

@@ -16,23 +16,23 @@ import torch
 from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
-from xr0_sim.model.checkpoint import load_brain, load_config, load_head, load_normalizer
-from xr0_sim.model.config import XR0Config
-from xr0_sim.model.devices import DEFAULT_DEVICE, check_compiler, choose_device
-from xr0_sim.model.fast_flow import FlowSampler
-from xr0_sim.model.initialization import initialize_brain, initialize_expert
-from xr0_sim.model.normalizer import Normalizer
-from xr0_sim.model.precision import (
+from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.checkpoints.shipped import load_brain, load_config, load_head, load_normalizer
+from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
+from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
     STORED_WEIGHTS,
     choose_precision,
     device_features,
     expert_weights,
 )
-from xr0_sim.model.processor import XR0Processor
+from xr0_sim.model.compute.weight_only import reduce_brain
+from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
+from xr0_sim.model.spec.config import XR0Config
+from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
-from xr0_sim.model.weight_only import reduce_brain
+from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.types import RobotState
 
 
@@ -44,7 +44,7 @@ class PolicyModel:
         model: The network in evaluation mode.
         processor: Images and text to network inputs.
         normalizer: Statistics of the training set.
-        precision: Number format of the Euler loop (`xr0_sim.model.precision`).
+        precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
         compile: Whether its step is compiled.
     """
 
@@ -92,7 +92,7 @@ class PolicyModel:
 
         Returns:
             (B, T, 32) relative actions in physical units; decode with
-            `xr0_sim.model.action_layout.decode_joints` or `decode_tools` and the same state.
+            `xr0_sim.model.spec.action_layout.decode_joints` or `decode_tools` and the same state.
 
         Raises:
             ConfigError: A measured state is NaN or infinite.
@@ -145,11 +145,11 @@ def load_policy_model(
     """Loads a shipped checkpoint with one of its heads.
 
     Args:
-        path: Checkpoint directory (`xr0_sim.model.checkpoint`).
+        path: Checkpoint directory (`xr0_sim.model.checkpoints.shipped`).
         head: Name of a head; an unknown name lists what there is.
-        precision: Number format of the Euler loop (`xr0_sim.model.precision`).
-        device: Where the network runs (`xr0_sim.model.devices`).
-        brain_weights: How the brain's weights are kept (`xr0_sim.model.weight_only`).
+        precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
+        device: Where the network runs (`xr0_sim.model.compute.devices`).
+        brain_weights: How the brain's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
     """
     place = choose_device(device)

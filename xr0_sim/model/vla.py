@@ -7,12 +7,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.brain import BrainInputs, think
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.config import XR0Config
-from xr0_sim.model.expert import ActionExpert
-from xr0_sim.model.fast_flow import FlowSampler
-from xr0_sim.model.flow import euler_sample
+from xr0_sim.model.action_expert.flow import euler_sample
+from xr0_sim.model.action_expert.network import ActionExpert
+from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.spec.config import XR0Config
+from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.forward import BrainInputs, think
 
 
 class XR0ForActionGeneration(PreTrainedModel):

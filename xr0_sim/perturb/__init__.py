@@ -11,7 +11,7 @@ from xr0_sim.perturb.registry import (
     register_preset,
 )
 from xr0_sim.perturb.schedule import EventSchedule, ScheduleState
-from xr0_sim.perturb.signals import FreezeCamera, FrozenCameras
+from xr0_sim.perturb.signals.cameras import FreezeCamera, FrozenCameras
 from xr0_sim.perturb.triggers import AtPhase, AtTick, AtTime, Trigger, parse_trigger
 
 __all__ = [

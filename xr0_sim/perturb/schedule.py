@@ -9,7 +9,7 @@ from typing import Any
 from xr0_sim.perturb.events import Event, EventRecord
 from xr0_sim.perturb.registry import event_to_dict, json_value
 from xr0_sim.perturb.triggers import Moment
-from xr0_sim.runtime.streams import Stream, check_seed, stream_rng
+from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
 
 
 @dataclass(frozen=True)

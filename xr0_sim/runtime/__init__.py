@@ -1,6 +1,8 @@
 """Executing chunk policies under inference latency in deterministic virtual time."""
 
-from xr0_sim.runtime.estimator import (
+from xr0_sim.runtime.episode import EpisodeResult, Plant, Subscriber, run_episode
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency.estimator import (
     Conservative,
     DelayEstimator,
     FixedDelay,
@@ -8,11 +10,9 @@ from xr0_sim.runtime.estimator import (
     MaxOfWindow,
     TrueDelay,
 )
-from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency import Constant, LatencyModel, LogNormal, parse_latency
-from xr0_sim.runtime.rollout import EpisodeResult, Plant, Subscriber, run_episode
-from xr0_sim.runtime.strategies import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
-from xr0_sim.runtime.strategy import Strategy
+from xr0_sim.runtime.latency.models import Constant, LatencyModel, LogNormal, parse_latency
+from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.runtime.strategies.table import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.runtime.tick_record import TickRecord
 
 __all__ = [

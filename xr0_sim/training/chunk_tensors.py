@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xr0_sim.data.chunk_store import ChunkStore
-from xr0_sim.model.action_layout import LAYOUT_DIM, action_valid, encode_chunk, encode_state
-from xr0_sim.model.normalizer import MomentAccumulator, Normalizer
+from xr0_sim.model.spec.action_layout import LAYOUT_DIM, action_valid, encode_chunk, encode_state
+from xr0_sim.model.spec.normalizer import MomentAccumulator, Normalizer
 
 BLOCK = 2048
 

@@ -21,10 +21,10 @@ from torch import nn
 
 from xr0_sim.data.chunk_store import ChunkStore, Shard
 from xr0_sim.errors import DatasetError
-from xr0_sim.model.brain import think
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.processor import XR0Processor
 from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.training.parallel import Ranks
 
 BATCH = 64

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.devices import local_rank
+from xr0_sim.model.compute.devices import local_rank
 
 BACKENDS = "cpu:gloo"
 CARD_BACKENDS = "cpu:gloo,cuda:nccl"

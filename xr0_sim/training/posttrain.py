@@ -15,8 +15,8 @@ from pathlib import Path
 
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import unknown_name
-from xr0_sim.model.devices import DEFAULT_DEVICE
-from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.model.compute.devices import DEFAULT_DEVICE
+from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.prefix_source import (
     REPORT_PROBABILITY,
     CleanPrefix,
@@ -87,7 +87,7 @@ def posttrain(
         features_dir: Cache of brain features.
         start: Head all of them continue from, None = fresh weights.
         show: Receives progress lines.
-        device: Where to train, see `xr0_sim.model.devices`.
+        device: Where to train, see `xr0_sim.model.compute.devices`.
 
     Returns:
         True when all are finished, False when interrupted.

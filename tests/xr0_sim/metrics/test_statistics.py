@@ -15,7 +15,7 @@ from xr0_sim.metrics.statistics import (
     paired_rate_difference,
     wilson,
 )
-from xr0_sim.metrics.student import incomplete_beta, t_cdf, t_quantile
+from xr0_sim.metrics.student_t import incomplete_beta, t_cdf, t_quantile
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model import action_layout as layout
+from xr0_sim.model.spec import action_layout as layout
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply, rotation_angle
 from xr0_sim.types import RobotState
 

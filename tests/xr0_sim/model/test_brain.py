@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.brain import finish, think
 from xr0_sim.model.policy_model import random_policy_model
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.forward import finish, think
 
 TEXTS = ["Fold the towel in half.", "Put the red brick into the red bin, then the blue one."]
 

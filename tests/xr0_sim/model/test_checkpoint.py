@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.action_layout import ArmTargets, decode_joints
-from xr0_sim.model.checkpoint import (
+from xr0_sim.model.checkpoints.shipped import (
     HEAD_FILE,
     head_names,
     load_config,
@@ -17,7 +16,8 @@ from xr0_sim.model.checkpoint import (
     save_weights,
 )
 from xr0_sim.model.policy_model import load_policy_model, random_policy_model
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints
+from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vla import XR0ForActionGeneration, register_auto_classes
 from xr0_sim.rotations import quat_from_rotvec
 from xr0_sim.types import RobotState

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.dit import Context, Layer, additive, joint_attention, rotate
-from xr0_sim.model.expert import ActionExpert
+from xr0_sim.model.action_expert.dit import Context, Layer, additive, joint_attention, rotate
+from xr0_sim.model.action_expert.masks import expert_mask
+from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.initialization import initialize_expert
-from xr0_sim.model.masks import expert_mask
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.cache import BrainCache
 
 
 def random_cache(frames=2, layers=2, kv_heads=2, length=9, width=16, seed=0):

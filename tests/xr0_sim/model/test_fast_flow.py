@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.expert import ActionExpert
-from xr0_sim.model.fast_flow import FlowSampler
-from xr0_sim.model.flow import euler_sample
-from xr0_sim.model.precision import cpu_features
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.action_expert.flow import euler_sample
+from xr0_sim.model.action_expert.network import ActionExpert
+from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.compute.precision import cpu_features
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.cache import BrainCache
 
 STEPS = 5
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.flow import (
+from xr0_sim.model.action_expert.flow import (
     WEIGHT_LIMITS,
     FlowLossConfig,
     FlowTargets,
@@ -17,6 +16,7 @@ from xr0_sim.model.flow import (
     frequency_error,
     interpolate,
 )
+from xr0_sim.model.vlm.cache import BrainCache
 
 
 class Oracle(nn.Module):
@@ -154,9 +154,9 @@ def test_rows_of_the_prefix_have_no_spectrum():
 
 
 def test_expert_overfits_four_frames_and_samples_them():
-    from xr0_sim.model.expert import ActionExpert
+    from xr0_sim.model.action_expert.network import ActionExpert
     from xr0_sim.model.initialization import initialize_expert
-    from xr0_sim.model.presets import preset_config
+    from xr0_sim.model.spec.presets import preset_config
 
     generator = torch.Generator().manual_seed(0)
     expert = ActionExpert(preset_config("nano", action_length=5))

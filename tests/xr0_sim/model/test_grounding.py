@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.grounding import GroundingHead
-from xr0_sim.model.grounding_spec import GroundingSpec
-from xr0_sim.model.proposal import ProposalHead, proposal_loss
+from xr0_sim.model.auxiliary.grounding import GroundingHead
+from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
+from xr0_sim.model.auxiliary.proposal import ProposalHead, proposal_loss
 
 SPEC = GroundingSpec(
     regressions=(("brick", 3), ("bin", 3)),

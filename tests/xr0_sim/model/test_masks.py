@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from xr0_sim.model.masks import expert_mask, expert_positions, hide_random_prefix
+from xr0_sim.model.action_expert.masks import expert_mask, expert_positions, hide_random_prefix
 
 LAMBDA_2 = """
 # . . . . . . .

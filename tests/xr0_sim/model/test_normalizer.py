@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.normalizer import ACTION_STD_FLOOR, MomentAccumulator, Normalizer
+from xr0_sim.model.spec.normalizer import ACTION_STD_FLOOR, MomentAccumulator, Normalizer
 
 
 def fitted(rng):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from released_files import write_released
 
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.config import XR0DiTConfig
-from xr0_sim.model.dit import Context, Layer, additive, joint_attention
-from xr0_sim.model.masks import expert_mask, expert_positions
-from xr0_sim.model.processor import XR0Processor
-from xr0_sim.model.released import load_released, save_released
+from xr0_sim.model.action_expert.dit import Context, Layer, additive, joint_attention
+from xr0_sim.model.action_expert.masks import expert_mask, expert_positions
+from xr0_sim.model.checkpoints.released import load_released, save_released
+from xr0_sim.model.spec.config import XR0DiTConfig
+from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.processor import XR0Processor
 
 THETA = 5e6
 HEAD_DIM = 16

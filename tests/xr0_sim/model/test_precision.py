@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.brain_cache import BrainCache
-from xr0_sim.model.expert import ActionExpert
-from xr0_sim.model.fast_flow import FlowSampler
-from xr0_sim.model.flow import euler_sample
-from xr0_sim.model.policy_model import PolicyModel, random_policy_model
-from xr0_sim.model.precision import (
+from xr0_sim.model.action_expert.flow import euler_sample
+from xr0_sim.model.action_expert.network import ActionExpert
+from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.compute.matmul import LEAST_PACKED_WEIGHTS, PackedProduct, make_product
+from xr0_sim.model.compute.precision import (
     PRECISIONS,
     REDUCED,
     Features,
@@ -19,8 +18,9 @@ from xr0_sim.model.precision import (
     cpu_features,
     expert_weights,
 )
-from xr0_sim.model.presets import PRESETS, preset_config
-from xr0_sim.model.products import LEAST_PACKED_WEIGHTS, PackedProduct, make_product
+from xr0_sim.model.policy_model import PolicyModel, random_policy_model
+from xr0_sim.model.spec.presets import PRESETS, preset_config
+from xr0_sim.model.vlm.cache import BrainCache
 
 STEPS = 5
 BOTH, NEITHER = Features(True, True), Features(False, False)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.images import MAX_PIXELS, fit_images, fitted_size, to_patches
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.processor import XR0Processor, shipped_tokenizer_dir
-from xr0_sim.model.prompt import prompt_text
-from xr0_sim.model.tokenizer import (
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.images import MAX_PIXELS, fit_images, fitted_size, to_patches
+from xr0_sim.model.vlm.processor import XR0Processor, shipped_tokenizer_dir
+from xr0_sim.model.vlm.prompt import prompt_text
+from xr0_sim.model.vlm.tokenizer import (
     build_tokenizer,
     load_tokenizer,
     prompt_corpus,

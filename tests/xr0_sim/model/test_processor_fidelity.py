@@ -7,12 +7,12 @@ import pytest
 from released_files import released_config
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.image_rules import MAX_PIXELS, image_size
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.processor import XR0Processor
-from xr0_sim.model.prompt import PUBLISHED_HEADER, prompt_text
-from xr0_sim.model.released_config import load_released_config
-from xr0_sim.model.tokenizer import save_tokenizer
+from xr0_sim.model.checkpoints.released_config import load_released_config
+from xr0_sim.model.spec.image_rules import MAX_PIXELS, image_size
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.model.vlm.prompt import PUBLISHED_HEADER, prompt_text
+from xr0_sim.model.vlm.tokenizer import save_tokenizer
 
 
 def test_published_prompt():

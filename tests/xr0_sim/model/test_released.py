@@ -10,15 +10,15 @@ import torch
 from released_files import released_config, write_released, write_shards, write_statistics
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.brain import think
-from xr0_sim.model.flow import FlowLossConfig
-from xr0_sim.model.masks import expert_mask, hide_random_prefix
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.prompt import PUBLISHED_HEADER
-from xr0_sim.model.reference_paths import POST_TRAINING, RELEASED_INFERENCE, on_path
-from xr0_sim.model.released import load_released, released_processor, save_released
-from xr0_sim.model.released_config import full_size_config, load_released_config
-from xr0_sim.model.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
+from xr0_sim.model.action_expert.flow import FlowLossConfig
+from xr0_sim.model.action_expert.masks import expert_mask, hide_random_prefix
+from xr0_sim.model.checkpoints.reference_paths import POST_TRAINING, RELEASED_INFERENCE, on_path
+from xr0_sim.model.checkpoints.released import load_released, released_processor, save_released
+from xr0_sim.model.checkpoints.released_config import full_size_config, load_released_config
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.prompt import PUBLISHED_HEADER
+from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
 
 ARM = [0, 1, 2, 3, 4, 5, 6]
 

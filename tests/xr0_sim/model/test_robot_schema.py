@@ -10,16 +10,16 @@ import torch
 from released_files import write_statistics
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.action_layout import action_valid
-from xr0_sim.model.normalizer import Normalizer
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.processor import XR0Processor
-from xr0_sim.model.robot_schema import (
+from xr0_sim.model.spec.action_layout import action_valid
+from xr0_sim.model.spec.normalizer import Normalizer
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.spec.robot_schema import (
     ACTION_SLOTS,
     RobotSchema,
     load_schemas,
     save_schemas,
 )
+from xr0_sim.model.vlm.processor import XR0Processor
 
 ARM = [0, 1, 2, 3, 4, 5, 6]
 

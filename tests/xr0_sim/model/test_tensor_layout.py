@@ -8,10 +8,9 @@ import pytest
 from released_files import released_config
 
 from xr0_sim.errors import CheckpointError
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.released import meta_model
-from xr0_sim.model.released_config import full_size_config, released_config_json
-from xr0_sim.model.tensor_layout import (
+from xr0_sim.model.checkpoints.released import meta_model
+from xr0_sim.model.checkpoints.released_config import full_size_config, released_config_json
+from xr0_sim.model.checkpoints.tensor_layout import (
     REFERENCE_BILLIONS,
     REFERENCE_TENSORS,
     TIED_NAME,
@@ -19,6 +18,7 @@ from xr0_sim.model.tensor_layout import (
     expected_tensors,
     part_of,
 )
+from xr0_sim.model.spec.presets import preset_config
 
 
 def module_shapes(config):

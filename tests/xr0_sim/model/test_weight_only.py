@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.compute.precision import BRAIN_WEIGHTS
+from xr0_sim.model.compute.weight_only import held_bytes, reduce_brain
 from xr0_sim.model.policy_model import random_policy_model
-from xr0_sim.model.precision import BRAIN_WEIGHTS
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.weight_only import held_bytes, reduce_brain
+from xr0_sim.model.spec.presets import preset_config
 
 BOUNDS = {"int8": 0.03, "int4": 0.4}
 """Largest root-mean-square deviation of the cache over its own spread."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from xr0_sim.conventions import tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.perturb import AtPhase, AtTick, AtTime, parse_trigger
-from xr0_sim.perturb.placement import seam_trigger
+from xr0_sim.perturb.seam_trigger import seam_trigger
 from xr0_sim.perturb.triggers import Moment
 
 

@@ -6,7 +6,7 @@ from xr0_sim.errors import DatasetError
 from xr0_sim.metrics import episode_metrics, reaction, summarise
 from xr0_sim.metrics.reaction import earliest_reaction_ticks
 from xr0_sim.perturb import AtTick, FreezeCamera
-from xr0_sim.perturb.placement import seam_trigger
+from xr0_sim.perturb.seam_trigger import seam_trigger
 from xr0_sim.record.ticklog import TICK_COLUMNS, TickLog, TickTable, read_ticklog, write_ticklog
 from xr0_sim.runtime import Executor, LogNormal, NaiveAsync, PrefixAsync, run_episode
 

@@ -1,7 +1,7 @@
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.estimator import (
+from xr0_sim.runtime.latency.estimator import (
     Conservative,
     FixedDelay,
     LastDelay,

@@ -7,10 +7,10 @@ from toys import HORIZON, DoubleIntegrator, Table, Wave
 
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.estimator import FixedDelay, LastDelay, TrueDelay
 from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency import Constant, LogNormal, WarmupSpike
-from xr0_sim.runtime.strategies import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.latency.estimator import FixedDelay, LastDelay, TrueDelay
+from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
+from xr0_sim.runtime.strategies.table import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.types import ActionChunk
 
 HZ = 30

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.latency import (
+from xr0_sim.runtime.latency.models import (
     LATENCY_PRESETS,
     Constant,
     LatencyContext,
@@ -11,7 +11,7 @@ from xr0_sim.runtime.latency import (
     WarmupSpike,
     parse_latency,
 )
-from xr0_sim.runtime.streams import Stream, stream_rng
+from xr0_sim.runtime.random_streams import Stream, stream_rng
 
 
 def draw(model, number=0, time_ns=0, seed=0):

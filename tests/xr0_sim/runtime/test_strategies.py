@@ -5,7 +5,8 @@ import pytest
 
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.strategies import (
+from xr0_sim.runtime.strategies.base import Arrival
+from xr0_sim.runtime.strategies.table import (
     STRATEGIES,
     EstimatedPrefix,
     NaiveAsync,
@@ -13,7 +14,6 @@ from xr0_sim.runtime.strategies import (
     Sync,
     parse_strategy,
 )
-from xr0_sim.runtime.strategy import Arrival
 from xr0_sim.runtime.timeline import PlacedChunk, Timeline
 
 HORIZON = 30
@@ -117,7 +117,9 @@ def test_presets_fit_the_usual_chunk_and_have_a_label(name):
 
 
 def test_config_unions_name_every_variant():
-    from xr0_sim.runtime import estimator, latency, strategies
+    from xr0_sim.runtime.latency import estimator
+    from xr0_sim.runtime.latency import models as latency
+    from xr0_sim.runtime.strategies import table as strategies
 
     for module, union, port in (
         (estimator, estimator.EstimatorConfig, "estimate"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from xr0_sim.data.chunk_schema import StoreMeta
 from xr0_sim.data.chunk_writer import ChunkWriter
-from xr0_sim.model.grounding_spec import GroundingSpec
+from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
 from xr0_sim.types import RobotState
 
 COLORS = {

@@ -12,22 +12,22 @@ from squares import build_store
 
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.config import XR0Config
-from xr0_sim.model.devices import check_compiler, choose_device
-from xr0_sim.model.fast_flow import FlowSampler
-from xr0_sim.model.normalizer import Normalizer
+from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
+from xr0_sim.model.compute.devices import check_compiler, choose_device
 from xr0_sim.model.policy_model import load_policy_model
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.processor import XR0Processor
-from xr0_sim.model.question import Question, QuestionWriter
+from xr0_sim.model.spec.config import XR0Config
+from xr0_sim.model.spec.normalizer import Normalizer
+from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.training.chunk_tensors import ChunkTensors
-from xr0_sim.training.dit_stage import ExpertStage, ExpertStageConfig, train_head
+from xr0_sim.training.expert_training import ExpertStage, ExpertStageConfig, train_head
 from xr0_sim.training.features import FeatureStore
 from xr0_sim.training.posttrain import HEADS
 from xr0_sim.training.schedule import step_generator
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_stage import BrainStage, BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import BrainStage, BrainStageConfig, train_brain
 
 HORIZON = 8
 ELSEWHERE = torch.device("meta")

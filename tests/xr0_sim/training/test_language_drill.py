@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xr0_sim.model.grounding import GroundingHead
-from xr0_sim.model.grounding_spec import GroundingSpec
+from xr0_sim.model.auxiliary.grounding import GroundingHead
+from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
 from xr0_sim.model.policy_model import random_policy_model
-from xr0_sim.model.presets import preset_config
-from xr0_sim.training.language_drill import LanguageDrill
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.training.instruction_loss import LanguageDrill
 
 SPEC = GroundingSpec(
     regressions=(("place", 2),), classes=(("job", 3), ("red goes to", 2)), points=(("brick", 0),)

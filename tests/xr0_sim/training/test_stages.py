@@ -12,16 +12,16 @@ from squares import build_store, sample
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, DatasetError
-from xr0_sim.model.checkpoint import head_names, load_normalizer
+from xr0_sim.model.checkpoints.shipped import head_names, load_normalizer
 from xr0_sim.model.policy_model import load_policy_model
-from xr0_sim.model.presets import preset_config
+from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
-from xr0_sim.training.dit_stage import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.posttrain import HEADS, head_config, posttrain
 from xr0_sim.training.prefix_source import CleanPrefix, draw_prefix
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
 
 HORIZON = 8
 

@@ -9,16 +9,16 @@ from xr0_sim.data.chunk_schema import StoreMeta
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.brain import finish, think
-from xr0_sim.model.images import normalize_pixels, patchify
+from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
 from xr0_sim.model.initialization import initialize_brain
 from xr0_sim.model.policy_model import random_policy_model
-from xr0_sim.model.presets import preset_config
-from xr0_sim.model.question import Question, QuestionWriter
+from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.model.vlm.forward import finish, think
+from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.visual_questions import VisualQuestions, earlier_frames
-from xr0_sim.training.vlm_stage import BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
+from xr0_sim.training.vqa_loss import VisualQuestions, earlier_frames
 
 HORIZON = 8
 

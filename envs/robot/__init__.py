@@ -1,0 +1,1 @@
+"""Facts of the dual-arm robot: description, kinematics, proprioception and action units."""

@@ -1,0 +1,1 @@
+"""The stage around the robot: table, cameras and rendering."""

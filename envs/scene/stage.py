@@ -1,0 +1,209 @@
+"""The stage every task shares: table, lights, cameras, physics options and both arms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from envs.robot.facts import attach_arms
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import ConfigError
+
+TABLE_HALF_SIZE = (0.42, 0.62)
+"""Half extents of the drawn table top in x and y [m]."""
+
+BASE_CAMERA = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
+"""The policy's base view, at the operator's head."""
+VIDEO_CAMERA = {"pos": (-0.98, 0.0, 0.66), "target": (0.02, 0.0, 0.10), "fovy": 42.0}
+"""The view of rollout videos."""
+
+COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
+"""Collision bits: arms and objects meet everything, static parts never meet each other."""
+
+TABLE_RGBA = (0.62, 0.58, 0.52, 1.0)
+
+
+@dataclass(frozen=True)
+class Physics:
+    """Integrator and constraint solver of a scene.
+
+    Attributes:
+        integrator: How a step is taken.
+        solver: Which algorithm solves the constraints.
+        jacobian: Dense or sparse constraint Jacobian.
+        impratio: Frictional over normal constraint impedance.
+        ls_iterations: Line-search steps per iteration.
+        tolerance: Improvement per iteration at which the solver stops early.
+    """
+
+    integrator: mujoco.mjtIntegrator
+    solver: mujoco.mjtSolver
+    jacobian: mujoco.mjtJacobian
+    impratio: float
+    ls_iterations: int
+    tolerance: float
+
+
+RIGID = Physics(
+    mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+    mujoco.mjtSolver.mjSOL_NEWTON,
+    # MuJoCo 4.0.0's sparse Newton returns wrong accelerations (upstream #3767); dense is right.
+    mujoco.mjtJacobian.mjJAC_DENSE,
+    impratio=10,
+    ls_iterations=20,
+    tolerance=1e-8,
+)
+"""Scenes of rigid bodies."""
+CLOTH = Physics(
+    # The other integrators fail with the elasticity of flexes.
+    mujoco.mjtIntegrator.mjINT_DISCRETE,
+    mujoco.mjtSolver.mjSOL_CG,
+    mujoco.mjtJacobian.mjJAC_SPARSE,
+    impratio=5,
+    ls_iterations=15,
+    tolerance=1e-6,
+)
+"""Scenes with cloth: hundreds of freedoms, where conjugate gradients are twice as fast."""
+
+
+def look_at(pos: tuple[float, ...], target: tuple[float, ...]) -> list[float]:
+    """Camera ``xyaxes`` (6 numbers) that looks from `pos` to `target` with z up."""
+    forward = np.subtract(target, pos)
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, (0.0, 0.0, 1.0))
+    right /= np.linalg.norm(right)
+    return [*right, *np.cross(right, forward)]
+
+
+def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
+    """Physics steps per control tick.
+
+    Raises:
+        ConfigError: The physics step does not divide the control tick exactly.
+    """
+    count = round(1.0 / (control_hz * timestep_s))
+    if count < 1 or not math.isclose(count * timestep_s * control_hz, 1.0, rel_tol=1e-9):
+        raise ConfigError(
+            f"timestep_s: expected 1/({control_hz}·n) s for a whole n, got {timestep_s!r}; "
+            f"the nearest is 1/{control_hz * max(count, 1)}"
+        )
+    return count
+
+
+def base_scene(name: str, timestep_s: float, physics: Physics = RIGID) -> mujoco.MjSpec:
+    """Table, lights, cameras and the two arms; tasks add their objects to ``spec.worldbody``."""
+    spec = mujoco.MjSpec()
+    spec.modelname = name
+    option = spec.option
+    option.timestep = timestep_s
+    option.integrator = physics.integrator
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = physics.impratio
+    # Fewer make friction wrong with conjugate gradients.
+    option.iterations = 50
+    option.ls_iterations = physics.ls_iterations
+    option.solver = physics.solver
+    option.jacobian = physics.jacobian
+    option.tolerance = physics.tolerance
+    _add_visuals(spec)
+    _add_stage(spec)
+    attach_arms(spec)
+    return spec
+
+
+def _add_visuals(spec: mujoco.MjSpec) -> None:
+    visual = spec.visual
+    visual.global_.offwidth = 1280
+    visual.global_.offheight = 960
+    visual.quality.offsamples = 0
+    visual.quality.shadowsize = 0
+    visual.headlight.ambient = [0.42, 0.42, 0.42]
+    visual.headlight.diffuse = [0.22, 0.22, 0.22]
+    visual.headlight.specular = [0.0, 0.0, 0.0]
+    visual.map.znear = 0.01
+    visual.map.zfar = 8.0
+    spec.stat.extent = 1.0
+    spec.stat.center = [0.0, 0.0, 0.1]
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.86, 0.89, 0.93],
+        rgb2=[0.52, 0.58, 0.66],
+        width=128,
+        height=768,
+    )
+    spec.add_texture(
+        name="wood",
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+        mark=mujoco.mjtMark.mjMARK_RANDOM,
+        random=0.02,
+        rgb1=list(TABLE_RGBA[:3]),
+        rgb2=list(TABLE_RGBA[:3]),
+        markrgb=[0.57, 0.52, 0.46],
+        width=256,
+        height=256,
+    )
+    material = spec.add_material(name="table", specular=0.15, shininess=0.2, reflectance=0.0)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "wood"
+    spec.add_material(name="frame", rgba=[0.30, 0.31, 0.34, 1])
+    spec.add_material(name="floor", rgba=[0.60, 0.63, 0.67, 1])
+
+
+def _add_stage(spec: mujoco.MjSpec) -> None:
+    world = spec.worldbody
+    half_x, half_y = TABLE_HALF_SIZE
+    # Contact is an endless plane (half the cost of a box); what one sees is a box under it.
+    world.add_geom(
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[2, 2, 0.1],
+        contype=COLLIDE_STATIC,
+        conaffinity=COLLIDE_ARM | COLLIDE_OBJECT,
+        friction=[0.7, 0.01, 0.0001],
+        solref=[0.008, 1],
+        group=3,
+        rgba=[0, 0, 0, 0],
+    )
+    box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "contype": 0, "conaffinity": 0, "group": 2}
+    world.add_geom(size=[half_x, half_y, 0.02], pos=[0, 0, -0.0201], material="table", **box)
+    for x in (-half_x + 0.04, half_x - 0.04):
+        for y in (-half_y + 0.04, half_y - 0.04):
+            world.add_geom(size=[0.025, 0.025, 0.34], pos=[x, y, -0.38], material="frame", **box)
+    world.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[4, 4, 0.1],
+        pos=[0, 0, -0.72],
+        contype=0,
+        conaffinity=0,
+        group=2,
+        material="floor",
+    )
+    world.add_light(
+        name="key",
+        type=mujoco.mjtLightType.mjLIGHT_SPOT,
+        pos=[-0.5, 0.5, 1.8],
+        dir=[0.28, -0.26, -0.95],
+        diffuse=[0.55, 0.53, 0.50],
+        specular=[0.2, 0.2, 0.2],
+        cutoff=50,
+        exponent=1,
+        castshadow=True,
+    )
+    world.add_light(
+        name="fill",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=[0.5, -0.6, 1.6],
+        dir=[-0.3, 0.4, -0.87],
+        diffuse=[0.22, 0.23, 0.26],
+        specular=[0.0, 0.0, 0.0],
+        castshadow=False,
+    )
+    for name, view in (("base", BASE_CAMERA), ("video", VIDEO_CAMERA)):
+        camera = world.add_camera(name=name, pos=list(view["pos"]), fovy=view["fovy"])
+        camera.alt.type = mujoco.mjtOrientation.mjORIENTATION_XYAXES
+        camera.alt.xyaxes = look_at(view["pos"], view["target"])

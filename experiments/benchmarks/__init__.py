@@ -1,0 +1,1 @@
+"""Cost and accuracy measurements behind ``xr0-sim bench``."""

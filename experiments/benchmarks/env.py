@@ -1,0 +1,331 @@
+"""``xr0-sim bench env``: what a step costs beyond its physics, pictures, and the executor."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.benchmarks.report import Measure, report
+from experiments.benchmarks.step_replay import (
+    RecordedTick,
+    Stopwatch,
+    quiet_collector,
+    record_expert,
+    time_physics,
+    time_step,
+)
+from experiments.options.catalog import TASKS, make_env
+from experiments.options.task_options import LEVELS, LevelOptions
+from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM
+from xr0_sim.errors import ConfigError, RenderError
+from xr0_sim.types import ActionChunk, Observation
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
+
+STEP_RATIO_TARGET = 1.15
+BLOCKS_WITH_PICTURES = 2.0
+TOWEL_WITH_PICTURES = {13: 1.5}
+TOWEL_PHYSICS = {9: 5.0, 13: 2.5, 17: 1.3}
+"""Real-time factors to reach, by mass points along a side."""
+EXECUTOR_TARGET_US = 200.0
+EXECUTOR_TICKS = 900
+WARM_UP_TICKS = 30
+HORIZON = 30
+
+PARTS = {
+    "_simulate": "physics loop",
+    "_assess": "reward, success, phase",
+    "_observation": "observation",
+    "_info": "info",
+}
+"""Methods of the environment that make up a step -> what they are called in the profile."""
+
+DETAILS = {
+    "": {
+        "_after_segment": "clutch checks",
+        "robot_state": "robot state",
+        "privileged_vector": "privileged vector",
+        "_tool_gaps": "reward: reach",
+        "_phase": "phase",
+    },
+    "_judge": {"update": "books on the bricks", "carried": "reward: carried"},
+    "_clutches": {"break_overloaded": "clutch loads"},
+    "_contacts": {"read": "contacts"},
+}
+"""Attribute of the environment -> its methods; they lie within the parts, some within others."""
+
+
+@dataclass(frozen=True)
+class BenchEnvConfig(LevelOptions):
+    """Times env.step against its own physics, the cameras, and the executor; CPU time, as ratios.
+
+    Attributes:
+        env: Task.
+        seed: Seed of the recorded episode.
+        ticks: Longest recording [control ticks].
+        repeats: How often every tick is replayed.
+        no_images: Leave the cameras out.
+        json: Print one JSON object.
+    """
+
+    env: str = "block_dismantling"
+    seed: int = 0
+    ticks: int = 150
+    repeats: int = 7
+    no_images: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a task's step is held to; None where nothing is asked.
+
+    Attributes:
+        step_ratio: Largest cost of a step over its physics.
+        physics: Smallest real-time factor of the physics alone.
+        pictures: Smallest real-time factor with three 128² pictures a tick.
+    """
+
+    step_ratio: float | None
+    physics: float | None
+    pictures: float | None
+
+    @classmethod
+    def of(cls, env: str, level: dict[str, Any]) -> Targets:
+        """Targets of a task's level."""
+        if env == "towel_folding":
+            grid = level["grid"]
+            return cls(None, TOWEL_PHYSICS.get(grid), TOWEL_WITH_PICTURES.get(grid))
+        return cls(STEP_RATIO_TARGET, None, BLOCKS_WITH_PICTURES)
+
+
+def run(config: BenchEnvConfig) -> int:
+    """Measures and prints; exit status 0 also if a target is missed."""
+    level = config.level_of(config.env)
+    targets = Targets.of(config.env, level)
+    if config.ticks < 10 or config.repeats < 1:
+        raise ConfigError("--ticks, --repeats: expected at least 10 and 1")
+    env = make_env(config.env, **level)
+    ticks = record_expert(env, config.seed, config.ticks)
+    measures, profile = measure_step(env, ticks, config.repeats, targets)
+    if not config.no_images:
+        measures += measure_images(config, level, [tick.action for tick in ticks], targets)
+    measures += measure_executor()
+    report(
+        f"{config.env}, {LEVELS[config.env].words(level)}, {len(ticks)} ticks of the expert, "
+        "CPU time",
+        measures,
+        as_json=config.json,
+        config=config,
+        tables={"where env.step spends its time": profile},
+    )
+    return 0
+
+
+def measure_step(
+    env: DualArmEnv, ticks: list[RecordedTick], repeats: int, targets: Targets
+) -> tuple[list[Measure], list[dict[str, Any]]]:
+    """Ratio of env.step to its physics, and the profile of env.step."""
+    whole = np.empty((repeats, len(ticks)))
+    bare = np.empty((repeats, len(ticks)))
+    with quiet_collector():
+        for repeat in range(repeats):
+            for place, tick in enumerate(ticks):
+                # Taking turns at going first cancels what the order does to the caches.
+                if (repeat + place) % 2:
+                    bare[repeat, place] = time_physics(env, tick)
+                    whole[repeat, place] = time_step(env, tick)
+                else:
+                    whole[repeat, place] = time_step(env, tick)
+                    bare[repeat, place] = time_physics(env, tick)
+    step_us, physics_us = _typical_us(whole), _typical_us(bare)
+    each = whole.sum(axis=1) / bare.sum(axis=1)
+    measures = [
+        Measure(
+            "step_ratio",
+            "env.step / its mj_steps",
+            step_us / physics_us,
+            low=float(each.min()),
+            high=float(each.max()),
+            n=repeats,
+            target=targets.step_ratio,
+        ),
+        Measure("step_us", "env.step, state observation", step_us, "µs"),
+        Measure("physics_us", f"its {env.substeps} mj_steps", physics_us, "µs"),
+        Measure(
+            "physics_real_time_factor",
+            "real-time factor, physics alone",
+            1e6 / CONTROL_HZ / physics_us,
+            target=targets.physics,
+            sense="at least",
+        ),
+        Measure(
+            "state_real_time_factor", "real-time factor, no pictures", 1e6 / CONTROL_HZ / step_us
+        ),
+    ]
+    return measures, _profile(env, ticks, step_us, physics_us)
+
+
+def _typical_us(times_ns: NDArray[np.float64]) -> float:
+    """Mean over ticks of the median over repeats [µs]."""
+    return float(np.median(times_ns, axis=0).mean()) / 1e3
+
+
+def _profile(
+    env: DualArmEnv, ticks: list[RecordedTick], step_us: float, physics_us: float
+) -> list[dict[str, Any]]:
+    """Rows of part, µs per step, and cost relative to the physics."""
+    spent = _watched(env, ticks, [(env, PARTS)])
+    parts = {"mj_step": physics_us}
+    loop_us = spent.pop("physics loop", physics_us)
+    parts["substep loop, targets, clutches"] = max(0.0, loop_us - physics_us)
+    parts |= spent
+    parts["rest: checks, events, limits"] = max(0.0, step_us - sum(parts.values()))
+    owners = ((getattr(env, name, None) if name else env, names) for name, names in DETAILS.items())
+    inner = [(owner, names) for owner, names in owners if owner is not None]
+    details = _watched(env, ticks, inner)
+    # A stopwatch costs as much as a small method; what it shows of them is an upper bound.
+    parts |= {f"  within: {label}": us for label, us in details.items()}
+    return [
+        {"part": name, "us per step": us, "share of mj_step": us / physics_us}
+        for name, us in parts.items()
+    ]
+
+
+def _watched(
+    env: DualArmEnv, ticks: list[RecordedTick], owners: list[tuple[Any, dict[str, str]]]
+) -> dict[str, float]:
+    """CPU time per step in methods, by label [µs]; methods that do not exist are left out."""
+    watch = Stopwatch()
+    with quiet_collector(), ExitStack() as stack:
+        for owner, names in owners:
+            known = {name: label for name, label in names.items() if hasattr(owner, name)}
+            stack.enter_context(watch.watching(owner, known))
+        for tick in ticks:
+            time_step(env, tick)
+    return {label: ns / len(ticks) / 1e3 for label, ns in watch.spent_ns.items()}
+
+
+def measure_images(
+    config: BenchEnvConfig,
+    level: dict[str, Any],
+    actions: list[NDArray[np.float64]],
+    targets: Targets,
+) -> list[Measure]:
+    """Real-time factor of env.step with three 128² pictures every tick.
+
+    CPU time of all threads of the process: what one core has to do.
+    """
+    from importlib import import_module
+
+    entry = TASKS[config.env]
+    try:
+        _check_renderer()
+        env = getattr(import_module(entry.module), entry.cls)(
+            observation="pixels", image_size=128, **level
+        )
+        env.reset(seed=config.seed)
+    except RenderError as error:
+        return [Measure("image_real_time_factor", f"pictures: {error}", 0.0, target=None)]
+    spent = []
+    with quiet_collector():
+        for action in actions:
+            start, wall = time.process_time_ns(), time.perf_counter_ns()
+            env.step(action)
+            spent.append((time.process_time_ns() - start, time.perf_counter_ns() - wall))
+    env.close()
+    cpu_ns, wall_ns = (np.array(spent[WARM_UP_TICKS // 3 :], dtype=float)).T
+    tick_ns = 1e9 / CONTROL_HZ
+    quarters = [tick_ns / part.mean() for part in np.array_split(cpu_ns, 4)]
+    return [
+        Measure(
+            "image_real_time_factor",
+            "real-time factor, three 128² pictures at 30 Hz",
+            tick_ns / float(cpu_ns.mean()),
+            low=min(quarters),
+            high=max(quarters),
+            n=len(quarters),
+            target=targets.pictures,
+            sense="at least",
+        ),
+        Measure("image_step_us", "env.step with pictures", float(cpu_ns.mean()) / 1e3, "µs"),
+        Measure(
+            "image_real_time_factor_wall",
+            "the same by wall clock, as loaded as the machine is",
+            tick_ns / float(wall_ns.mean()),
+        ),
+    ]
+
+
+def _check_renderer() -> None:
+    import os
+
+    import envs  # noqa: F401  (chooses the backend)
+    from envs.scene.gl import INSTALL_HINT
+
+    if os.environ.get("MUJOCO_GL") == "disable":
+        raise RenderError(f"expected EGL or OSMesa, found neither; {INSTALL_HINT}")
+
+
+class _FreeModel:
+    """A chunk model that costs next to nothing."""
+
+    horizon = HORIZON
+    spent_ns = 0
+
+    def reset(self, episode_seed: int) -> None:
+        """Draws one chunk, used again and again."""
+        self._rows = np.random.default_rng(episode_seed).normal(size=(HORIZON, ENV_ACTION_DIM))
+
+    def infer(self, observation: Observation, prefix: NDArray, noise_seed: Any) -> ActionChunk:
+        """The chunk with the prefix pasted over it."""
+        start = time.thread_time_ns()
+        rows = self._rows.copy()
+        rows[: len(prefix)] = prefix
+        chunk = ActionChunk(rows, observation.tick)
+        self.spent_ns += time.thread_time_ns() - start
+        return chunk
+
+
+def measure_executor() -> list[Measure]:
+    """CPU time of `Executor.tick` without the model, per strategy; the slowest has the target."""
+    from xr0_sim.runtime import Executor, NaiveAsync, PrefixAsync, Sync, parse_latency
+
+    costs = {}
+    for strategy in (Sync(), NaiveAsync(), PrefixAsync()):
+        executor = Executor(_FreeModel(), strategy, parse_latency("rtc_nuc"))
+        costs[strategy.label] = _executor_us(executor)
+    slowest = max(costs, key=costs.__getitem__)
+    return [
+        Measure(
+            "executor_us",
+            f"executor per tick, policy excluded ({slowest})",
+            costs[slowest],
+            "µs",
+            low=min(costs.values()),
+            high=max(costs.values()),
+            n=len(costs),
+            target=EXECUTOR_TARGET_US,
+        )
+    ]
+
+
+def _executor_us(executor: Any) -> float:
+    """Mean cost of a tick [µs]."""
+    executor.reset(0, np.zeros(ENV_ACTION_DIM))
+    robot: Any = None
+    with quiet_collector():
+        for tick in range(WARM_UP_TICKS):
+            executor.tick(lambda k=tick: Observation(k, 0, robot, {}, ""))
+        executor.model.spent_ns = 0
+        start = time.thread_time_ns()
+        for tick in range(WARM_UP_TICKS, WARM_UP_TICKS + EXECUTOR_TICKS):
+            executor.tick(lambda k=tick: Observation(k, 0, robot, {}, ""))
+        spent = time.thread_time_ns() - start - executor.model.spent_ns
+    return spent / EXECUTOR_TICKS / 1e3

@@ -1,0 +1,1 @@
+"""The subcommands of ``xr0-sim``, one file each."""

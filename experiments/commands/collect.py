@@ -1,0 +1,194 @@
+"""``xr0-sim collect``: demonstrations, or corrections of a policy, into a sample store."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.options.catalog import env_class, make_env, own_presets, register_events
+from experiments.options.task_options import LevelOptions
+from experiments.runner.condition import choose_events
+from experiments.runner.pool import TaskPool, check_stop
+from experiments.runner.progress import Progress
+from xr0_sim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from policies.scripted.oracle import ChunkOracle
+    from policies.xr0.chunk_model import XR0ChunkModel
+    from xr0_sim.data.chunk_schema import StoreMeta
+
+EXPERT_SOURCES = ("demo", "counterfactual", "sighting")
+BLOCK = 10
+"""Episodes per task and shard prefix."""
+
+
+@dataclass(frozen=True)
+class CollectConfig(LevelOptions):
+    """Collects training samples; an interrupted collection goes on where it stopped.
+
+    Attributes:
+        env: Task.
+        out: Store directory.
+        episodes: Number of episodes.
+        seed: Seed of the first; the others follow.
+        image_size: Side of the pictures [px]; the model preset must have the same.
+        checkpoint: Policy to correct (DAgger); empty records demonstrations of the expert.
+        heads: Heads of the policy, with commas; each episode draws one.
+        events: Event presets to draw from, with commas, e.g. where a policy is weak; empty takes
+            those of the task's lesson.
+        event_share: Share of episodes with one random event; default 0.35 of demonstrations, 0.3
+            of corrections, and none of the other kinds.
+        source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
+            the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
+            without chunks, any other name for corrections.
+        workers: Worker processes; the samples do not depend on it.
+    """
+
+    env: str = "block_dismantling"
+    out: str = "data/blocks"
+    episodes: int = 1000
+    seed: int = 1_000_000
+    image_size: int = 128
+    checkpoint: str = ""
+    heads: str = "sync"
+    source: str = "demo"
+    events: str = ""
+    event_share: float | None = None
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class CollectTask:
+    """A block of episodes that one worker records."""
+
+    config: CollectConfig
+    first: int
+    count: int
+
+    @property
+    def prefix(self) -> str:
+        """Shard prefix, unique in the store."""
+        return f"{self.config.source}_{self.first:09d}"
+
+
+def run(config: CollectConfig) -> int:
+    """Collects; returns the exit status."""
+    config.level_of(config.env)
+    if config.episodes < 1 or config.seed < 0:
+        raise ConfigError(
+            f"collect: expected --episodes >= 1 and --seed >= 0, got {config.episodes} and "
+            f"{config.seed}"
+        )
+    if bool(config.checkpoint) == (config.source in EXPERT_SOURCES):
+        raise ConfigError(
+            f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without "
+            "--checkpoint and another name with it"
+        )
+    _check_events(config)
+    ends = range(config.seed, config.seed + config.episodes, BLOCK)
+    last = config.seed + config.episodes
+    tasks = [CollectTask(config, first, min(BLOCK, last - first)) for first in ends]
+    solved = played = samples = 0
+    with TaskPool(config.workers) as pool, Progress(config.episodes, "collecting") as progress:
+        for _, result in pool.run(collect_block, tasks):
+            for seed, success in result["episodes"]:
+                progress.advance(f"seed {seed}", "success" if success else "failure")
+                solved, played = solved + success, played + 1
+            samples += result["samples"]
+    print(f"{samples} samples from {played} episodes, {solved} of them solved", file=sys.stderr)
+    return 0
+
+
+def _check_events(config: CollectConfig) -> None:
+    """Refuses what an episode would refuse later, and options that would do nothing."""
+    from envs.events import check_events
+    from experiments.datagen.rearranged_scenes import KINDS
+
+    if config.events:
+        events = choose_events(config.env, config.events)
+        if not events:
+            raise ConfigError("--events: expected presets, got none; use --event-share 0")
+        check_events(events, env_class(config.env))
+    share = config.event_share
+    if share is not None and not 0.0 <= share <= 1.0:
+        raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")
+    if config.source in KINDS and (config.events or share is not None):
+        raise ConfigError(
+            f"--source {config.source!r}: expected neither --events nor --event-share, got "
+            f"{config.events!r} and {share}; nothing happens there, leave them out"
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _stage(task: str, level: tuple[tuple[str, Any], ...], image_size: int) -> ChunkOracle:
+    from policies.scripted.oracle import ChunkOracle
+
+    register_events(task)
+    return ChunkOracle(make_env(task, image_size=image_size, **dict(level)))
+
+
+@functools.lru_cache(maxsize=1)
+def _models(checkpoint: str, heads: str) -> dict[str, XR0ChunkModel]:
+    import torch
+
+    from policies.xr0.chunk_model import load_chunk_model
+
+    torch.set_num_threads(1)
+    return {head: load_chunk_model(checkpoint, head) for head in heads.split(",")}
+
+
+def store_meta(config: CollectConfig) -> StoreMeta:
+    """Identity of the store a configuration writes."""
+    from policies.scripted.oracle import HORIZON
+    from policies.supervision.table import lesson
+    from xr0_sim.data.chunk_schema import StoreMeta
+
+    spec = lesson(config.env).spec()
+    return StoreMeta(
+        horizon=HORIZON,
+        image_size=config.image_size,
+        grounding_dim=spec.width,
+        grounding=spec.to_dict(),
+        provenance={"command": "xr0-sim collect", **asdict(config)},
+    )
+
+
+def collect_block(task: CollectTask) -> dict[str, Any]:
+    """Records the episodes of one block that its store does not hold yet."""
+    from experiments.datagen.dagger import RelabelConfig, record_corrections
+    from experiments.datagen.demonstrations import DemoConfig, SampleRecorder, record_demonstration
+    from experiments.datagen.rearranged_scenes import KINDS, record_counterfactuals
+    from policies.supervision.table import lesson
+    from xr0_sim.data.chunk_writer import ChunkWriter
+
+    config = task.config
+    level, taught = config.level_of(config.env), lesson(config.env)
+    if config.events:
+        taught = replace(taught, events=tuple(own_presets(config.env, config.events)))
+    share = {} if config.event_share is None else {"event_share": config.event_share}
+    oracle = _stage(config.env, tuple(level.items()), config.image_size)
+    env = oracle.env
+    meta = store_meta(config)
+    writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)
+    if writer.finished_seeds():
+        return {"episodes": [], "samples": 0}
+    recorder = SampleRecorder(oracle, taught, writer)
+    episodes = []
+    for seed in range(task.first, task.first + task.count):
+        check_stop()
+        if config.checkpoint:
+            models = _models(config.checkpoint, config.heads)
+            success = record_corrections(
+                env, recorder, oracle, taught, models, RelabelConfig(**share), seed, config.source
+            )
+        elif config.source in KINDS:
+            success = record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
+        else:
+            success = record_demonstration(env, recorder, oracle, taught, DemoConfig(**share), seed)
+        writer.end_episode()
+        episodes.append((seed, success))
+    writer.flush()
+    return {"episodes": episodes, "samples": recorder.count}

@@ -1,0 +1,216 @@
+"""``xr0-sim compare``: the same seeds over switch positions and latencies, table and picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.options.network_options import WeightOptions
+from experiments.options.task_options import LevelOptions
+from experiments.report.columns import cell_summary, readable, summary_object
+from experiments.report.paired import paired_table, paired_to_first
+from experiments.runner.condition import Cell, choose_executor, make_cell
+from experiments.runner.pool import TaskPool
+from experiments.runner.progress import Progress
+from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.runner.runner import renderer_for, run_cell, seed_range
+from experiments.runner.seed_run import Row
+from xr0_sim.atomic import replacing
+from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.summary import markdown_table, separation_notes
+from xr0_sim.record.runcard import to_json
+
+POSITIONS = {
+    "xr0": ("sync:sync", "naive_async:sync", "prefix_async:prefix", "prefix_async:prefix_lambda"),
+    "expert": ("sync", "naive_async", "prefix_async"),
+    "expert_redrawn": ("sync", "naive_async", "prefix_async"),
+}
+"""Switch positions, ``EXECUTOR[:HEAD]``, that are compared when none are given."""
+
+PICTURE = "comparison.png"
+TABLE = "comparison.md"
+
+
+@dataclass(frozen=True)
+class CompareConfig(LevelOptions, WeightOptions):
+    """Runs the same seeds for every switch position and latency; a table and a picture.
+
+    Every cell sees the same scenes, latencies and noise. The perfect planner draws a new mode in
+    every chunk here, as a sampling policy does. Cells that are done are not run again.
+
+    Attributes:
+        env: Task.
+        policy: xr0 (trained) or expert (perfect planner).
+        positions: Switch positions EXECUTOR[:HEAD]; default: all that fit the policy.
+        latency: One or several latencies: presets or amounts.
+        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
+            8 with a towel; else 10.
+        delay_error: Error of the estimated delay [ticks].
+        event: none, or PRESET[@TRIGGER], several with commas.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        episodes: Episodes per cell.
+        seed: Seed of the first; the others follow.
+        workers: Worker processes; the results do not depend on it.
+        out: Folder of the comparison; if it exists, what is missing is run.
+        json: Print the summary as one JSON object.
+    """
+
+    env: str = "block_dismantling"
+    policy: str = "xr0"
+    positions: tuple[str, ...] = ()
+    latency: tuple[str, ...] = ("xr0_4090",)
+    execute: int | None = None
+    delay_error: int = 0
+    event: str = "shove"
+    max_seconds: float | None = None
+    episodes: int = 10
+    seed: int = 0
+    workers: int = 1
+    out: str | None = None
+    json: bool = False
+
+    def cells(self) -> dict[str, Cell]:
+        """Cells by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
+        level = self.level_of(self.env)
+        policy = "expert_redrawn" if self.policy == "expert" else self.policy
+        positions = self.positions or POSITIONS.get(policy, ())
+        found = {}
+        for latency in self.latency:
+            for position in positions:
+                name, _, head = position.partition(":")
+                executor = choose_executor(name, self.execute, None, "report", policy, self.env)
+                found[cell_name(position, latency)] = make_cell(
+                    env=self.env,
+                    level=level,
+                    policy=policy,
+                    weights=self.weights_of(self.env, policy, executor, head or None),
+                    executor=executor,
+                    latency=latency,
+                    delay_error=self.delay_error,
+                    event=self.event,
+                    max_seconds=self.max_seconds,
+                )
+        if not found:
+            raise ConfigError(f"--positions: expected at least one for policy {self.policy!r}")
+        return found
+
+
+def cell_name(position: str, latency: str) -> str:
+    """Name of a cell in tables and files."""
+    return f"{position} @ {latency}"
+
+
+def run(config: CompareConfig) -> int:
+    """Runs, prints, draws, returns the exit status."""
+    cells = config.cells()
+    seeds = seed_range(config.seed, config.episodes)
+    renderer = renderer_for(next(iter(cells.values())), film=False)
+    with TaskPool(config.workers) as pool:
+        out = Path(config.out or fresh_folder("out", f"compare_{config.policy}"))
+        folders = {
+            name: RunFolder(out / "cells" / file_name(name), cell, seeds, renderer)
+            for name, cell in cells.items()
+        }
+        todo = sum(len(folder.missing(seeds)) for folder in folders.values())
+        if todo < len(cells) * len(seeds):
+            _say(f"{out}: {len(cells) * len(seeds) - todo} episodes are there already")
+        status = 0
+        try:
+            with Progress(todo, f"{len(cells)} cells") as progress:
+                for name, folder in folders.items():
+                    if folder.missing(seeds):
+                        progress.note(f"{name}  ({cells[name].label})")
+                    with folder:
+                        run_cell(cells[name], seeds, pool, progress, folder=folder)
+        except KeyboardInterrupt:
+            status = 130
+    rows = {
+        name: [folder.rows[seed] for seed in seeds if seed in folder.rows]
+        for name, folder in folders.items()
+    }
+    rows = {name: found for name, found in rows.items() if found}
+    _report(config, cells, rows, out, len(seeds))
+    if status:
+        _say(f"interrupted: what is finished is kept; --out {out} continues")
+    return status
+
+
+def file_name(name: str) -> str:
+    """Folder name of a cell."""
+    return name.replace(" @ ", "@").replace(":", "-").replace("±", "+-").replace(" ", "")
+
+
+def _report(
+    config: CompareConfig,
+    cells: dict[str, Cell],
+    rows: dict[str, list[Row]],
+    out: Path,
+    requested: int,
+) -> None:
+    """Writes table, picture and summary; prints the table, or the summary as JSON."""
+    if not rows:
+        return
+    summaries = {name: cell_summary(found) for name, found in rows.items()}
+    shown = {name: readable(summary) for name, summary in summaries.items()}
+    columns = list(dict.fromkeys(label for s in shown.values() for label in s.figures))
+    notes = [
+        note
+        for latency in config.latency
+        for note in separation_notes(
+            {n: s for n, s in summaries.items() if n.endswith(f" @ {latency}")}
+        )
+    ]
+    differences = paired_to_first(rows)
+    text = "\n".join(
+        [
+            markdown_table(shown, columns),
+            "",
+            *[f"- {note}" for note in notes],
+            "",
+            paired_table(differences),
+        ]
+    )
+    with replacing(out / TABLE) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    summary = {
+        "n": min(len(found) for found in rows.values()),
+        "requested": requested,
+        "complete": len(rows) == len(cells) and all(len(r) == requested for r in rows.values()),
+        "cells": {
+            name: {
+                **summary_object(found, requested),
+                "digest": joint_digest(found),
+                "config": to_json(cells[name]),
+            }
+            for name, found in rows.items()
+        },
+        "paired": differences,
+        "notes": notes,
+        "digest": joint_digest(
+            {**row, "digest": f"{name} {row['digest']}"} for name in rows for row in rows[name]
+        ),
+        "out": str(out),
+        "picture": str(out / PICTURE),
+    }
+    with replacing(out / "summary.json") as partial:
+        partial.write_text(_json(summary, indent=2) + "\n", encoding="utf-8")
+    from experiments.report.comparison_figure import draw_comparison
+
+    folders = {name: out / "cells" / file_name(name) for name in rows}
+    draw_comparison({name: cells[name] for name in rows}, rows, folders, out / PICTURE)
+    if config.json:
+        print(_json(summary))
+        return
+    print(text)
+    print(f"\nresults  {out}\npicture  {out / PICTURE}\ndigest   {summary['digest']}")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(to_json(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

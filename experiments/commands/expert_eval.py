@@ -1,0 +1,154 @@
+"""``xr0-sim expert-eval``: the scripted expert in closed loop, one action per tick, no latency."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.options.catalog import TASKS, make_env
+from experiments.options.task_options import LEVELS, LevelOptions
+from experiments.runner.condition import choose_events, time_limit_ticks
+from experiments.runner.pool import TaskPool, check_stop
+from experiments.runner.progress import Progress
+from experiments.runner.runner import seed_range
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.metrics.statistics import wilson
+from xr0_sim.metrics.summary import format_interval, summarise
+from xr0_sim.perturb.events import Event
+from xr0_sim.record.runcard import to_json
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
+    from policies.scripted.expert import ScriptedExpert
+
+TASK_FIGURES = {
+    "drops": "drops",
+    "failed_grasps": "failed_grasps",
+    "peak_contact_force": "peak_contact_force_n",
+}
+"""What a task may tell in its info -> the figure; of a value per arm, the sum."""
+SHOWN = (
+    "success",
+    "progress",
+    "bricks_per_min",
+    "towels_per_min",
+    "duration_s",
+    "drops",
+    "failed_grasps",
+    "peak_contact_force_n",
+)
+
+
+@dataclass(frozen=True)
+class ExpertEvalConfig(LevelOptions):
+    """Runs the scripted expert on privileged state and counts successes.
+
+    Attributes:
+        env: Task.
+        event: none, or PRESET[@TRIGGER], several with commas.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        episodes: Number of episodes.
+        seed: Seed of the first; the others follow.
+        workers: Worker processes; the results do not depend on it.
+        json: Print the summary as one JSON object.
+    """
+
+    env: str = "block_dismantling"
+    event: str = "none"
+    max_seconds: float | None = None
+    episodes: int = 100
+    seed: int = 0
+    workers: int = 1
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class ExpertTask:
+    """One episode of the expert."""
+
+    seed: int
+    env: str
+    level: tuple[tuple[str, Any], ...]
+    events: tuple[Event, ...]
+    max_ticks: int
+
+
+@functools.lru_cache(maxsize=1)
+def _stage(task: str, level: tuple[tuple[str, Any], ...]) -> tuple[DualArmEnv, ScriptedExpert]:
+    from policies.scripted.experts import make_expert
+
+    env = make_env(task, **dict(level))
+    return env, make_expert(env)
+
+
+def run_expert(task: ExpertTask) -> dict[str, Any]:
+    """Plays one episode; returns its figures."""
+    env, expert = _stage(task.env, task.level)
+    env.reset_scene(task.seed, {"events": list(task.events)})
+    info: dict[str, Any] = {}
+    for _ in range(task.max_ticks):
+        check_stop()
+        _, terminated, _, info = env.advance(expert.action(env.robot_state(), env.privileged()))
+        if terminated:
+            break
+    seconds = env.tick / CONTROL_HZ
+    entry = TASKS[task.env]
+    row = {
+        "seed": task.seed,
+        "success": bool(info["success"]),
+        "progress": info["progress"],
+        "duration_s": seconds,
+        "ticks": env.tick,
+        f"{entry.pieces}_per_min": 60.0 * entry.count(info) / seconds,
+        "physics_failed": "failure" in info,
+    }
+    extra = {name: info[key] for key, name in TASK_FIGURES.items() if key in info}
+    return row | {name: float(np.sum(value)) for name, value in extra.items()}
+
+
+def run(config: ExpertEvalConfig) -> int:
+    """Runs, prints, returns the exit status."""
+    level = config.level_of(config.env)
+    events = choose_events(config.env, config.event)
+    limit = time_limit_ticks(config.env, level, config.max_seconds)
+    seeds = seed_range(config.seed, config.episodes)
+    tasks = [ExpertTask(s, config.env, tuple(level.items()), events, limit) for s in seeds]
+    rows: dict[int, dict[str, Any]] = {}
+    status = 0
+    title = f"expert, {LEVELS[config.env].words(level)}, event {config.event}"
+    try:
+        with TaskPool(config.workers) as pool, Progress(len(tasks), title) as progress:
+            for task, row in pool.run(run_expert, tasks):
+                rows[task.seed] = row
+                outcome = "success" if row["success"] else "failure"
+                progress.advance(f"seed {task.seed}", outcome, f"{row['duration_s']:.1f} s")
+    except KeyboardInterrupt:
+        status = 130
+    _show(config, title, [rows[seed] for seed in seeds if seed in rows])
+    return status
+
+
+def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> None:
+    summary = summarise(rows)
+    failing = [row["seed"] for row in rows if not row["success"]]
+    if config.json:
+        found = {
+            **summary.to_dict(),
+            "requested": config.episodes,
+            "failing_seeds": failing,
+            "config": to_json(config),
+        }
+        print(json.dumps(to_json(found), ensure_ascii=False, allow_nan=False))
+        return
+    if not rows:
+        return
+    rate = wilson(len(rows) - len(failing), len(rows))
+    print(f"{title}, n = {len(rows)}")
+    print(f"  success               {format_interval(rate, len(rows), True)}")
+    for name in (name for name in SHOWN[1:] if name in summary.figures):
+        print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
+    print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")

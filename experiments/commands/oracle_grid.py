@@ -1,0 +1,152 @@
+"""``xr0-sim oracle-grid``: a perfect planner under delays of 0 to 10 ticks, executor by executor.
+
+The planner is the expert rehearsing in the simulator itself, with a tempo of its own in every
+chunk. Whatever this grid shows is the executor's doing: no learning is involved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.options.task_options import LevelOptions
+from experiments.report.columns import cell_summary, readable, summary_object
+from experiments.runner.condition import Cell, make_cell
+from experiments.runner.pool import TaskPool
+from experiments.runner.progress import Progress
+from experiments.runner.run_folder import RunFolder, joint_digest
+from experiments.runner.runner import run_cell, seed_range
+from experiments.runner.seed_run import Row
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.summary import markdown_table
+from xr0_sim.record.runcard import to_json
+from xr0_sim.runtime.latency.models import Constant
+from xr0_sim.runtime.strategies.table import (
+    EstimatedPrefix,
+    NaiveAsync,
+    PrefixAsync,
+    StrategyConfig,
+    Sync,
+)
+
+LONGEST_DELAY = 20
+EXECUTORS: dict[str, StrategyConfig] = {
+    "sync": Sync(),
+    "naive": NaiveAsync(),
+    # A planner is not bound to the prefix lengths a network was trained with.
+    "prefix": PrefixAsync(prefix_steps=EstimatedPrefix(longest=LONGEST_DELAY)),
+}
+COLUMNS = ("success", "bricks/min", "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
+
+
+@dataclass(frozen=True)
+class OracleGridConfig(LevelOptions):
+    """Perfect planner over delays, executors and events: sync slows, naive jerks, prefix does not.
+
+    Attributes:
+        env: Task.
+        delays: Delays of every inference [control ticks].
+        events: Disturbances, each a row of the grid: none or PRESET[@TRIGGER].
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        episodes: Episodes per cell.
+        seed: Seed of the first; the others follow.
+        workers: Worker processes; the results do not depend on it.
+        out: Folder that keeps the cells, so that an interrupted grid can be continued.
+        json: Print the summary as one JSON object.
+    """
+
+    env: str = "block_dismantling"
+    delays: tuple[int, ...] = tuple(range(11))
+    events: tuple[str, ...] = ("none", "shove")
+    max_seconds: float | None = None
+    episodes: int = 5
+    seed: int = 0
+    workers: int = 1
+    out: str | None = None
+    json: bool = False
+
+
+def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
+    """Cells by name, e.g. ``prefix d=3 shove``."""
+    for delay in config.delays:
+        if not 0 <= delay <= LONGEST_DELAY:
+            raise ConfigError(f"--delays: expected 0 .. {LONGEST_DELAY} ticks, got {delay}")
+    cells = {}
+    level = config.level_of(config.env)
+    for event in config.events:
+        base = make_cell(
+            env=config.env,
+            level=level,
+            policy="expert_redrawn",
+            weights=None,
+            executor=Sync(),
+            latency="none",
+            delay_error=0,
+            event=event,
+            max_seconds=config.max_seconds,
+        )
+        for name, executor in EXECUTORS.items():
+            for delay in config.delays:
+                cells[f"{name} d={delay} {event}"] = replace(
+                    base, executor=executor, latency=Constant(delay / CONTROL_HZ)
+                )
+    if not cells:
+        raise ConfigError("--delays, --events: expected at least one of each, got none")
+    return cells
+
+
+def run_grid(config: OracleGridConfig) -> dict[str, list[Row]]:
+    """Rows of every cell; what an interrupted grid has finished survives only with ``out``."""
+    cells = grid_cells(config)
+    seeds = seed_range(config.seed, config.episodes)
+    rows = {}
+    with (
+        TaskPool(config.workers) as pool,
+        Progress(len(cells) * len(seeds), f"{len(cells)} cells of {len(seeds)} episodes") as bar,
+    ):
+        for name, cell in cells.items():
+            bar.note(name)
+            if config.out is None:
+                rows[name] = run_cell(cell, seeds, pool, bar)
+                continue
+            path = Path(config.out) / name.replace(" ", "_").replace("@", "-")
+            with RunFolder(path, cell, seeds, "none") as folder:
+                rows[name] = run_cell(cell, seeds, pool, bar, folder=folder)
+    return rows
+
+
+def run(config: OracleGridConfig) -> int:
+    """Runs, prints, returns the exit status."""
+    rows = run_grid(config)
+    if config.json:
+        print(json.dumps(to_json(_summary(config, rows)), ensure_ascii=False, allow_nan=False))
+        return 0
+    for event in config.events:
+        found = {
+            name: readable(cell_summary(cell))
+            for name, cell in rows.items()
+            if name.endswith(f" {event}")
+        }
+        known = {label for summary in found.values() for label in summary.figures}
+        print(f"\nevent: {event}\n")
+        print(markdown_table(found, [c for c in COLUMNS if c in known]))
+    digest = joint_digest(_named(rows))
+    print(f"\ndigest  {digest}")
+    return 0
+
+
+def _summary(config: OracleGridConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
+    return {
+        "n": config.episodes,
+        "cells": {name: summary_object(found, config.episodes) for name, found in rows.items()},
+        "digest": joint_digest(_named(rows)),
+        "config": to_json(config),
+    }
+
+
+def _named(rows: dict[str, list[Row]]) -> Sequence[dict[str, Any]]:
+    return [{**row, "digest": f"{name} {row['digest']}"} for name in rows for row in rows[name]]

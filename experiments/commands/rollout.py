@@ -1,0 +1,154 @@
+"""``xr0-sim rollout``: episodes of one policy under one executor and one latency."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.options.network_options import WeightOptions
+from experiments.options.task_options import LevelOptions
+from experiments.report.columns import cell_summary, summary_object, upright_table
+from experiments.runner.condition import Cell, choose_executor, make_cell
+from experiments.runner.pool import TaskPool
+from experiments.runner.progress import Progress
+from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.runner.runner import renderer_for, run_cell, seed_range
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import ConfigError
+from xr0_sim.record.runcard import to_json
+
+DEFAULT_PARENT = "out"
+
+
+@dataclass(frozen=True)
+class RolloutConfig(LevelOptions, WeightOptions):
+    """Runs episodes and writes videos, tick logs, a run card and a table.
+
+    With an event every seed also runs as its undisturbed twin, for the reaction time.
+
+    Attributes:
+        env: Task.
+        policy: xr0 (trained), expert (perfect planner) or expert_redrawn (one mode per chunk).
+        head: sync, prefix or prefix_lambda; default: the one trained for the executor.
+        executor: sync, naive_async or prefix_async.
+        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
+            8 with a towel; else 10.
+        prefix_steps: Fixed prefix length; default: as long as the estimated delay.
+        alignment: How the prefix is placed: report or readme.
+        latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
+        delay_error: Error of the estimated delay [ticks].
+        event: none, or PRESET[@TRIGGER], several with commas: shove,freeze_base@2s.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        episodes: Number of episodes.
+        seed: Seed of the first; the others follow.
+        workers: Worker processes; the results do not depend on it.
+        video: Parent folder of the run, which is filmed.
+        video_fps: Frames per second of the videos, a divisor of 30; they play in real time.
+        no_video: Do not film.
+        out: Folder of the run; if it exists, its missing seeds are run.
+        json: Print the summary as one JSON object.
+    """
+
+    env: str = "block_dismantling"
+    policy: str = "xr0"
+    head: str | None = None
+    executor: str = "prefix_async"
+    execute: int | None = None
+    prefix_steps: int | None = None
+    alignment: str = "report"
+    latency: str = "xr0_4090"
+    delay_error: int = 0
+    event: str = "shove"
+    max_seconds: float | None = None
+    episodes: int = 10
+    seed: int = 0
+    workers: int = 1
+    video: str | None = None
+    video_fps: int = 15
+    no_video: bool = False
+    out: str | None = None
+    json: bool = False
+
+    def cell(self) -> Cell:
+        """The cell these switches stand for."""
+        executor = choose_executor(
+            self.executor, self.execute, self.prefix_steps, self.alignment, self.policy, self.env
+        )
+        return make_cell(
+            env=self.env,
+            level=self.level_of(self.env),
+            policy=self.policy,
+            weights=self.weights_of(self.env, self.policy, executor, self.head),
+            executor=executor,
+            latency=self.latency,
+            delay_error=self.delay_error,
+            event=self.event,
+            max_seconds=self.max_seconds,
+        )
+
+
+def run(config: RolloutConfig) -> int:
+    """Runs, prints, returns the exit status."""
+    cell = config.cell()
+    seeds = seed_range(config.seed, config.episodes)
+    film_every = 0 if config.no_video else _film_every(config.video_fps)
+    renderer = renderer_for(cell, film_every > 0)
+    with TaskPool(config.workers) as pool:
+        path = config.out or fresh_folder(config.video or DEFAULT_PARENT, _folder_name(config))
+        folder = RunFolder(path, cell, seeds, renderer)
+        found = len(seeds) - len(folder.missing(seeds))
+        if found:
+            _say(f"{path}: {found} of {len(seeds)} episodes are there already")
+        status = 0
+        try:
+            with folder, Progress(len(seeds) - found, cell.label) as progress:
+                run_cell(cell, seeds, pool, progress, folder=folder, film_every=film_every)
+        except KeyboardInterrupt:
+            status = 130
+    rows = [folder.rows[seed] for seed in seeds if seed in folder.rows]
+    summary = {
+        **summary_object(rows, len(seeds)),
+        "digest": joint_digest(rows),
+        "out": str(folder.path),
+        "config": to_json(cell),
+    }
+    folder.write_summary(summary)
+    _show(config, cell, folder, rows, summary)
+    if status:
+        _say(f"interrupted: {len(rows)} of {len(seeds)} episodes kept; --out {path} continues")
+    return status
+
+
+def _film_every(fps: int) -> int:
+    if fps < 1 or CONTROL_HZ % fps:
+        raise ConfigError(f"--video-fps: expected a divisor of {CONTROL_HZ}, got {fps}")
+    return CONTROL_HZ // fps
+
+
+def _folder_name(config: RolloutConfig) -> str:
+    head = f"_{config.head}" if config.head else ""
+    event = "" if config.event in ("", "none") else f"_{config.event}"
+    return f"{config.policy}{head}_{config.executor}_{config.latency}{event}"
+
+
+def _show(
+    config: RolloutConfig, cell: Cell, folder: RunFolder, rows: list[Any], summary: dict[str, Any]
+) -> None:
+    if config.json:
+        print(json.dumps(to_json(summary), ensure_ascii=False, allow_nan=False))
+        return
+    from rich.console import Console
+
+    if rows:
+        Console().print(upright_table(cell_summary(rows), f"{cell.label}, n = {len(rows)}"))
+    videos = [row["video"] for row in rows if row["video"]]
+    print(f"results  {folder.path}")
+    if videos:
+        print(f"videos   {folder.path / 'videos'}  ({len(videos)} files)")
+    print(f"digest   {summary['digest']}  (all tick logs)")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

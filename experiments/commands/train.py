@@ -1,0 +1,299 @@
+"""``xr0-sim train``: brain, base expert and heads from a sample store; every stage resumable."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xr0_sim.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from xr0_sim.data.chunk_store import ChunkStore
+    from xr0_sim.model.spec.config import XR0Config
+    from xr0_sim.training.expert_training import ExpertStageConfig
+    from xr0_sim.training.parallel import Ranks
+    from xr0_sim.training.trainer import TrainerConfig
+    from xr0_sim.training.vlm_training import BrainStageConfig
+
+STAGES = ("brain", "base", "heads")
+FEATURES_DIR = "features"
+DEMO_SOURCE = "demo"
+COMMANDS_FILE = "commands.jsonl"
+"""One line per call: options, commit, versions, data."""
+BRAIN_FLOW_DRAWS = 1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Trains a policy; a stopped training goes on where it was, a finished stage is skipped.
+
+    Attributes:
+        data: Sample store of ``xr0-sim collect``.
+        out: Run folder; the policy is OUT/brain/checkpoint.
+        stages: What to do, with commas: brain (sees), base (acts), heads (acts behind a prefix).
+        label: Added to the names of the run folders of base and heads; a new one trains again,
+            e.g. after new data has been collected.
+        heads: Heads of the last stage, with commas.
+        start: Head that the base continues from; "joint" is the brain's companion, "fresh" none.
+        brain_start: Checkpoint whose brain is continued, e.g. after new data or from another
+            task; empty = fresh.
+        preset: Model size.
+        brain_steps: Steps of the brain.
+        base_steps: Steps of the base.
+        head_steps: Steps of each head, the same for all.
+        batch_size: Frames per micro batch.
+        accumulation: Micro batches per step; processes of torchrun share them.
+        brain_rate: Learning rate of the brain.
+        base_rate: Learning rate of the base.
+        head_rate: Learning rate of the heads.
+        correction_weight: How often a correction of the policy is drawn, per demonstration.
+        validation: Share of episodes held out.
+        vl_share: Share of the brain's frames that are vision-language data, questions about the
+            pictures; 0 none, 1 nothing else.
+        proposals: Candidate chunks that the brain proposes while it learns; 0 none.
+        threads: Threads of the matrix products.
+        device: Where to train: cpu, cuda, cuda:N or auto.
+        compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
+        log_every: Steps between two lines of the loss curve.
+        tensorboard: Also write TensorBoard event files into the run's folders; needs the package
+            tensorboard.
+        seed: Seed of weights, noise and order.
+    """
+
+    data: str = "data/blocks"
+    out: str = "runs/blocks"
+    stages: str = "brain,base,heads"
+    label: str = ""
+    heads: str = "sync,prefix,prefix_lambda"
+    start: str = "joint"
+    brain_start: str = ""
+    preset: str = "tiny"
+    brain_steps: int = 3000
+    base_steps: int = 3000
+    head_steps: int = 1500
+    batch_size: int = 32
+    accumulation: int = 1
+    brain_rate: float = 1e-3
+    base_rate: float = 1e-3
+    head_rate: float = 3e-4
+    correction_weight: float = 2.0
+    validation: float = 0.05
+    vl_share: float = 1 / 7
+    proposals: int = 4
+    threads: int = 2
+    device: str = "cpu"
+    compile: bool = False
+    log_every: int = 50
+    tensorboard: bool = False
+    seed: int = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        """The policy that is being trained."""
+        return Path(self.out) / "brain" / "checkpoint"
+
+
+def run(config: TrainConfig) -> int:
+    """Trains; returns the exit status, 130 when interrupted."""
+    stages = config.stages.split(",")
+    for stage in stages:
+        if stage not in STAGES:
+            raise unknown_name("training stage", stage, STAGES)
+    if not 1 <= config.threads <= 256:
+        raise ConfigError(f"--threads: expected 1 .. 256, got {config.threads}")
+    if not 0.0 <= config.vl_share <= 1.0:
+        raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
+    if not 0 <= config.proposals <= 64:
+        raise ConfigError(f"--proposals: expected 0 .. 64, got {config.proposals}")
+    import torch
+
+    from xr0_sim.model.compute.devices import check_compiler, choose_device
+    from xr0_sim.training.parallel import joined
+    from xr0_sim.training.posttrain import head_config
+
+    choose_device(config.device)
+    if config.compile:
+        check_compiler()
+    for head in config.heads.split(","):
+        head_config(head)
+    torch.set_num_threads(config.threads)
+    with joined() as ranks:
+        return _train(config, stages, ranks)
+
+
+def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
+    """Trains as one of `ranks`."""
+    from xr0_sim.data.chunk_store import ChunkStore
+    from xr0_sim.model.policy_model import load_policy_model
+
+    _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
+    ranks.micros(config.accumulation)
+    store = ChunkStore(config.data)
+    _weigh_corrections(store, config.correction_weight)
+    _say(f"{len(store)} samples of {config.data}")
+    if "brain" in stages:
+        _model(config, store)  # what does not fit is refused before anything is written
+    if ranks.main:
+        _note(config, store)
+    for name in [stage for stage in STAGES if stage in stages]:
+        if not _RUNNERS[name](config, store):
+            _say("stopped; the same command goes on from here")
+            return 130
+    head = config.heads.split(",")[0] if "heads" in stages else "base"
+    if "brain" not in stages or len(stages) > 1:
+        size = sum(p.numel() for p in load_policy_model(config.checkpoint, head).model.parameters())
+        _say(f"{config.checkpoint}: {size / 1e6:.1f} M weights with head {head!r}")
+    return 0
+
+
+def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 1, from random weights or from an earlier brain."""
+    from policies.supervision.table import lesson
+    from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
+
+    stage: BrainStageConfig = BrainStageConfig(
+        _trainer(config, config.brain_steps, config.brain_rate),
+        flow_draws=BRAIN_FLOW_DRAWS,
+        validation_fraction=config.validation,
+        question_share=config.vl_share,
+    )
+    taught = lesson(store.meta.provenance.get("env", "block_dismantling"))
+    return train_brain(
+        store,
+        _model(config, store),
+        stage,
+        Path(config.out) / "brain",
+        _say,
+        sentences=taught.sentence,
+        start=Path(config.brain_start) if config.brain_start else None,
+        questions=taught.questions,
+        device=config.device,
+    )
+
+
+def train_base_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 2: the action expert without a prefix."""
+    from xr0_sim.training.expert_training import BASE_HEAD
+
+    start = None if config.start == "fresh" else config.start
+    return _post(config, store, (BASE_HEAD,), config.base_steps, config.base_rate, start)
+
+
+def train_head_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 3: one head per switch position, all from the base."""
+    from xr0_sim.training.expert_training import BASE_HEAD
+
+    names = tuple(config.heads.split(","))
+    return _post(config, store, names, config.head_steps, config.head_rate, BASE_HEAD)
+
+
+_RUNNERS: dict[str, Callable[[TrainConfig, ChunkStore], bool]] = {
+    "brain": train_brain_stage,
+    "base": train_base_stage,
+    "heads": train_head_stage,
+}
+
+
+def _post(
+    config: TrainConfig,
+    store: ChunkStore,
+    names: tuple[str, ...],
+    steps: int,
+    rate: float,
+    start: str | None,
+) -> bool:
+    from xr0_sim.training.expert_training import ExpertStageConfig
+    from xr0_sim.training.posttrain import posttrain
+
+    stage: ExpertStageConfig = ExpertStageConfig(
+        _trainer(config, steps, rate),
+        validation_fraction=config.validation,
+        compile=config.compile,
+    )
+    directory = Path(config.out) / (f"experts_{config.label}" if config.label else "experts")
+    features = Path(config.out) / FEATURES_DIR
+    return posttrain(
+        *(store, config.checkpoint, names, stage, directory, features, start, _say),
+        device=config.device,
+    )
+
+
+def _trainer(config: TrainConfig, steps: int, rate: float) -> TrainerConfig:
+    from xr0_sim.training.trainer import TrainerConfig
+
+    return TrainerConfig(
+        steps=steps,
+        learning_rate=rate,
+        warmup_steps=min(200, max(1, steps // 10)),
+        batch_size=config.batch_size,
+        accumulation=config.accumulation,
+        seed=config.seed,
+        log_every=config.log_every,
+        eval_every=500,
+        save_every=250,
+        tensorboard=config.tensorboard,
+    )
+
+
+def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
+    from xr0_sim.model.spec.presets import preset_config
+
+    model = preset_config(
+        config.preset,
+        action_length=store.meta.horizon,
+        state_layout="motion",
+        proposals=config.proposals,
+    )
+    if model.image_size != store.meta.image_size:
+        raise ConfigError(
+            f"--data {config.data}: expected pictures of {model.image_size} px for preset "
+            f"{config.preset!r}, got {store.meta.image_size}; collect with --image-size "
+            f"{model.image_size}"
+        )
+    return model
+
+
+def _weigh_corrections(store: ChunkStore, weight: float) -> None:
+    """Raises the sampling weight of everything that is no demonstration."""
+    demo = np.array([source == DEMO_SOURCE for source in store.sources])
+    store.column("weight")[~demo[store.column("source")]] *= weight
+
+
+def _note(config: TrainConfig, store: ChunkStore) -> None:
+    """Adds what is trained, on what, by which code, to the run's list of commands."""
+    from dataclasses import asdict
+
+    from xr0_sim.record.runcard import installed_versions, source_commit
+
+    source, seed = store.column("source"), store.column("episode_seed")
+    data = {
+        name: {
+            "samples": int((source == i).sum()),
+            "episodes": len(np.unique(seed[source == i])),
+            "seeds": [int(seed[source == i].min()), int(seed[source == i].max())],
+        }
+        for i, name in enumerate(store.sources)
+    }
+    note = {
+        "commit": source_commit(),
+        "config": asdict(config),
+        "data": data,
+        "versions": installed_versions(),
+    }
+    path = Path(config.out) / COMMANDS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(note, sort_keys=True) + "\n")
+
+
+def _say(line: str) -> None:
+    from xr0_sim.training.parallel import Ranks
+
+    if Ranks.present().main:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,92 @@
+"""Which network a command runs and how: options that commands share, and what they resolve to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from experiments.options.catalog import (
+    HEAD_FOR,
+    POLICIES,
+    Weights,
+    checkpoint_digest,
+    checkpoint_heads,
+    default_checkpoint,
+    look_up,
+)
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_brain_weights
+from xr0_sim.runtime.strategies.table import StrategyConfig
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """Options of the trained policy's network; policies without weights take none of them.
+
+    Attributes:
+        checkpoint: Shipped name or path of the weights; default: the one for the task.
+        temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
+        precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
+        device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
+        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
+            the package torchao.
+        compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
+    """
+
+    checkpoint: str | None = None
+    temperature: float | None = None
+    precision: str | None = None
+    device: str | None = None
+    brain_weights: str | None = None
+    compile: bool = False
+
+    def weights_of(
+        self, task: str, policy: str, executor: StrategyConfig, head: str | None
+    ) -> Weights | None:
+        """What these options stand for, checked, with the task's and the executor's own filled in.
+
+        Args:
+            task: Key of `experiments.options.catalog.TASKS`.
+            policy: Key of `experiments.options.catalog.POLICIES`.
+            executor: Execution strategy; it decides the head when none is named.
+            head: Action-expert head asked for.
+
+        Returns:
+            None for a policy without weights.
+        """
+        if not look_up("policy", policy, POLICIES).trained:
+            self._refuse_all(policy, head)
+            return None
+        if self.temperature is not None and not 0.0 <= self.temperature <= 1.0:
+            raise ConfigError(f"--temperature: expected 0 .. 1, got {self.temperature:g}")
+        brain_weights = self.brain_weights or STORED_WEIGHTS
+        check_brain_weights(brain_weights)
+        checkpoint = self.checkpoint or default_checkpoint(task)
+        heads = checkpoint_heads(checkpoint)
+        head = head or HEAD_FOR[type(executor)]
+        if head not in heads:
+            raise unknown_name(f"head of {checkpoint}", head, heads)
+
+        from policies.xr0.chunk_model import resolve_precision
+        from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
+
+        if self.compile:
+            check_compiler()
+        device = str(choose_device(self.device or DEFAULT_DEVICE))
+        precision = self.precision or DEFAULT_PRECISION
+        return Weights(
+            checkpoint=checkpoint,
+            digest=checkpoint_digest(checkpoint),
+            head=head,
+            temperature=self.temperature,
+            precision=resolve_precision(checkpoint, head, precision, device),
+            device=device,
+            brain_weights=brain_weights,
+            compile=self.compile,
+        )
+
+    def _refuse_all(self, policy: str, head: str | None) -> None:
+        given = {"head": head} | {f.name: getattr(self, f.name) for f in fields(WeightOptions)}
+        for name, value in given.items():
+            if value is not None and value is not False:
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option}: policy {policy!r} has no weights; leave it out")

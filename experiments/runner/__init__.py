@@ -1,0 +1,1 @@
+"""Runs the seeds of a condition over worker processes into a run folder."""

@@ -1,0 +1,151 @@
+"""One cell of an experiment: task, policy and switch positions, resolved to values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.options.catalog import (
+    EXECUTORS,
+    POLICIES,
+    TASKS,
+    Weights,
+    look_up,
+    own_presets,
+    register_events,
+)
+from experiments.options.task_options import LEVELS
+from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.registry import parse_events
+from xr0_sim.runtime.latency.estimator import EstimatorConfig, TrueDelay
+from xr0_sim.runtime.latency.models import LatencyConfig, parse_latency
+from xr0_sim.runtime.strategies.table import (
+    ALIGNMENTS,
+    TRAINED_PREFIX_STEPS,
+    PrefixAsync,
+    StrategyConfig,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Everything that decides an episode besides its seed.
+
+    Attributes:
+        env: Key of `experiments.options.catalog.TASKS`.
+        level: Arguments of the environment, complete.
+        policy: Key of `experiments.options.catalog.POLICIES`.
+        weights: Its network; None for policies without weights.
+        executor: Execution strategy.
+        latency: True latency.
+        estimator: What the controller believes about it.
+        events: Events of every episode; its twin has none.
+        max_ticks: Tick limit of an episode.
+    """
+
+    env: str
+    level: Mapping[str, Any]
+    policy: str
+    weights: Weights | None
+    executor: StrategyConfig
+    latency: LatencyConfig
+    estimator: EstimatorConfig
+    events: tuple[Event, ...]
+    max_ticks: int
+
+    @property
+    def label(self) -> str:
+        """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
+        head = f" {self.weights.head}" if self.weights else ""
+        return f"{self.policy}{head} | {self.executor.label} | {self.latency.label}"
+
+    @property
+    def undisturbed(self) -> Cell:
+        """The same without events."""
+        return replace(self, events=())
+
+
+def choose_executor(
+    name: str,
+    execute: int | None,
+    prefix_steps: int | None,
+    alignment: str,
+    policy: str,
+    task: str,
+) -> StrategyConfig:
+    """Execution strategy from its name and its switches.
+
+    Args:
+        name: Key of `experiments.options.catalog.EXECUTORS`.
+        execute: Executed rows before the next inference; None for what suits the task's trained
+            policies, or for the executor's own.
+        prefix_steps: Fixed prefix length; None for as long as the estimated delay.
+        alignment: ``report`` or ``readme``, see `PrefixAsync`.
+        policy: Key of `experiments.options.catalog.POLICIES`.
+        task: Key of `experiments.options.catalog.TASKS`.
+    """
+    strategy = look_up("executor", name, EXECUTORS)
+    if execute is None and alignment == "report":
+        trained = look_up("policy", policy, POLICIES).trained
+        execute = look_up("env", task, TASKS).execute if trained else None
+    if alignment not in ALIGNMENTS:
+        raise unknown_name("alignment", alignment, ALIGNMENTS)
+    if isinstance(strategy, PrefixAsync):
+        if alignment == "readme":
+            steps = TRAINED_PREFIX_STEPS if prefix_steps is None else prefix_steps
+            return PrefixAsync(execute=execute, prefix_steps=steps, alignment="readme")
+        if prefix_steps is not None:
+            strategy = replace(strategy, prefix_steps=prefix_steps)
+    elif prefix_steps is not None or alignment != "report":
+        option = "--alignment" if alignment != "report" else "--prefix-steps"
+        raise ConfigError(f"{option}: only executor 'prefix_async' has a prefix, got {name!r}")
+    return strategy if execute is None else replace(strategy, execute=execute)
+
+
+def choose_events(task: str, text: str) -> tuple[Event, ...]:
+    """Events from ``none`` or comma-separated ``PRESET[@TRIGGER]``."""
+    register_events(task)
+    if text.strip() in ("", "none"):
+        return ()
+    return parse_events(own_presets(task, text))
+
+
+def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | None) -> int:
+    """Tick limit from seconds; by default that of the task's level."""
+    if max_seconds is None:
+        max_seconds = LEVELS[env].seconds(level)
+    if not 0.1 <= max_seconds <= 3600:
+        raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
+    return round(max_seconds * CONTROL_HZ)
+
+
+def make_cell(
+    *,
+    env: str,
+    level: Mapping[str, Any],
+    policy: str,
+    weights: Weights | None,
+    executor: StrategyConfig,
+    latency: str,
+    delay_error: int,
+    event: str,
+    max_seconds: float | None,
+) -> Cell:
+    """Checks every switch and resolves names to values."""
+    look_up("env", env, TASKS)
+    latency_model = parse_latency(latency)
+    events = choose_events(env, event)
+    return Cell(
+        env=env,
+        level=level,
+        policy=policy,
+        weights=weights,
+        executor=executor,
+        latency=latency_model,
+        estimator=TrueDelay(delay_error),
+        events=events,
+        max_ticks=time_limit_ticks(env, level, max_seconds),
+    )

@@ -1,0 +1,199 @@
+"""One seed of one cell: the episode, its undisturbed twin, their logs and figures."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.options.catalog import POLICIES, TASKS, Policy, Weights, make_env
+from experiments.runner.condition import Cell
+from experiments.runner.pool import check_stop
+from xr0_sim.metrics.episode import episode_metrics
+from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
+from xr0_sim.perturb.events import EventRecord
+from xr0_sim.record import Overlay, TickLog, TickTable, VideoRecorder, write_ticklog
+from xr0_sim.runtime import Executor, run_episode
+from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+
+Row = dict[str, Any]
+"""JSON values: ``seed``, ``outcome``, ``figures``, ``events``, ``digest``, ``twin_digest``,
+``video``."""
+
+TICKS_FOLDER = "ticks"
+VIDEO_FOLDER = "videos"
+
+
+@dataclass(frozen=True)
+class EpisodeTask:
+    """What a worker is asked to do.
+
+    Attributes:
+        cell: Everything but the seed.
+        seed: Seed of scene, latencies and noise.
+        folder: Where logs and videos go; None to keep nothing.
+        film_every: Film one tick in this many; 0 for no video. A twin is never filmed.
+    """
+
+    cell: Cell
+    seed: int
+    folder: Path | None = None
+    film_every: int = 0
+
+
+class StopSwitch:
+    """Subscriber that ends an episode when the user has interrupted the parent process."""
+
+    def on_reset(self, start: EpisodeStart) -> None:
+        """Nothing to do."""
+
+    def on_tick(self, sample: TickSample) -> None:
+        """Looks once per tick."""
+        check_stop()
+
+    def on_event(self, event: EventRecord) -> None:
+        """Nothing to do."""
+
+    def on_end(self, result: EpisodeResult) -> None:
+        """Nothing to do."""
+
+
+@functools.lru_cache(maxsize=4)
+def _policy(name: str, weights: Weights | None) -> Policy:
+    """Loaded weights, shared by the cells of a comparison; their digest tells versions apart."""
+    return POLICIES[name].load(weights)
+
+
+@functools.lru_cache(maxsize=2)
+def _plant(env: str, image_size: int, film: bool, level: tuple[tuple[str, Any], ...]) -> Any:
+    from envs.plant import EnvPlant
+
+    return EnvPlant(make_env(env, image_size=image_size, filmed=film, **dict(level)))
+
+
+def run_seed(task: EpisodeTask) -> Row:
+    """Runs an episode and, if it has events, its twin; writes both logs.
+
+    Returns:
+        The row for ``episodes.jsonl``.
+    """
+    cell = task.cell
+    result, table, video = _run(cell, task)
+    row: Row = {
+        "seed": task.seed,
+        "outcome": result.outcome,
+        "digest": table.digest(),
+        "twin_digest": None,
+        "video": None if video is None else video.name,
+        "events": [
+            {"kind": e.kind, "tick": e.tick, "parameters": dict(e.parameters)}
+            for e in result.events
+        ],
+    }
+    figures = _figures(cell, result, table)
+    if task.folder is not None:
+        write_ticklog(table, log_path(task.folder, task.seed))
+    if cell.events:
+        twin, twin_table, _ = _run(cell.undisturbed, replace(task, film_every=0))
+        row["twin_digest"] = twin_table.digest()
+        figures |= _against_twin(result, table, twin, twin_table)
+        if task.folder is not None:
+            write_ticklog(twin_table, log_path(task.folder, task.seed, twin=True))
+    row["figures"] = {name: _json_number(value) for name, value in figures.items()}
+    return row
+
+
+def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
+    """Tick log of an episode inside a run folder."""
+    return folder / TICKS_FOLDER / f"seed{seed}{'_twin' if twin else ''}.parquet"
+
+
+def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
+    policy = _policy(cell.policy, cell.weights)
+    level = tuple(sorted(cell.level.items()))
+    plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)
+    executor = Executor(
+        policy.bind(plant.env), cell.executor, cell.latency, cell.estimator, plant.control_hz
+    )
+    log = TickLog()
+    watchers: list[Any] = [log, StopSwitch()]
+    recorder = None
+    if task.film_every:
+        recorder = VideoRecorder(
+            task.folder / VIDEO_FOLDER,
+            cell.env,
+            plant.env.render,
+            Overlay("", cell.label),
+            task.film_every,
+        )
+        watchers.append(recorder)
+    result = run_episode(
+        plant,
+        executor,
+        watchers,
+        seed=task.seed,
+        options={"events": list(cell.events)},
+        max_ticks=cell.max_ticks,
+        images=policy.looks,
+    )
+    return result, log.table(), recorder.paths[-1] if recorder and recorder.paths else None
+
+
+def _figures(cell: Cell, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
+    entry = TASKS[cell.env]
+    counted = replace(result, info={**result.info, "pieces": entry.count(result.info)})
+    figures = episode_metrics(counted, table.columns, table.meta["control_hz"], entry.pieces)
+    del figures["seed"]
+    figures["drops"] = result.info.get("drops")
+    figures["peak_contact_force_n"] = result.info.get("peak_contact_force")
+    return figures
+
+
+def _against_twin(
+    result: EpisodeResult, table: TickTable, twin: EpisodeResult, twin_table: TickTable
+) -> dict[str, Any]:
+    """Reaction and recovery; the reaction is to the first event that fired."""
+    figures: dict[str, Any] = {
+        "event_fired": bool(result.events),
+        "twin_success": twin.success,
+        "reaction_s": None,
+        "reaction_bound_s": None,
+        "reaction_censored": None,
+        "extra_time_s": None,
+    }
+    if not result.events:
+        return figures
+    event_tick = result.events[0].tick
+    earliest = earliest_reaction_ticks(
+        event_tick, table["started"], table["d_ceil"], table["prefix_steps"]
+    )
+    found = reaction(
+        table["action"],
+        twin_table["action"],
+        event_tick,
+        table.meta["control_hz"],
+        earliest_ticks=earliest,
+    )
+    figures["reaction_s"] = found.seconds
+    figures["reaction_bound_s"] = found.lower_bound_s
+    figures["reaction_censored"] = found.seconds is None
+    if result.success and twin.success:
+        figures["extra_time_s"] = result.duration_s - twin.duration_s
+    return figures
+
+
+def _json_number(value: Any) -> Any:
+    """Plain bool, int, float or None; numbers that are not finite become None."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def figures_of(rows: list[Row]) -> list[Mapping[str, Any]]:
+    """Figure rows for `xr0_sim.metrics.summarise`."""
+    return [row["figures"] for row in rows]

@@ -1,0 +1,1 @@
+"""The scripted expert of block dismantling."""

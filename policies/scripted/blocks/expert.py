@@ -1,0 +1,342 @@
+"""The scripted expert of block dismantling: closed loop, memoryless, on privileged state."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
+from envs.block_dismantling.bricks import HEIGHT
+from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.dual_arm import HOME_JAW
+from envs.robot.kinematics import DualArmKinematics
+from policies.scripted.blocks.plan import BlockPlanner, Job, clusters
+from policies.scripted.expert import ScriptedExpert
+from policies.scripted.grasping import (
+    BIN_TILT,
+    LOOSE_TILT,
+    PREGRASP,
+    Grasp,
+    half_height,
+    levelling,
+    loose_grasp,
+    natural_heading,
+    stacked_grasp,
+    turn_about_z,
+)
+from policies.scripted.motion import ToolGoal
+from xr0_sim.conventions import ARM_ACTION_DIM
+from xr0_sim.rotations import quat_multiply, quat_rotate
+from xr0_sim.types import RobotState
+
+TRAVEL_SPEED = 0.42
+CLOSE_SPEED = 0.16
+"""Tool speed on the last centimetres of an approach [m/s]."""
+PULL_SPEED = 0.10
+GRASP_TOLERANCE = 0.006
+"""Tool position error at which the jaw may close [m]."""
+ANGLE_TOLERANCE = 0.12
+TRAVEL_HEIGHT = 0.105
+"""Tool height on the way to a tray [m]."""
+LIFT_CLEARANCE = 0.045
+"""How far a brick is raised above its neighbours before it moves sideways [m]."""
+FUNNEL_CORE = 0.006
+"""Distance from the grasp's line within which a hand goes straight in [m]."""
+FUNNEL_SLOPE = 4.0
+"""Retreat per distance from that line."""
+FUNNEL_TURN = 0.08
+"""Distance from the line that a turn counts for [m/rad]."""
+LATERAL_LIMIT = 0.035
+"""Distance from the line at which a hand among bricks first backs out [m]."""
+JAW_MARGIN = 0.06
+"""Opening beyond the brick's width that counts as open, and below it as closed on nothing."""
+BLOCKED_GRASP = 0.018
+"""Distance from the grasp at which a blocked hand may close all the same [m]."""
+OPEN_ENOUGH = 0.42
+"""Opening at which a hand leaves a brick of two studs [fraction]."""
+BLOCKED = 0.006
+"""Distance between commanded and present tool position that means contact [m]."""
+MAX_HEIGHT = 0.42
+"""Highest tool position on a way [m]."""
+DROP_HEIGHT = 0.014
+"""Gap between a brick and what lies below it when the jaw opens [m]."""
+RIDER_REACH = 0.035
+"""Horizontal distance within which a brick lies on a carried one [m]."""
+HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
+SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
+"""Places in a tray, tried in this order when equally free [m]."""
+
+
+class BlockExpert(ScriptedExpert):
+    """Maps (robot state, block state) to the joint action of the next tick.
+
+    Attributes:
+        jobs: Per arm, what it was last asked to do.
+    """
+
+    def __init__(self, kinematics: DualArmKinematics | None = None):
+        super().__init__(kinematics)
+        self._planner = BlockPlanner()
+        self.jobs = (Job("rest"), Job("rest"))
+
+    @property
+    def phase(self) -> tuple[str, str]:
+        """Per arm, what it is doing, e.g. ``("pull", "hold")``."""
+        return tuple(job.kind for job in self.jobs)
+
+    def goals(self, robot: RobotState, state: BlockState) -> tuple[ToolGoal, ToolGoal]:
+        """Where both tools should go now."""
+        self.jobs = jobs = self._planner.jobs(state)
+        return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
+
+
+class _ArmView:
+    """One arm at one tick: everything a job needs to become a tool goal."""
+
+    def __init__(self, arm: int, robot: RobotState, state: BlockState, expert: BlockExpert):
+        self.arm, self.state, self.expert = arm, state, expert
+        self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.stay = expert.commanded(robot)[arm]
+        self.other_pos = robot.tool_pos[1 - arm]
+        self.jaw = float(robot.jaw[arm])
+        self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
+        self.held = int(state.gripped[arm])
+
+    def goal(self, job: Job) -> ToolGoal:
+        return getattr(self, f"_{job.kind}")(job.brick)
+
+    # ------------------------------------------------------------- jobs
+    def _rest(self, _: int) -> ToolGoal:
+        pos, quat = self.expert.home(self.arm)
+        if self._near_brick() or self.held != NO_BRICK:
+            return self._back_out(HOME_JAW)
+        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED)
+
+    def _take(self, brick: int) -> ToolGoal:
+        return self._grip(brick, self._stacked(brick))
+
+    def _hold(self, brick: int) -> ToolGoal:
+        return self._grip(brick, self._stacked(brick))
+
+    def _pick(self, brick: int) -> ToolGoal:
+        state = self.state
+        tilt = BIN_TILT if state.in_bin[brick] != NO_BRICK else LOOSE_TILT
+        grasp = loose_grasp(
+            self.arm,
+            state.pos[brick],
+            state.quat[brick],
+            state.half_size[brick],
+            tilt,
+            lambda point: self._room(point, brick),
+        )
+        crowded = np.linalg.norm(self.other_pos - grasp.pos) < 0.10
+        if crowded and self.held == NO_BRICK:
+            return ToolGoal(grasp.behind(0.13), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
+        return self._grip(brick, grasp)
+
+    def _pull(self, brick: int) -> ToolGoal:
+        up = quat_rotate(self.state.quat[brick], np.array([0.0, 0.0, 1.0]))
+        return ToolGoal(self.pos + 0.06 * up, self.quat, 0.0, PULL_SPEED)
+
+    def _deliver(self, brick: int) -> ToolGoal:
+        state = self.state
+        if self._below_other():
+            return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
+        target = int(state.target[brick])
+        drop = self._drop_point(brick, target)
+        quat = self._level(natural_heading(self.arm, drop))
+        offset = self.pos - state.pos[brick]
+        gap = drop[:2] + offset[:2] - self.pos[:2]
+        distance = float(np.linalg.norm(gap))
+        if distance < 0.012:
+            lower = self._above_floor(brick, drop[:2])
+            if lower < 0.004 or self._blocked():
+                return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
+            goal = np.array([*(drop[:2] + offset[:2]), self.pos[2] - lower])
+            return ToolGoal(goal, quat, 0.0, 0.25)
+        clear = self._clearance_height(brick)
+        height = max(TRAVEL_HEIGHT, clear)
+        if clear > 0 and self.pos[2] < clear - 0.012:
+            return ToolGoal(np.array([*self.pos[:2], height]), self.quat, 0.0, 0.30)
+        return ToolGoal(np.array([*(drop[:2] + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
+
+    def _room(self, point: NDArray[np.float64], brick: int) -> float:
+        """Horizontal distance from a point to tray walls and other bricks [m]."""
+        state = self.state
+        ring = np.abs(point - state.bins).max(axis=1) - BIN_HALF_SIZE
+        walls = float(np.abs(ring - WALL).min()) - WALL
+        others = np.delete(np.arange(len(state.pos)), brick)
+        if others.size == 0:
+            return walls
+        gap = np.linalg.norm(state.pos[others, :2] - point, axis=1)
+        return min(walls, float((gap - state.half_size[others, :2].max(axis=1)).min()))
+
+    def _hand_over(self, brick: int) -> ToolGoal:
+        """Puts a brick that belongs to the other side down where the other arm can take it."""
+        state = self.state
+        floor = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
+        sign = 1.0 if self.arm == 0 else -1.0
+        if self._below_other():
+            return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
+        near_other = state.pos[brick, 1] * sign < 0.10
+        if floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
+            return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
+        spots = np.array([[x, 0.02 * sign] for x in HAND_OVER_X])
+        others = np.delete(state.pos[:, :2], brick, axis=0)
+        room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1, initial=1.0)
+        spot = spots[int(room.argmax())]
+        offset = self.pos - state.pos[brick]
+        quat = self._level(natural_heading(self.arm, spot))
+        gap = float(np.linalg.norm(spot + offset[:2] - self.pos[:2]))
+        if gap < 0.015:
+            goal = np.array([*(spot + offset[:2]), self.pos[2] - floor + 0.001])
+            return ToolGoal(goal, quat, 0.0, CLOSE_SPEED)
+        clear = self._clearance_height(brick)
+        if clear > 0 and self.pos[2] < clear - 0.012:
+            return ToolGoal(np.array([*self.pos[:2], clear]), self.quat, 0.0, 0.30)
+        height = max(0.08, clear)
+        return ToolGoal(np.array([*(spot + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
+
+    # ------------------------------------------------------------- gripping
+    def _stacked(self, brick: int) -> Grasp:
+        state = self.state
+        return stacked_grasp(self.arm, state.pos[brick], state.quat[brick], state.half_size[brick])
+
+    def _grip(self, brick: int, grasp: Grasp) -> ToolGoal:
+        """Open, line up behind the grasp, close in, shut the jaw, stay."""
+        if self.held == brick:
+            return ToolGoal(self._settled(brick), self.stay[1], 0.0, CLOSE_SPEED)
+        if self.held != NO_BRICK:
+            return self._back_out(max(grasp.open_jaw, self._open_for(self.held)))
+        where, angle = grasp.relative(self.pos, self.quat)
+        lateral = float(np.hypot(where[1], where[2]))
+        missed = self.jaw < grasp.closed_jaw - JAW_MARGIN
+        closing = self.jaw_command < 0.5 * grasp.open_jaw and not missed
+        reach = 3.0 * GRASP_TOLERANCE if closing else GRASP_TOLERANCE
+        if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
+            jaw = grasp.open_jaw if missed else 0.0
+            return ToolGoal(grasp.pos, grasp.quat, jaw, CLOSE_SPEED)
+        if self._blocked():
+            if np.linalg.norm(where) < BLOCKED_GRASP and not missed:
+                return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
+            return self._back_out(grasp.open_jaw)
+        shut = self.jaw < grasp.closed_jaw + JAW_MARGIN
+        if self._near_brick() and (shut or lateral > LATERAL_LIMIT):
+            return self._back_out(grasp.open_jaw)
+        distance = PREGRASP if shut else self._retreat(lateral, angle)
+        return ToolGoal(
+            grasp.behind(distance), grasp.quat, grasp.open_jaw, self._grip_speed(-where[0])
+        )
+
+    def _retreat(self, lateral: float, angle: float) -> float:
+        """How far behind the grasp a hand aims that is off its line: a funnel without steps."""
+        off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
+        return min(PREGRASP, FUNNEL_SLOPE * off)
+
+    def _grip_speed(self, distance: float) -> float:
+        return float(np.interp(distance, (0.02, 0.08), (CLOSE_SPEED, TRAVEL_SPEED)))
+
+    def _settled(self, brick: int) -> NDArray[np.float64]:
+        """Commanded tool position, lowered if the held cluster hangs in the air."""
+        state = self.state
+        group = next(g for g in clusters(state) if brick in g)
+        if len(group) == 1:
+            return self.stay[0]
+        floor = min(state.pos[i, 2] - half_height(state.quat[i], state.half_size[i]) for i in group)
+        return self.stay[0] - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
+
+    def _open_for(self, brick: int) -> float:
+        return min(1.0, self.jaw + 0.35)
+
+    def _near_brick(self) -> bool:
+        """Whether the fingers stand among bricks, so that moving sideways would hit one."""
+        state = self.state
+        reach = state.half_size[:, :2].max(axis=1)
+        flat = np.linalg.norm(state.pos[:, :2] - self.pos[:2], axis=1) - reach
+        over = np.abs(state.pos[:, 2] - self.pos[2])
+        return bool(((flat < 0.024) & (over < 0.034)).any())
+
+    def _back_out(self, jaw: float) -> ToolGoal:
+        """Opens, then retreats the way the hand points; waits while a brick is between the pads."""
+        if self.held != NO_BRICK or self.jaw < min(jaw - 0.15, OPEN_ENOUGH):
+            return ToolGoal(*self.stay, jaw, CLOSE_SPEED)
+        back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
+        return ToolGoal(self.pos + back, self.quat, jaw, 0.35)
+
+    # ------------------------------------------------------------- carrying
+    def _level(self, heading: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Present orientation, levelled for the held brick and turned to a horizontal heading."""
+        level = quat_multiply(levelling(self.state.quat[self.held]), self.quat)
+        # The jaw axis stays near the horizontal however the brick sits in the hand; at rest it is
+        # the heading turned by 90°.
+        jaw = quat_rotate(level, np.array([0.0, 1.0, 0.0]))
+        turn = math.atan2(heading[0], -heading[1]) - math.atan2(jaw[1], jaw[0])
+        turn = math.atan2(math.sin(turn), math.cos(turn))
+        return quat_multiply(turn_about_z(turn), level)
+
+    def _drop_point(self, brick: int, target: int) -> NDArray[np.float64]:
+        """Freest slot of the tray, world (2,) [m]."""
+        state = self.state
+        slots = state.bins[target] + SLOTS
+        others = (state.in_bin == target) & ~self._riders(brick)
+        others[brick] = False
+        if not others.any():
+            return slots[0]
+        room = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2).min(axis=1)
+        return slots[int(np.minimum(room, 0.06).round(3).argmax())]
+
+    def _above_floor(self, brick: int, spot: NDArray[np.float64]) -> float:
+        """How much lower the brick may go before it is let fall [m]."""
+        state = self.state
+        bottom = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
+        near = np.linalg.norm(state.pos[:, :2] - spot, axis=1) < 0.045
+        near &= ~self._riders(brick)
+        near[brick] = False
+        pile = float((state.pos[near, 2] + 0.01).max(initial=0.0))
+        return bottom - pile - DROP_HEIGHT
+
+    def _riders(self, brick: int) -> NDArray[np.bool_]:
+        """Loose bricks that lie on a carried one and go wherever it goes, (n,)."""
+        offset = self.state.pos - self.state.pos[brick]
+        over = np.linalg.norm(offset[:, :2], axis=1) < RIDER_REACH
+        return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
+
+    def _clutched(self, brick: int) -> bool:
+        """Whether the brick hangs together with another."""
+        joined = self.state.joined
+        return bool(joined[brick].any() or joined[:, brick].any())
+
+    def _blocked(self) -> bool:
+        """Whether something keeps the tool from where it was sent."""
+        return bool(np.linalg.norm(self.stay[0] - self.pos) > BLOCKED)
+
+    def _below_other(self) -> bool:
+        """Whether the other hand carries a brick right above, so that this one has to wait."""
+        other = int(self.state.gripped[1 - self.arm])
+        if other in (NO_BRICK, self.held) or self._clutched(other):
+            return False
+        gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
+        return bool(gap < 0.13 and self.other_pos[2] > self.pos[2])
+
+    def _clearance_height(self, brick: int) -> float:
+        """Tool height that clears whatever stands near the held brick; 0 if nothing does [m]."""
+        state = self.state
+        gap = np.linalg.norm(state.pos[:, :2] - state.pos[brick, :2], axis=1)
+        near = gap < 0.11
+        near[brick] = False
+        near[state.gripped[state.gripped != NO_BRICK]] = False
+        near &= (state.in_bin == NO_BRICK) & ~self._riders(brick)
+        if not near.any() and state.in_bin[brick] == NO_BRICK:
+            edge = np.abs(state.pos[brick, :2] - state.bins).max(axis=1).min()
+            if edge > BIN_HALF_SIZE + 0.06:
+                return 0.0
+            near_top = 0.03
+        elif not near.any():
+            return 0.0
+        else:
+            near_top = float(state.pos[near, 2].max()) + 0.012
+        hang = self.pos[2] - state.pos[brick, 2]
+        hang += half_height(state.quat[brick], state.half_size[brick])
+        return min(near_top + hang + LIFT_CLEARANCE * 0.5, MAX_HEIGHT)

@@ -1,0 +1,203 @@
+"""Who does what: assigns each arm one job from the ground truth of a block scene.
+
+The plan is a pure function of the state, with preferences that keep what hands already hold, so
+that it can be asked at any snapshot and re-plans by itself after a shove or a slip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
+from envs.block_dismantling.grasp_clearance import hands_clear, is_graspable
+from envs.block_dismantling.state import NO_BRICK, BlockState
+from xr0_sim.conventions import ARMS
+from xr0_sim.rotations import quat_conjugate, quat_rotate
+
+MAX_VIEWS = 512
+"""Cluster geometries kept before the cache starts anew."""
+CROSS_REACH = 0.13
+"""How far across the middle line a hand still picks up a loose brick [m]."""
+
+
+JOB_KINDS = ("deliver", "hand_over", "take", "hold", "pull", "pick", "rest")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one arm should do; ``kind`` is one of `JOB_KINDS`."""
+
+    kind: str
+    brick: int = NO_BRICK
+
+
+def clusters(state: BlockState) -> list[list[int]]:
+    """Groups of clutched bricks, each sorted, in order of their lowest index."""
+    n = len(state.pos)
+    near = state.joined | state.joined.T
+    label = np.full(n, -1)
+    groups: list[list[int]] = []
+    for start in range(n):
+        if label[start] >= 0:
+            continue
+        todo, group = [start], []
+        label[start] = len(groups)
+        while todo:
+            i = todo.pop()
+            group.append(i)
+            for j in np.flatnonzero(near[i] & (label < 0)).tolist():
+                label[j] = len(groups)
+                todo.append(j)
+        groups.append(sorted(group))
+    return groups
+
+
+def finished(state: BlockState, loose: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bricks that need nothing more: loose, in their tray and not held, (n,)."""
+    held = np.zeros(len(state.pos), dtype=bool)
+    held[state.gripped[state.gripped != NO_BRICK]] = True
+    return loose & (state.in_bin == state.target) & ~held
+
+
+def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
+    """A cluster on its own stud grid, whatever its pose on the table."""
+    anchor = group[0]
+    inverse = quat_conjugate(state.quat[anchor])
+    centres = quat_rotate(inverse, state.pos[group] - state.pos[anchor])
+    sizes = np.rint(2 * state.half_size[group, :2] / PITCH)
+    cells = np.rint(centres[:, :2] / PITCH - sizes / 2).astype(int).tolist()
+    layers = np.rint(centres[:, 2] / HEIGHT).astype(int).tolist()
+    return [
+        Brick("red", tuple(size), tuple(cell), layer)
+        for size, cell, layer in zip(sizes.astype(int).tolist(), cells, layers, strict=True)
+    ]
+
+
+class _ClusterView:
+    """Which hands fit where in one cluster; arms are sides of the cluster's own frame here."""
+
+    def __init__(self, group: list[int], bricks: list[Brick]):
+        self.group = group
+        self._bricks = dict(zip(group, bricks, strict=True))
+        self._fits: dict[tuple[int, int], bool] = {}
+
+    def layer(self, brick: int) -> int:
+        """Layer on the cluster's own grid."""
+        return self._bricks[brick].layer
+
+    def fits(self, arm: int, brick: int) -> bool:
+        """Whether a hand from that side fits around the brick."""
+        if (arm, brick) not in self._fits:
+            others = [b for i, b in self._bricks.items() if i != brick]
+            self._fits[arm, brick] = is_graspable(self._bricks[brick], others, ARMS[arm])
+        return self._fits[arm, brick]
+
+    def pair_fits(self, puller: int, target: int, held: int) -> bool:
+        """Whether the other hand fits around `held` while `puller` grips `target`."""
+        holder = 1 - puller
+        return self.fits(holder, held) and hands_clear(
+            self._bricks[target], ARMS[puller], self._bricks[held], ARMS[holder]
+        )
+
+
+class BlockPlanner:
+    """Caches the geometry of clusters between ticks; holds no other memory."""
+
+    def __init__(self) -> None:
+        self._views: dict[tuple, _ClusterView] = {}
+
+    def jobs(self, state: BlockState) -> tuple[Job, Job]:
+        """One job per arm."""
+        groups = clusters(state)
+        size = np.empty(len(state.pos), dtype=int)
+        for group in groups:
+            size[group] = len(group)
+        loose = size == 1
+        done = finished(state, loose)
+        jobs: list[Job | None] = [None, None]
+        for arm, brick in enumerate(state.gripped.tolist()):
+            if brick != NO_BRICK and loose[brick]:
+                own = state.target[brick] == arm
+                jobs[arm] = Job("deliver" if own else "hand_over", brick)
+        whole = [g for g in groups if len(g) > 1]
+        if whole:
+            self._dismantle(state, self._first(state, whole), jobs)
+        todo = np.flatnonzero(loose & ~done & ~np.isin(np.arange(len(loose)), state.gripped))
+        for brick in todo.tolist():
+            self._assign_loose(state, brick, jobs)
+        return tuple(job or Job("rest") for job in jobs)
+
+    def _first(self, state: BlockState, whole: list[list[int]]) -> list[int]:
+        held = set(state.gripped.tolist())
+        return max(whole, key=lambda g: (len(held & set(g)), len(g), -g[0]))
+
+    def _view(self, state: BlockState, group: list[int]) -> _ClusterView:
+        """Geometry of a cluster; cached by its composition."""
+        bricks = grid_view(state, group)
+        key = (tuple(group), tuple(bricks))
+        if key not in self._views:
+            if len(self._views) > MAX_VIEWS:
+                self._views.clear()
+            self._views[key] = _ClusterView(group, bricks)
+        return self._views[key]
+
+    def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
+        view = self._view(state, group)
+        flipped = quat_rotate(state.quat[group[0]], np.array([0.0, 1.0, 0.0]))[1] < 0
+        top = [i for i in group if not state.joined[i].any()]
+        best: tuple[tuple, int, int, int] | None = None
+        for brick in top:
+            for puller in range(2):
+                held = self._best_hold(state, view, flipped, brick, puller)
+                if held == NO_BRICK or not view.fits(puller ^ flipped, brick):
+                    continue
+                score = (
+                    state.target[brick] == puller,
+                    state.gripped[puller] == brick,
+                    round(state.pos[brick, 2] / HEIGHT),
+                    state.gripped[1 - puller] == held,
+                    -brick,
+                )
+                if best is None or score > best[0]:
+                    best = (score, brick, puller, held)
+        if best is None:
+            return
+        _, brick, puller, held = best
+        holder = 1 - puller
+        ready = state.gripped[puller] == brick and state.gripped[holder] == held
+        if jobs[puller] is None:
+            jobs[puller] = Job("pull" if ready else "take", brick)
+        if jobs[holder] is None:
+            jobs[holder] = Job("hold", held)
+
+    def _best_hold(
+        self, state: BlockState, view: _ClusterView, flipped: bool, target: int, puller: int
+    ) -> int:
+        """Brick of the cluster the other arm should grip while `puller` pulls `target`."""
+        holder = 1 - puller
+        best, best_score = NO_BRICK, None
+        for i in view.group:
+            if i == target or view.layer(i) >= view.layer(target):
+                continue
+            if not view.pair_fits(puller ^ flipped, target, i):
+                continue
+            gap = float(np.linalg.norm(state.pos[i] - state.pos[target]))
+            score = (
+                state.gripped[holder] == i,
+                bool(state.joined[i, target]),
+                -round(gap, 3),
+                -i,
+            )
+            if best_score is None or score > best_score:
+                best, best_score = i, score
+        return best
+
+    def _assign_loose(self, state: BlockState, brick: int, jobs: list[Job | None]) -> None:
+        wanted = int(state.target[brick])
+        sign = 1.0 if wanted == 0 else -1.0
+        arm = wanted if state.pos[brick, 1] * sign > -CROSS_REACH else 1 - wanted
+        if jobs[arm] is None:
+            jobs[arm] = Job("pick", brick)

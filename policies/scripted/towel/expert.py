@@ -1,0 +1,381 @@
+"""The scripted expert of towel folding: closed loop, memoryless, on privileged state.
+
+A hand comes down upright across the edge, one finger on the table and one on the cloth, and closes
+*across* the edge: the inner finger pushes the cloth into a ridge, which ends up between the pads.
+What was pinched is then steered, not the hand: its mirror partner is the goal. After a failed grasp
+the next one turns, see `TURNS`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.dual_arm import HOME_JAW
+from envs.robot.kinematics import DualArmKinematics
+from envs.towel_folding.cloth import RADIUS, SIDE
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.disturbances import SPOT
+from envs.towel_folding.grasp_record import MISSED_JAW
+from envs.towel_folding.state import TowelState
+from policies.scripted.expert import ScriptedExpert
+from policies.scripted.grasping import Grasp, hand_quat
+from policies.scripted.motion import ToolGoal
+from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
+from policies.scripted.towel.spread import SIDES, Spread, is_spread
+from xr0_sim.conventions import ARM_ACTION_DIM
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
+from xr0_sim.types import RobotState
+
+TRAVEL_SPEED = 0.42
+DESCENT_SPEED = 0.14
+CARRY_SPEED = 0.28
+LOWER_SPEED = 0.10
+SPREAD_SPEED = 0.35
+LEAVE_SPEED = 0.20
+TILT = math.radians(80.0)
+TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
+"""How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
+TOP_PRESS = 0.005
+"""Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
+TURNS = (0.0, 0.0, 0.6, -0.6)
+"""Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
+TABLE_TIP = 0.0
+"""Height finger tips are sent to where only the table lies under the cloth: it stops them [m]."""
+ON_TABLE = 2.0 * RADIUS
+"""Height of a mass point up to which nothing but the table lies under it [m]."""
+TOUCHED_DOWN = 0.0030
+"""Height of finger tips at which they have come down on the table [m]."""
+INSET = 0.020
+"""Distance of the grasp from the corner, along the edge [m]."""
+OVERLAP = 0.007
+"""How far inside the edge the middle of the open jaw comes down [m]."""
+GRASP_JAW = 0.40
+"""Opening on the way down."""
+RELEASE_JAW = 0.28
+SHAKE_HEIGHT = 0.030
+"""Tool height at which cloth that came along is put back [m]."""
+HOVER = 0.05
+"""Greatest height above the grasp that a hand on its way to it aims at [m]."""
+FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
+"""Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
+metres of distance that a radian of turn counts as."""
+ALONG_WEIGHT = 0.4
+"""How much distance along the edge counts, where a few millimetres do not matter."""
+SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
+"""How far above the grasp a shut hand opens [m], and the opening over which that fades."""
+READY_JAW = 0.34
+"""Opening from which a hand may come down and close."""
+GRASP_TOLERANCE = 0.005
+ANGLE_TOLERANCE = 0.12
+CREEP_JAW = 0.20
+"""Opening from which a closing hand rises a little, so that no finger sticks to the table."""
+CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
+"""A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
+open than that."""
+EARLY_HEIGHT, DOWN_SLACK = 0.003, 0.001
+"""A hand higher above the grasp than this comes down before its jaw shuts further, unless it has
+been told to already, this nearly, and cloth is in the way [m]."""
+REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
+"""Distance from its line within which a jaw closes on, as long as it is more open than these [m];
+a hand further away opens again and is put right, instead of pinching beside the edge."""
+CLOSING_STEP, HEAP_CLOSING_STEP = 0.025, 0.4
+"""How much a jaw closes per tick; a policy that begins a tick too early has come down in time.
+Pinches that have to carry a whole towel are closed at once."""
+CREEP = 0.0012
+"""How much it rises per tick [m]."""
+ARC_HEIGHT = 0.12
+"""Highest point of a carried corner [m]."""
+LOOKAHEAD = 0.06
+"""How far ahead on the arc a hand is sent [m]."""
+LEAN = math.radians(25.0)
+"""How far a hand alone leans back by the end of its way; upright it would not get there."""
+LAG = 0.02
+"""A hand this much ahead of the other waits for it [m]."""
+HOLD_HEIGHT = 0.018
+"""Tool height at which a hand waits for the other one, clear of the table [m]."""
+LANDING_HEIGHT = 0.021
+"""Height a pinched point is lowered to [m]."""
+SLIDE_PRESS, SLIDE_SPEED, SLIDE_AHEAD = 0.008, 0.15, 0.030
+"""Depth below the top of a folded towel to which a hand presses that slides it [m]; its speed
+[m/s]; how far ahead it is sent [m]."""
+SLIDE_HEIGHT, SLIDE_REACH, TOP_SHARE = 0.006, 0.05, 80
+"""A hand this much above that depth [m] and this near to the middle [m] presses on the towel; share
+of the mass points, in percent, that lie below its top."""
+SAFE_HEIGHT = 0.07
+"""Tool height above which a hand may move sideways [m]."""
+WOUND, UNWIND_HEIGHT = 1.2, 0.10
+"""Largest joint angle off the resting posture [rad] from which on an arm that goes to rest moves
+its joints, not its tool, and the tool height it needs for that [m]."""
+
+
+class TowelExpert(ScriptedExpert):
+    """Maps (robot state, towel state) to the joint action of the next tick.
+
+    Attributes:
+        jobs: Per arm, what it was last asked to do.
+    """
+
+    def __init__(self, kinematics: DualArmKinematics | None = None):
+        super().__init__(kinematics)
+        self._planner = TowelPlanner()
+        self.jobs = (Job("rest"), Job("rest"))
+
+    @property
+    def phase(self) -> tuple[str, str]:
+        """Per arm, what it is doing, e.g. ``("carry", "carry")``."""
+        return tuple(job.kind for job in self.jobs)
+
+    def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
+        """Where both tools should go now."""
+        spread = None if state.spread or is_spread(state) else Spread.of(state)
+        view = FoldView.of(state) if state.spread else None
+        if spread is None:
+            self.jobs = jobs = self._planner.jobs(robot, state, view)
+        else:
+            self.jobs = jobs = self._planner.spreading(robot, state, spread)
+        views = [_ArmView(a, robot, state, view, spread, self) for a in range(2)]
+        return views[0].goal(jobs[0]), views[1].goal(jobs[1])
+
+
+class _ArmView:
+    """One arm at one tick: everything a job needs to become a tool goal."""
+
+    def __init__(
+        self,
+        arm: int,
+        robot: RobotState,
+        state: TowelState,
+        view: FoldView | None,
+        spread: Spread | None,
+        expert: TowelExpert,
+    ):
+        self.arm, self.state, self.view, self.expert = arm, state, view, expert
+        self.spread = spread
+        # Edges of a towel that was a heap are wavy; a hand that waits for its line waits for ever.
+        self.careful = spread is None and not state.to_place
+        self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
+        self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
+        self.joints = robot.joint_pos[arm]
+        self.stay = expert.commanded(robot)[arm]
+        self.jaw = float(robot.jaw[arm])
+        self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
+        self.held = int(state.held[arm])
+        self.caught = caught(robot, state, arm)
+
+    def goal(self, job: Job) -> ToolGoal:
+        return getattr(self, f"_{job.kind}")(job.corner)
+
+    # ------------------------------------------------------------- jobs
+    def _rest(self, _: int) -> ToolGoal:
+        pos, quat = self.expert.home(self.arm)
+        if self.pos[2] < SAFE_HEIGHT and np.linalg.norm(pos[:2] - self.pos[:2]) > 0.03:
+            return self._leave(NOTHING)
+        wound = float(np.abs(self.joints - self.expert.home_posture).max()) > WOUND
+        way = self.expert.home_posture if wound and self.pos[2] > UNWIND_HEIGHT else None
+        return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED, way)
+
+    def _leave(self, _: int) -> ToolGoal:
+        """Opens, then goes straight up.
+
+        Where cloth comes along, the hand opens wide, puts it back, and grips it to let go anew.
+        """
+        if self.held == NOTHING and self.caught:
+            if self.jaw < SHAKE_JAW:
+                return ToolGoal(*self.stay, HOME_JAW, LOWER_SPEED)
+            if self.pos[2] < SHAKE_HEIGHT:
+                return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+            down = np.array([*self.stay[0][:2], SHAKE_HEIGHT - 0.005])
+            return ToolGoal(down, self.stay[1], HOME_JAW, LEAVE_SPEED)
+        if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
+            return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
+        up = np.array([*self.stay[0][:2], self.pos[2] + 0.05])
+        return ToolGoal(up, self.stay[1], RELEASE_JAW, LEAVE_SPEED)
+
+    def _let_go(self, _: int) -> ToolGoal:
+        return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
+
+    def _hold(self, _: int) -> ToolGoal:
+        """Clear of the table; pressed down on it, the pinch would be squeezed out."""
+        pos = np.array([*self.stay[0][:2], max(self.stay[0][2], HOLD_HEIGHT)])
+        return ToolGoal(pos, self.stay[1], 0.0, LOWER_SPEED)
+
+    def _wait(self, _: int) -> ToolGoal:
+        return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
+
+    def _grasp(self, corner: int) -> ToolGoal:
+        """Comes down open through a funnel, shuts the jaw slowly; rises before it opens again.
+
+        Low hands near their line close, others open, whatever the jaw does at the moment: what
+        comes next can be read off a picture.
+        """
+        grasp = self._edge_grasp(corner)
+        where, angle = grasp.relative(self.pos, self.quat)
+        aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
+        low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
+        lateral = float(np.hypot(where[1], ALONG_WEIGHT * where[2]))
+        near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
+        if low and self.jaw_command < CLOSING_JAW and near:
+            return self._close(grasp)
+        lift = self._lift(lateral, angle)
+        gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
+        distance = float(np.linalg.norm(gap))
+        down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
+        ready = lift == 0.0 and float(np.hypot(aside, down)) < GRASP_TOLERANCE
+        speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
+        jaw = self._closed_further() if ready else GRASP_JAW
+        return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _close(self, grasp: Grasp) -> ToolGoal:
+        """Shuts the jaw of a low hand, after it has come down all the way; rises at the end."""
+        if self.jaw < MISSED_JAW:
+            up = self.stay[0] + np.array([0.0, 0.0, HOVER])
+            return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
+        if self.jaw < CREEP_JAW or not self.careful:
+            creep = CREEP if self.jaw < CREEP_JAW else 0.0
+            rising = self.stay[0] + np.array([0.0, 0.0, creep])
+            return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
+        down = np.array([*self.stay[0][:2], min(self.stay[0][2], grasp.pos[2])])
+        blocked = self.stay[0][2] < grasp.pos[2] + DOWN_SLACK
+        early = self.pos[2] > grasp.pos[2] + EARLY_HEIGHT and not blocked
+        jaw = self.jaw_command if early else self._closed_further()
+        return ToolGoal(down, self.stay[1], jaw, DESCENT_SPEED)
+
+    def _reach(self) -> float:
+        """How far beside the grasp a jaw closes on; an open one is put right first."""
+        return float(np.interp(self.jaw_command, REACH_JAWS, (CLOSING_REACH, OPEN_REACH)))
+
+    def _closed_further(self) -> float:
+        """Opening of a closing jaw a tick from now."""
+        step = CLOSING_STEP if self.spread is None else HEAP_CLOSING_STEP
+        return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
+
+    def _lift(self, lateral: float, angle: float) -> float:
+        """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
+        off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
+        shut = SHUT_LIFT * min(max(READY_JAW - self.jaw, 0.0) / SHUT_SPAN, 1.0)
+        return min(HOVER, max(FUNNEL_SLOPE * off, shut))
+
+    def _carry(self, _: int) -> ToolGoal:
+        """Along an arc, the laggard setting the pace, then straight down."""
+        state, view = self.state, self.view
+        point = self.held
+        low = LANDING_HEIGHT + view.stack
+        to_go = view.to_go(state, point)
+        other = int(state.held[1 - self.arm])
+        pace = max(to_go, view.to_go(state, other)) if other != NOTHING else to_go
+        span = 2.0 * abs(float(view.places[point, view.fold.axis]))
+        here = state.points[point]
+        landing = state.points[view.partner[point], :2]
+        ahead = max(pace - LOOKAHEAD, 0.0) if to_go > pace - LAG else pace
+        share = min(max(1.0 - 2.0 * ahead / max(span, 0.05), -1.0), 1.0)
+        height = low + ARC_HEIGHT * math.sqrt(1.0 - share**2)
+        goal = np.array([*(landing - ahead * view.direction), height])
+        speed = CARRY_SPEED
+        if abs(to_go) < 0.02:
+            speed = LOWER_SPEED
+        elif ahead == 0.0:
+            goal[2] = max(height, min(here[2], 0.6 * max(to_go - LANDED, 0.0) + low))
+        offset = self.pos - here
+        quat = self._leaning(0.5 + 0.5 * share) if None in view.pairs else self.stay[1]
+        return ToolGoal(goal + offset, quat, 0.0, speed)
+
+    def _spread(self, _: int) -> ToolGoal:
+        """Up, down, or over in an arc, both hands alike; a hand alone towards its own side."""
+        offset = self.pos - self.state.points[self.held]
+        alone = self.state.held[1 - self.arm] == NOTHING
+        way = self.spread.goal_alone if alone else self.spread.goal
+        goal = way(self.state, self.arm)
+        goal[2] = max(goal[2], LANDING_HEIGHT)
+        return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
+
+    def _slide(self, corner: int) -> ToolGoal:
+        """Comes down on the middle of the towel, presses, and goes where the towel has to go.
+
+        Given a mass point, presses that one down where it stands up.
+        """
+        points = self.state.points
+        middle, top = points[:, :2].mean(axis=0), float(np.percentile(points[:, 2], TOP_SHARE))
+        gap = SPOT - middle
+        if corner != NOTHING:
+            middle, gap = points[corner, :2], np.zeros(2)
+        low = top - SLIDE_PRESS + TIP_BELOW_TOOL
+        quat = hand_quat(np.array([1.0, 0.0]), TILT)
+        aside = float(np.linalg.norm(middle - self.pos[:2]))
+        if self.pos[2] < low + SLIDE_HEIGHT and aside < SLIDE_REACH:
+            far = max(float(np.linalg.norm(gap)), 1e-9)
+            ahead = self.pos[:2] + gap * min(1.0, SLIDE_AHEAD / far)
+            return ToolGoal(np.array([*ahead, low]), self.stay[1], RELEASE_JAW, SLIDE_SPEED)
+        lift = min(HOVER, FUNNEL_SLOPE * max(0.0, aside - FUNNEL_CORE))
+        speed = TRAVEL_SPEED if lift == HOVER else DESCENT_SPEED
+        return ToolGoal(np.array([*middle, low + lift]), quat, RELEASE_JAW, speed)
+
+    def _bring_back(self, corner: int) -> ToolGoal:
+        """Takes a corner back to where it lies in the flat towel."""
+        here = self.state.points[corner]
+        place = self.view.flat_place(corner)
+        gap = place - here[:2]
+        far = float(np.linalg.norm(gap))
+        height = LANDING_HEIGHT + self.view.stack + min(0.08, 0.8 * far)
+        goal = np.array([*place, height]) + self.pos - here
+        return ToolGoal(goal, self.stay[1], 0.0, CARRY_SPEED)
+
+    # ------------------------------------------------------------- geometry
+    def _edge_grasp(self, corner: int) -> Grasp:
+        """Hand across the edge beside a corner, fingers on the table on either side of it."""
+        state, grid = self.state, self.state.grid
+        axis = self.edge_axis
+        cell = divmod(corner, grid)
+        steps = max(1, round(INSET / (SIDE / (grid - 1))))
+
+        def beside(along: int, inward: int) -> NDArray[np.float64]:
+            """Mass point some steps away from the corner, along the edge and into the towel."""
+            place = list(cell)
+            place[1 - axis] += along * steps
+            place[axis] += inward * steps if cell[axis] == 0 else -inward * steps
+            return state.points[place[0] * grid + place[1]]
+
+        here, inner = state.points[corner], beside(0, 2)
+        if cell[1 - axis] in (0, grid - 1):
+            far = beside(2 if cell[1 - axis] == 0 else -2, 0)
+            share = INSET * (grid - 1) / (2 * steps * SIDE)
+        else:
+            far, share = beside(1, 0), 0.0
+        edge = _unit(far[:2] - here[:2])
+        across = np.array([-edge[1], edge[0]])
+        if across @ (inner[:2] - here[:2]) < 0:
+            across = -across
+        on_edge = here + (far - here) * share
+        tip = TABLE_TIP
+        if self.spread is not None:
+            tries = int(state.failures[self.arm]) % len(TURNS)
+            cos, sin = math.cos(TURNS[tries]), math.sin(TURNS[tries])
+            across = np.array([[cos, -sin], [sin, cos]]) @ across
+            if on_edge[2] > ON_TABLE and tries == 0:
+                tip = max(float(on_edge[2]) + RADIUS - TOP_PRESS, TABLE_TIP)
+        point = on_edge[:2] + OVERLAP * across
+        return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), self._across(across), 0.0)
+
+    def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Orientation of a hand that closes along the horizontal unit vector `across`.
+
+        Hands lean back to where they come from: their side, or the far edge of the table.
+        """
+        forward = np.array([-across[1], across[0]])
+        along_table = abs(forward[1]) > abs(forward[0])
+        if forward[1] * SIDES[self.arm] > 0 if along_table else forward[0] > 0:
+            forward = -forward
+        return hand_quat(forward, TILT)
+
+    def _leaning(self, share: float) -> NDArray[np.float64]:
+        """Orientation of a hand alone, which leans back to its own side as it reaches over."""
+        direction = self.view.direction
+        lean = LEAN * min(max(share, 0.0), 1.0)
+        axis = np.array([direction[1], -direction[0], 0.0])
+        return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)

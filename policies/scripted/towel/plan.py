@@ -1,0 +1,320 @@
+"""Who does what at a towel: one job per arm, read off the scene, nothing remembered.
+
+Both hands pinch the two corners of the moving edge and carry them over together::
+
+    grasp ──► hold ──► carry ──► let_go ──► leave ──► rest
+      ▲         │ the other hand has lost or not yet got its corner
+      └─────────┴──► bring_back: lay the corner back where it came from, then start over
+
+A towel that has been folded is placed by one hand that presses on it and slides it over the table;
+four layers are too thick to pinch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.towel_folding.assessment import LIFTED
+from envs.towel_folding.cloth import SIDE, rest_grid
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.disturbances import SPOT
+from envs.towel_folding.folds import Fold, corners, fold_frame, heading, layout, mirror_index
+from envs.towel_folding.state import LIFT, TowelState
+from policies.scripted.towel.spread import LOW, OWN_CORNER, Spread
+from xr0_sim.types import RobotState
+
+JOB_KINDS = (
+    "rest",
+    "grasp",
+    "hold",
+    "carry",
+    "let_go",
+    "leave",
+    "bring_back",
+    "wait",
+    "spread",
+    "slide",
+)
+
+PLACED = 0.030
+"""Distance from its partner within which a released corner is left alone [m]."""
+PLACED_HEIGHT = 0.030
+STACK_HEIGHT = 0.008
+"""How much higher a pinched point is let go for every layer below it [m]."""
+AT_HOME = 0.060
+"""Distance from its flat place within which a corner need not be brought back [m]."""
+LANDED = 0.026
+"""Distance to the landing place at which a corner is lowered and let go [m]; what the pinch has
+gathered unfolds as far, and going on would drag the towel along."""
+LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
+"""Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
+LANDED_ALONE = 0.028
+"""The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
+FIRM_JAW = 0.21
+"""Opening below which a pinch has closed [fraction]."""
+SHAKE_JAW = 0.60
+"""Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
+CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
+"""Cloth this near to the tool and this high has come up with an open hand [m]."""
+DROPPED = LIFT
+"""Height of a lifted edge from which a hand lays it out alone when the other has lost it [m]."""
+ON_SPOT, STAYS = 0.012, 0.030
+"""Distance to the marked spot at which a hand stops to slide the towel, and within which none
+begins to [m]."""
+BOTH_LAYERS = 0.045
+"""Height of the landing corner that betrays that it was picked up too [m]."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an arm should do, and with which corner (a mass point, or -1)."""
+
+    kind: str
+    corner: int = NOTHING
+
+
+@dataclass(frozen=True)
+class FoldView:
+    """The present fold as geometry on the table.
+
+    Attributes:
+        fold: The fold.
+        pairs: Per arm, the point it moves and the point that one lands on; None for an arm that
+            is not needed. Away and toward, both hands move a corner each. To a side, where two
+            hands would be in each other's way, the nearer one moves the middle of the edge.
+        rotation: (2, 2) from the layout to the table.
+        shift: (2,) [m].
+        direction: (2,) unit vector in which the edge moves.
+        places: (grid², 2) layout before the fold.
+        partner: (grid²,) mirror partner of every mass point.
+        folds_before: Number of folds that are made.
+    """
+
+    fold: Fold
+    pairs: tuple[tuple[int, int] | None, tuple[int, int] | None]
+    rotation: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    places: NDArray[np.float64]
+    partner: NDArray[np.int64]
+    folds_before: int
+
+    @classmethod
+    def of(cls, state: TowelState) -> FoldView | None:
+        """The fold that comes next; None if nothing is left to fold."""
+        if state.done >= len(state.folds):
+            return None
+        fold = state.folds[state.done]
+        rotation, shift = fold_frame(state.points, state.folds, state.done)
+        return cls(
+            fold=fold,
+            pairs=_moving_points(state, fold),
+            rotation=rotation,
+            shift=shift,
+            direction=heading(rotation, fold),
+            places=layout(state.grid, state.folds[: state.done]),
+            partner=mirror_index(state.grid, fold),
+            folds_before=state.done,
+        )
+
+    @property
+    def stack(self) -> float:
+        """How much higher than a single layer the towel lies [m]."""
+        return STACK_HEIGHT * (2**self.folds_before - 1)
+
+    def flat_place(self, point: int) -> NDArray[np.float64]:
+        """Where a mass point lies before the fold, (2,) [m]."""
+        return self.rotation @ self.places[point] + self.shift
+
+    def to_go(self, state: TowelState, point: int) -> float:
+        """How far a mass point still has to travel to its partner [m]."""
+        gap = state.points[self.partner[point], :2] - state.points[point, :2]
+        return float(gap @ self.direction)
+
+
+def _moving_points(
+    state: TowelState, fold: Fold
+) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    grid = state.grid
+    if fold.axis == 0:
+        first, second = corners(grid, fold)
+        return (int(first[0]), int(first[1])), (int(second[0]), int(second[1]))
+    places = layout(grid, state.folds[: state.done])
+    edge = np.arange(grid) * grid + (grid - 1 if fold.sign > 0 else 0)
+    ranges = places[edge, 0]
+    middle = 0.5 * (ranges.min() + ranges.max())
+    near = edge[np.abs(ranges - middle) < 1e-6]
+    if state.done:  # of the layers that lie there, the one that was folded over
+        before = state.folds[state.done - 1]
+        near = near[rest_grid(grid)[near, before.axis] * before.sign > 0]
+    point = int(near[0])
+    pair = (point, int(mirror_index(grid, fold)[point]))
+    return (pair, None) if fold.sign > 0 else (None, pair)
+
+
+def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
+    """Whether cloth that a hand does not hold has come up with it, or is being put back."""
+    if state.held[arm] != NOTHING or not state.touched[arm]:
+        return False
+    if robot.jaw[arm] > SHAKE_JAW:
+        return True
+    if robot.tool_pos[arm, 2] < CAUGHT_HEIGHT:
+        return False
+    gaps = np.linalg.norm(state.points - robot.tool_pos[arm], axis=1)
+    nearest = int(gaps.argmin())
+    return bool(gaps[nearest] < CAUGHT_REACH and state.points[nearest, 2] > CAUGHT_HEIGHT)
+
+
+class TowelPlanner:
+    """Chooses the jobs of both arms."""
+
+    def jobs(self, robot: RobotState, state: TowelState, view: FoldView | None) -> tuple[Job, Job]:
+        """Jobs of the left and the right arm."""
+        if view is None:
+            return self._placing(state)
+        holds = [self._holds(robot, state, view, arm) for arm in range(2)]
+        placed = [self._placed(state, view, arm) for arm in range(2)]
+        if not any(holds) and all(placed):
+            return self._pressing(state, view)
+        out = []
+        for arm, pair in enumerate(view.pairs):
+            stray = state.held[arm] != NOTHING and not holds[arm]
+            away = caught(robot, state, arm) or self._letting_go(robot, state, view, arm)
+            if stray or (not holds[arm] and away):
+                out.append(Job("leave"))
+            elif pair is None:
+                out.append(self._depart(state, arm))
+            elif not holds[arm]:
+                waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
+                out.append(self._depart(state, arm) if waits else Job("grasp", pair[0]))
+            else:
+                out.append(self._with_corner(state, view, arm, holds, placed))
+        return out[0], out[1]
+
+    def _with_corner(
+        self,
+        state: TowelState,
+        view: FoldView,
+        arm: int,
+        holds: list[bool],
+        placed: list[bool],
+    ) -> Job:
+        """Job of an arm that holds its corner."""
+        corner, target = view.pairs[arm]
+        high = BOTH_LAYERS + view.stack
+        if state.points[target, 2] > high and state.points[corner, 2] > high:
+            return Job("leave", corner)
+        point = int(state.held[arm])
+        to_go, height = view.to_go(state, point), state.points[point, 2]
+        near = LANDED if None not in view.pairs else LANDED_ALONE
+        landed = abs(to_go) < near and height < LOW + view.stack
+        if holds[1 - arm] or placed[1 - arm]:
+            if landed:
+                return Job("let_go", corner)
+            if state.obstructed and to_go < SIDE:
+                return Job("wait", corner)
+            return Job("carry", corner)
+        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
+        if off > AT_HOME or state.points[corner, 2] > high:
+            return Job("bring_back", corner)
+        return Job("hold", corner)
+
+    def spreading(self, robot: RobotState, state: TowelState, spread: Spread) -> tuple[Job, Job]:
+        """Jobs of both arms for a towel that has to be spread."""
+        firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= FIRM_JAW for arm in range(2)]
+        if not all(firm) and (state.peak.max() > DROPPED or spread.alone != NOTHING):
+            return tuple(self._spreading_alone(robot, state, spread, a, firm[a]) for a in range(2))
+        if all(firm):
+            kind = "let_go" if spread.laid(state) else "spread"
+            return tuple(Job(kind, corner) for corner in spread.corners)
+        out = []
+        for arm, corner in enumerate(spread.corners):
+            away = caught(robot, state, arm) or state.held[arm] != NOTHING
+            out.append(Job("hold" if firm[arm] else "leave" if away else "grasp", corner))
+        return out[0], out[1]
+
+    def _spreading_alone(
+        self, robot: RobotState, state: TowelState, spread: Spread, arm: int, firm: bool
+    ) -> Job:
+        """Job of an arm while at most one of them holds the towel."""
+        corner = spread.corners[arm]
+        if not firm:
+            grasps = spread.alone == arm and not caught(robot, state, arm)
+            return Job("grasp", corner) if grasps else self._depart(state, arm)
+        low = state.points[int(state.held[arm]), 2] < LOW
+        if not (low and state.peak[arm] > DROPPED):
+            return Job("spread", corner)
+        return Job("let_go", corner)
+
+    def _placing(self, state: TowelState) -> tuple[Job, Job]:
+        """Jobs when nothing is left to fold: one hand slides the towel to the spot."""
+        away = float(np.linalg.norm(state.points[:, :2].mean(axis=0) - SPOT))
+        slides = state.spread and state.to_place and not (state.held != NOTHING).any()
+        near = ON_SPOT if state.touched.any() else STAYS
+        if not slides or away < near:
+            return self._depart(state, 0), self._depart(state, 1)
+        return self._by_one(state, state.points[:, 1].mean(), Job("slide"))
+
+    def _pressing(self, state: TowelState, view: FoldView) -> tuple[Job, Job]:
+        """Jobs when all is in place, but a corner stands up, so that the fold does not count."""
+        ends = corners(state.grid, view.fold)[:, 0]
+        worst = int(ends[state.points[ends, 2].argmax()])
+        if (state.held != NOTHING).any() or state.points[worst, 2] < LIFTED:
+            return self._depart(state, 0), self._depart(state, 1)
+        return self._by_one(state, state.points[worst, 1], Job("slide", worst))
+
+    def _by_one(self, state: TowelState, side: float, job: Job) -> tuple[Job, Job]:
+        """The job for the arm that touches the towel already, or on whose side `side` (y) is."""
+        arm = 0 if side > 0 else 1
+        if state.touched.sum() == 1:
+            arm = int(state.touched.argmax())
+        other = self._depart(state, 1 - arm)
+        return (job, other) if arm == 0 else (other, job)
+
+    @staticmethod
+    def _depart(state: TowelState, arm: int) -> Job:
+        busy = state.held[arm] != NOTHING or bool(state.touched[arm])
+        return Job("leave" if busy else "rest")
+
+    @staticmethod
+    def _holds(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether an arm has closed on its own corner."""
+        point = int(state.held[arm])
+        if point == NOTHING or robot.jaw[arm] > FIRM_JAW:
+            return False
+        if view.pairs[arm] is None:
+            return False
+        gap = view.places[point] - view.places[view.pairs[arm][0]]
+        return bool(np.linalg.norm(gap) < OWN_CORNER)
+
+    @staticmethod
+    def _placed(state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether what an arm has to move lies where it belongs, or there is nothing to move."""
+        if view.pairs[arm] is None:
+            return True
+        corner, target = view.pairs[arm]
+        gap = state.points[corner] - state.points[target]
+        low = state.points[corner, 2] < PLACED_HEIGHT + view.stack
+        return bool(low and np.linalg.norm(gap) < PLACED)
+
+    @staticmethod
+    def _letting_go(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether an arm has just opened over the landing place; it does not grasp from there."""
+        if view.pairs[arm] is None or robot.jaw[arm] > RELEASED_JAW:
+            return False
+        low = robot.tool_pos[arm, 2] < LEFT_HEIGHT + view.stack
+        return bool(low and view.to_go(state, view.pairs[arm][0]) < LETTING_GO)
+
+    @staticmethod
+    def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
+        """A corner that trails behind the other hand is waited for until it lies flat again."""
+        corner = view.pairs[arm][0]
+        if state.points[corner, 2] > BOTH_LAYERS + view.stack:
+            return False
+        if not holds[1 - arm]:
+            return True
+        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
+        return bool(off < AT_HOME)

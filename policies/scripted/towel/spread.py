@@ -1,0 +1,236 @@
+"""Spreading a towel: two hands take the corners of one edge, lift it, and lay it down in an arc.
+
+What was tucked under or folded over falls free as soon as the towel hangs::
+
+    grasp ──► hold ──► spread: up until it hangs ──► down until it touches ──► over, taut ──► let_go
+
+Where no edge offers two free corners, one hand takes the freest corner alone, lifts it and lays the
+towel out towards its own side; that frees others.
+
+Nothing is remembered here; whether the towel has been up is part of the scene's state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.towel_folding.cloth import SIDE, rest_grid
+from envs.towel_folding.contacts import NOTHING
+from envs.towel_folding.folds import (
+    CORNER_LIMIT,
+    IOU_LIMIT,
+    MIRROR_LIMIT,
+    Fold,
+    measure,
+    mirror_index,
+)
+from envs.towel_folding.folds import corners as fold_corners
+from envs.towel_folding.state import TowelState
+
+EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
+"""The four edges, named by the fold that would move them: far, near, left, right."""
+OWN_CORNER = 0.055
+"""A pinched mass point this near to a corner belongs to it [m]."""
+COVER_REACH, COVER_HEIGHT = 0.030, 0.003
+"""Cloth this near to a corner and this much above it lies on it [m]."""
+CURL = 0.7
+"""A corner whose neighbours are nearer than this share of their rest distance is curled up."""
+APART = 0.12
+"""Distance across the table below which two hands get in each other's way [m]."""
+SPREAD_LIMIT = 0.8
+"""Share of the judge's limits within which a towel counts as spread."""
+SPREAD_HEIGHT, HANDLED_HEIGHT = 0.012, 0.060
+"""Height of a spread towel, and of one that hands have just left, which has to settle yet [m]."""
+SETTLED = 12
+"""Ticks that takes."""
+SLACK = 0.97
+"""Share of its length to which the held edge is drawn out."""
+TOP = 0.335
+"""Height pinched points are lifted to [m]."""
+LIFT_TOLERANCE = 0.02
+HANGS = 0.020
+"""Height of the opposite edge from which the towel hangs [m]."""
+BACK = 0.22
+"""How far before the middle of the table the edge is let down; it slides on with the hands [m]."""
+AT_START = 0.035
+"""Distance from the line it is let down on within which a hanging towel is let down [m]."""
+SLACK_REACH, TAUT_REACH = 0.93, 0.99
+"""Radius of the arc at its top and at its end, as a share of the cloth's length.
+
+Taut all the way, the light towel would slide along with the hands.
+"""
+LOW = 0.026
+"""Height of a pinched point at which it may be let go [m]."""
+SWING = 0.35
+"""How far ahead on the arc a hand is sent [rad]."""
+COVERED = 3.0
+"""Cost of a corner from which on it is not to be had."""
+ALONE_START, ALONE_END = 0.0, 0.26
+"""Where a hand alone begins and ends to lay a towel out, towards its own side [m]."""
+ALONE_AHEAD = 0.05
+"""How far ahead on that way it is sent [m]."""
+SIDES = (1.0, -1.0)
+"""Sign of the y direction of the left and the right arm's side."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Which edge is taken, and where it goes.
+
+    Attributes:
+        edge: The fold whose moving edge is held.
+        corners: (2,) mass point of the corner each arm takes.
+        alone: The arm that acts alone, or -1 where both corners are to be had.
+    """
+
+    edge: Fold
+    corners: tuple[int, int]
+    alone: int = NOTHING
+
+    @classmethod
+    def of(cls, state: TowelState) -> Spread | None:
+        """The edge to take now, after attempts in vain another; None if none fits what is held."""
+        options = []
+        for edge in EDGES:
+            first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
+            if state.points[first, 1] < state.points[second, 1]:
+                first, second = second, first
+            swaps = ((first, second), (second, first))
+            for pair in swaps[: 2 if (state.held != NOTHING).any() else 1]:
+                if all(holds_or_free(state, arm, pair[arm]) for arm in range(2)):
+                    options.append((_cost(state, pair), len(options), cls(edge, pair)))
+        if not options:
+            return None
+        options.sort(key=lambda option: option[:2])
+        held = np.flatnonzero(state.held != NOTHING)
+        if len(held):
+            best = options[0][2]
+            alone = len(held) == 1 and options[0][0] >= COVERED
+            return replace(best, alone=int(held[0])) if alone else best
+        good = [option[2] for option in options if option[0] < COVERED]
+        ways = good + cls._alone(state)
+        tried = int(state.failures.sum()) // 2 + int(state.lifts.max())
+        return ways[tried % len(ways)]
+
+    @classmethod
+    def _alone(cls, state: TowelState) -> list[Spread]:
+        """One corner each, the freest first, by the arm on whose side it lies."""
+        ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
+        costs = {corner: _corner_cost(state, corner) for corner in ends}
+        free = [corner for corner in ends if costs[corner] < COVERED] or ends
+        ways = []
+        for corner in sorted(free, key=lambda corner: (costs[corner], corner)):
+            arm = 0 if state.points[corner, 1] > 0 else 1
+            edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
+            other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
+            ways.append(cls(edge, (corner, other) if arm == 0 else (other, corner), arm))
+        return ways
+
+    @property
+    def direction(self) -> NDArray[np.float64]:
+        """Unit direction on the table from the opposite edge to the held one, (2,).
+
+        Hands left and right hold any edge across the table and lay it down along it.
+        """
+        return np.array([self.edge.sign, 0.0])
+
+    def opposite(self, state: TowelState, point: int) -> int:
+        """Mass point on the other side of the towel."""
+        return int(mirror_index(state.grid, self.edge)[point])
+
+    def goal(self, state: TowelState, arm: int) -> NDArray[np.float64]:
+        """Where the pinched point of an arm should go next, (3,) [m]; both arms hold."""
+        points, rest = state.points, rest_grid(state.grid)
+        held = state.held
+        ends = np.array([self.opposite(state, int(h)) for h in held])
+        across = np.array([0.0, 1.0])
+        side = np.sign((points[held[0], :2] - points[held[1], :2]) @ across) or 1.0
+        apart = SLACK * float(np.linalg.norm(rest[held[0]] - rest[held[1]]))
+        lane = (side if arm == 0 else -side) * apart / 2 * across
+        start = lane - self.direction * BACK
+        if state.peak.min() < TOP - LIFT_TOLERANCE:
+            return np.array([*start, TOP])
+        middle, edge = points[held].mean(axis=0), points[ends].mean(axis=0)
+        if points[ends, 2].min() > HANGS:
+            aside = abs(float((middle[:2] + self.direction * BACK) @ self.direction))
+            down = 0.06 if aside < AT_START else 0.0
+            return np.array([*start, points[held[arm], 2] - down])
+        length = abs(float(rest[held[arm], self.edge.axis] - rest[ends[arm], self.edge.axis]))
+        gap = middle - edge
+        angle = float(np.arctan2(gap[2], max(gap[:2] @ self.direction, 1e-3)))
+        angle = max(angle - SWING, 0.0)
+        reach = length * (SLACK_REACH + (TAUT_REACH - SLACK_REACH) * np.cos(angle) ** 2)
+        ahead = edge[:2] + reach * np.cos(angle) * self.direction
+        ahead += (middle[:2] - ahead) @ across * across
+        return np.array([*(ahead + lane), reach * np.sin(angle)])
+
+    def goal_alone(self, state: TowelState, arm: int) -> NDArray[np.float64]:
+        """Where the pinched point of a hand alone should go next, (3,) [m]."""
+        here = state.points[int(state.held[arm])]
+        if state.peak[arm] < TOP - LIFT_TOLERANCE:
+            return np.array([0.0, SIDES[arm] * ALONE_START, TOP])
+        way = min(max(SIDES[arm] * here[1] + ALONE_AHEAD, ALONE_START), ALONE_END)
+        share = (way - ALONE_START) / (ALONE_END - ALONE_START)
+        return np.array([0.0, SIDES[arm] * way, TOP * (1.0 - share)])
+
+    def laid(self, state: TowelState) -> bool:
+        """Whether both hands have come down at the end of the arc."""
+        low = all(state.points[int(h), 2] < LOW for h in state.held)
+        return low and bool(state.peak.min() >= TOP - LIFT_TOLERANCE)
+
+
+def is_spread(state: TowelState) -> bool:
+    """Whether a towel lies flat enough to be let go, and hands on it had better leave."""
+    fit = measure(state.points, ())
+    if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
+        return False
+    settles = state.untouched < SETTLED
+    corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
+    return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
+
+
+def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
+    """Whether an arm holds nothing, or this corner."""
+    point = int(state.held[arm])
+    if point == NOTHING:
+        return True
+    rest = rest_grid(state.grid)
+    return bool(np.linalg.norm(rest[point] - rest[corner]) < OWN_CORNER)
+
+
+def _cost(state: TowelState, pair: tuple[int, int]) -> float:
+    """How ill two corners lie for both hands."""
+    free = [corner for arm, corner in enumerate(pair) if state.held[arm] == NOTHING]
+    apart = state.points[pair[0], 1] - state.points[pair[1], 1]
+    cost = sum(_corner_cost(state, corner) for corner in free)
+    return cost + (COVERED if free and apart < APART else 0.0)
+
+
+def _corner_cost(state: TowelState, corner: int) -> float:
+    return _covered(state, corner) + _curled(state, corner)
+
+
+def _covered(state: TowelState, corner: int) -> float:
+    """`COVERED` for a corner under other cloth, 1 for one that lies on it, 0 for a free one."""
+    points, rest = state.points, rest_grid(state.grid)
+    far = np.linalg.norm(rest - rest[corner], axis=1) > 2.5 * SIDE / (state.grid - 1)
+    near = np.linalg.norm(points[:, :2] - points[corner, :2], axis=1) < COVER_REACH
+    others = points[far & near, 2]
+    if len(others) == 0:
+        return 0.0
+    return COVERED if others.max() > points[corner, 2] + COVER_HEIGHT else 1.0
+
+
+def _curled(state: TowelState, corner: int) -> float:
+    """2 for a corner whose cloth is not flat."""
+    grid, (row, column) = state.grid, divmod(corner, state.grid)
+    inward = (1 if row == 0 else -1, 1 if column == 0 else -1)
+    rest = 2 * SIDE / (grid - 1)
+    for near in ((row + 2 * inward[0], column), (row, column + 2 * inward[1])):
+        gap = state.points[near[0] * grid + near[1], :2] - state.points[corner, :2]
+        if np.linalg.norm(gap) < CURL * rest:
+            return 2.0
+    return 0.0

@@ -1,0 +1,1 @@
+"""What training learns from besides actions: labels, questions and rearranged scenes."""

@@ -1,0 +1,1 @@
+"""The flow-matching Diffusion Transformer that emits action chunks."""

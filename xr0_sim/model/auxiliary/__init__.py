@@ -1,0 +1,1 @@
+"""Read-outs beside the action expert: grounding, action proposals and visual questions."""

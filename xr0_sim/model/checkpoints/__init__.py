@@ -1,0 +1,1 @@
+"""Weight files: the layout that ships and the released layout."""

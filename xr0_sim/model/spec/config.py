@@ -1,0 +1,130 @@
+"""Configuration of the small XR-0, in the nesting of the released ``config.json``.
+
+The released checkpoints carry ``vlm_config`` and ``dit_config`` beside ``action_length``,
+``action_dim`` and ``state_dim``; this class adds what the post-training code fixes by hand, so that
+every switch of an ablation is a field.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from transformers import PreTrainedConfig
+from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
+
+from xr0_sim.errors import ConfigError
+from xr0_sim.model.spec.action_layout import LAYOUT_DIM, STATE_LAYOUTS
+from xr0_sim.model.spec.image_rules import IMAGE_RULES
+
+HEAD_FIELDS = ("action_window", "noisy_position_offset", "prefix_max", "num_euler_steps")
+"""Fields that belong to one action-expert head; the rest is shared by all heads of a checkpoint."""
+
+
+class XR0DiTConfig(PreTrainedConfig):
+    """Sizes of the action expert.
+
+    Attributes:
+        hidden_size: Width; 1024 in the release.
+        head_dim: Must equal the VLM's, since both attend over one cache; 128 in the release.
+        num_hidden_layers: Layers; layer i reads VLM layer ``L_vlm - L_dit + i``; 16 in the release.
+        num_key_value_heads: Must equal the VLM's; 8 in the release.
+    """
+
+    model_type = "xr0_dit"
+
+    hidden_size: int = 1024
+    head_dim: int = 128
+    num_hidden_layers: int = 16
+    num_key_value_heads: int = 8
+
+
+class XR0Config(PreTrainedConfig):
+    """The whole policy: brain, action expert and their switches.
+
+    Attributes:
+        vlm_config: `Qwen3VLConfig`, the released class unchanged.
+        dit_config: `XR0DiTConfig`.
+        action_length: Chunk rows T; 30 at 30 Hz on robots (report).
+        action_dim: Width of an action row; 32 (release).
+        state_dim: Width of the state; 32 (release).
+        num_euler_steps: Integration steps from noise to action; 5 (report).
+        action_window: How many earlier actions an action token sees; 4 in the post-training code
+            (the report's mask shaped like a capital lambda), None = plain causal as in the
+            released inference code.
+        noisy_position_offset: Added to the positions of noisy action tokens, also when there is no
+            prefix; 10 in the post-training code, 0 in the released inference code.
+        prefix_max: Longest prefix the head was trained for, rows; 6 (report), 0 = none.
+        prefix_hide_probability: Chance that training hides an old prefix row from the noisy rows;
+            0.5 in the post-training code, 0 = never (report, released inference code).
+        state_layout: "xr0" or "extended" (`xr0_sim.model.spec.action_layout`).
+        image_size: Side of the square camera images [px] the weights were trained on.
+        image_rule: "fit" or "qwen" (`xr0_sim.model.spec.image_rules`); the released processor is the
+            stock Qwen one.
+        prompt_header: Line before the views, "" = none; the published prompt opens with
+            `xr0_sim.model.vlm.prompt.PUBLISHED_HEADER`.
+        grounding: `GroundingSpec` as a dict, None when the brain has no grounding readout.
+        proposals: Candidate chunks K of the Action Proposal head, 0 = no such head.
+        tokenizer: Name of a tokenizer directory below ``assets``.
+        preset: Name of the preset the sizes came from, for the record.
+    """
+
+    model_type = "xr0"
+    sub_configs_defaults: ClassVar = {"vlm_config": Qwen3VLConfig, "dit_config": XR0DiTConfig}
+
+    vlm_config: dict | PreTrainedConfig | None = None
+    dit_config: dict | PreTrainedConfig | None = None
+    action_length: int = 30
+    action_dim: int = LAYOUT_DIM
+    state_dim: int = LAYOUT_DIM
+    num_euler_steps: int = 5
+    action_window: int | None = None
+    noisy_position_offset: int = 0
+    prefix_max: int = 0
+    prefix_hide_probability: float = 0.0
+    state_layout: str = "extended"
+    image_size: int = 128
+    image_rule: str = "fit"
+    prompt_header: str = ""
+    grounding: dict | None = None
+    proposals: int = 0
+    tokenizer: str = "tokenizer"
+    preset: str = "custom"
+
+    def __post_init__(self, **kwargs: object) -> None:
+        """Completes the nested configs and checks that brain and expert fit together."""
+        super().__post_init__(**kwargs)
+        text, dit = self.vlm_config.text_config, self.dit_config
+        for name in ("head_dim", "num_key_value_heads"):
+            if getattr(text, name) != getattr(dit, name):
+                raise ConfigError(
+                    f"dit_config.{name}: expected the VLM's {getattr(text, name)}, got "
+                    f"{getattr(dit, name)}; both attend over the same cache"
+                )
+        if dit.num_hidden_layers > text.num_hidden_layers:
+            raise ConfigError(
+                f"dit_config.num_hidden_layers: expected at most the VLM's "
+                f"{text.num_hidden_layers}, got {dit.num_hidden_layers}"
+            )
+        if dit.hidden_size % (dit.head_dim * dit.num_key_value_heads):
+            raise ConfigError(
+                f"dit_config.hidden_size: expected a multiple of head_dim * num_key_value_heads = "
+                f"{dit.head_dim * dit.num_key_value_heads}, got {dit.hidden_size}"
+            )
+        if self.state_layout not in STATE_LAYOUTS:
+            raise ConfigError(f"state_layout: expected {STATE_LAYOUTS}, got {self.state_layout!r}")
+        if self.image_rule not in IMAGE_RULES:
+            raise ConfigError(f"image_rule: expected {IMAGE_RULES}, got {self.image_rule!r}")
+        if not 0.0 <= self.prefix_hide_probability <= 1.0:
+            raise ConfigError(
+                f"prefix_hide_probability: expected 0..1, got {self.prefix_hide_probability}"
+            )
+        if self.action_window is not None and self.action_window < 0:
+            raise ConfigError(f"action_window: expected None or >= 0, got {self.action_window}")
+        if not 0 <= self.prefix_max < self.action_length:
+            raise ConfigError(
+                f"prefix_max: expected 0..{self.action_length - 1}, got {self.prefix_max}"
+            )
+
+    def head_dict(self) -> dict[str, object]:
+        """The fields that are stored with a head."""
+        return {name: getattr(self, name) for name in HEAD_FIELDS}

@@ -1,0 +1,1 @@
+"""The vision-language model: prompt, pictures, forward pass and key-value cache."""

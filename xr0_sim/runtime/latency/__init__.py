@@ -1,0 +1,1 @@
+"""How long an inference takes, and what the controller believes about it."""

@@ -1,0 +1,1 @@
+"""Pictures of an episode: overlay, video and timeline."""
