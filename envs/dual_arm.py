@@ -38,12 +38,11 @@ from envs.scene.rendering import SceneRenderer
 from envs.scene.stage import substeps
 from xr0_sim.conventions import CAMERAS, CONTROL_HZ, INSTRUCTION_BYTES, NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.perturb.events import EventRecord
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 from xr0_sim.perturb.signals.cameras import FrozenCameras
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
-from xr0_sim.types import Observation, RobotState
+from xr0_sim.types import EventRecord, Observation, RobotState
 
 ObservationMode = Literal["pixels", "state"]
 HOME_JAW = 0.8

@@ -61,7 +61,7 @@ COMMANDS: dict[str, Command] = {
         "training samples: demonstrations or corrections",
     ),
     "train": Command(
-        "experiments.commands.train", "TrainConfig", "brain, base and heads from collected samples"
+        "experiments.commands.train", "TrainConfig", "VLM, base and heads from collected samples"
     ),
     "ship": Command(
         "experiments.commands.export",
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Command] = {
     "vl-eval": Command(
         "experiments.commands.vqa_eval",
         "VlEvalConfig",
-        "what a brain answers about held-out pictures",
+        "what a VLM answers about held-out pictures",
     ),
     "checkpoint inspect": Command(
         "experiments.commands.checkpoint_inspect",

@@ -34,7 +34,10 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import envs
-from experiments.options.catalog import TASKS, look_up
+from experiments.options.catalog import (
+    TASKS,
+)
+from xr0_sim.registry import look_up
 
 TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
 task = look_up("XR0_SIM_NOTEBOOK_ENV", TASK, TASKS)
@@ -68,9 +71,9 @@ plt.show()
 # joints and a jaw per arm.
 
 # %%
-from policies.scripted.oracle import ExpertChunkModel
+from policies.scripted.oracle import OracleChunkModel
 
-model = ExpertChunkModel(env)
+model = OracleChunkModel(env)
 chunk = model.infer(observation, prefix=np.empty((0, 14)), noise_seed=(0, 0))
 
 figure, axis = plt.subplots(figsize=(10, 2.6), layout="constrained")
@@ -151,7 +154,7 @@ Image(str(out / "comparison.png"), width=1000)
 #
 # ## The trained policy
 #
-# The same scene seen through three cameras and read from its instruction: a brain whose key-value
+# The same scene seen through three cameras and read from its instruction: a VLM whose key-value
 # cache conditions an action expert, 80 ms behind the world. `xr0-sim rollout` films this with its
 # queue of actions, and `xr0-sim compare` flips the switches on the trained heads.
 
@@ -183,7 +186,7 @@ class Film:
 
 
 film = Film()
-strategy = PrefixAsync(execute=task.execute)
+strategy = PrefixAsync(execution_horizon=task.execution_horizon)
 executor = Executor(trained, strategy, parse_latency("xr0_4090"))
 result = run_episode(plant, executor, [film], seed=4, max_ticks=900)
 print(result.outcome, f"after {result.duration_s:.1f} s")

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from envs.instruction import decode_instruction
 from envs.robot.actions import to_unit
 from envs.robot.proprioception import robot_state_from_vector
-from policies.xr0.execution import execute_steps
+from policies.xr0.execution import execution_horizon_for
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
 from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency.models import Constant, LatencyModel
+from xr0_sim.runtime.latency.base import LatencyModel
+from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.strategies.base import Strategy
-from xr0_sim.runtime.strategies.table import Sync
+from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.types import BatchChunkModel, ChunkModel, ChunkRequest, Observation
 
 
@@ -170,10 +171,12 @@ class XR0Policy(ChunkPolicy):
         seed: See `ChunkPolicy`.
         first_env: See `ChunkPolicy`.
         batched: See `ChunkPolicy`.
-        temperature: Factor 0 .. 1 on the flow noise; None for the default of `policies.xr0.chunk_model`.
-        precision: Number format of the network, one of `xr0_sim.model.compute.precision.PRECISIONS`.
+        temperature: Factor 0 .. 1 on the flow noise; None for the default of
+            `policies.xr0.chunk_model`.
+        precision: Number format of the network, one of
+            `xr0_sim.model.compute.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.compute.devices`.
-        brain_weights: How the brain's weights are kept, see `xr0_sim.model.compute.weight_only`.
+        vlm_weights: How the VLM's weights are kept, see `xr0_sim.model.compute.weight_only`.
         compile: Compile the Euler step; needs a C++ compiler, pays for large action experts.
     """
 
@@ -189,7 +192,7 @@ class XR0Policy(ChunkPolicy):
         temperature: float | None = None,
         precision: str = DEFAULT_PRECISION,
         device: str = DEFAULT_DEVICE,
-        brain_weights: str = STORED_WEIGHTS,
+        vlm_weights: str = STORED_WEIGHTS,
         compile: bool = False,
     ):
         from policies.xr0.chunk_model import DEFAULT_TEMPERATURE, find_checkpoint, load_chunk_model
@@ -202,10 +205,10 @@ class XR0Policy(ChunkPolicy):
             temperature=temperature,
             precision=precision,
             device=device,
-            brain_weights=brain_weights,
+            vlm_weights=vlm_weights,
             compile=compile,
         )
-        strategy = strategy or Sync(execute_steps(path.name))
+        strategy = strategy or Sync(execution_horizon_for(path.name))
         super().__init__(model, strategy, latency, seed, first_env, batched)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("xr0_sim", "assets", "envs", "policies", "experiments")
-BASE = {"__version__", "atomic", "conventions", "errors", "rotations", "types"}
+BASE = {"__version__", "atomic", "conventions", "errors", "registry", "rotations", "types"}
 """What everything may use."""
 MAY_IMPORT = {
     "xr0_sim": set(),
@@ -30,6 +30,7 @@ CORE_MAY_IMPORT = {
     "perturb": {"runtime"},
     "record": {"perturb", "runtime"},
     "metrics": {"runtime"},
+    "view": {"metrics", "record", "runtime"},
 }
 CORE_PARTS_FOR = {"envs": {"perturb"}, "policies": {"model", "perturb", "runtime"}}
 """Packages of the core that envs and policies may use; none of them is about training."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,23 @@ class ActionChunk:
             raise ConfigError(f"action chunk: expected shape (T, {ENV_ACTION_DIM}), got {shape}")
         if not np.isfinite(self.actions).all():
             raise ConfigError("action chunk: expected finite values, got NaN or infinity")
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """An event that fired.
+
+    Attributes:
+        kind: Registered name of the event.
+        tick: Tick at whose start it fired; captures see it from the next tick on.
+        time_ns: Start of that tick [ns].
+        parameters: The event's fields and whatever `Event.apply` returned, JSON values.
+    """
+
+    kind: str
+    tick: int
+    time_ns: int
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

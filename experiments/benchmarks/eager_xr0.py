@@ -13,14 +13,14 @@ from torch import Tensor
 from xr0_sim.model.action_expert.dit import Attention, Layer
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_positions
 from xr0_sim.model.vla import XR0ForActionGeneration
-from xr0_sim.model.vlm.forward import BrainInputs
+from xr0_sim.model.vlm.forward import VlmInputs
 
 Entry = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def naive_encode(model: XR0ForActionGeneration, inputs: BrainInputs) -> list[Entry]:
-    """Keys and values (B, K, S, d) of the last brain layers, by the stock forward."""
+def naive_encode(model: XR0ForActionGeneration, inputs: VlmInputs) -> list[Entry]:
+    """Keys and values (B, K, S, d) of the last VLM layers, by the stock forward."""
     stock = inputs.stock(model.config.vlm_config.image_token_id)
     cache = model.vlm.model(**stock, use_cache=True).past_key_values
     layers = [(layer.keys, layer.values) for layer in cache.layers]
@@ -31,7 +31,7 @@ def naive_encode(model: XR0ForActionGeneration, inputs: BrainInputs) -> list[Ent
 def naive_denoise(
     model: XR0ForActionGeneration,
     entries: list[Entry],
-    inputs: BrainInputs,
+    inputs: VlmInputs,
     state: Tensor,
     noise: Tensor,
 ) -> Tensor:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from xr0_sim.model.policy_model import PolicyModel
-    from xr0_sim.model.vlm.forward import BrainInputs
+    from xr0_sim.model.vlm.forward import VlmInputs
 
 INSTRUCTION = "take the blocks apart, red and yellow into the left bin, blue into the right bin"
 
@@ -57,7 +57,7 @@ class Setting:
         noise: (B, T, 32).
     """
 
-    inputs: BrainInputs
+    inputs: VlmInputs
     state: Tensor
     noise: Tensor
 
@@ -171,7 +171,7 @@ def deviations_of(ways: Ways) -> dict[str, Deviation]:
 
 
 def time_ways(ways: Ways, repeats: int) -> dict[str, NDArray[np.float64]]:
-    """Per way (repeats, 2): CPU time of brain and of denoising [ms]; the ways take turns."""
+    """Per way (repeats, 2): CPU time of VLM and of denoising [ms]; the ways take turns."""
     times = {name: np.empty((repeats, 2)) for name in ways}
     for repeat in range(repeats):
         for name, (encode, denoise) in ways.items():

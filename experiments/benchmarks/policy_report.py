@@ -110,16 +110,16 @@ def table(
     rows = []
     for name, measured in times.items():
         whole = measured.sum(1)
-        brain, denoise = np.median(measured, axis=0)
+        vlm, denoise = np.median(measured, axis=0)
         rows.append(
             {
                 "batch": batch,
                 "way": name,
-                "brain ms": float(brain),
+                "VLM ms": float(vlm),
                 "denoise ms": float(denoise),
                 "chunk ms": float(np.median(whole)),
                 "p95 ms": float(np.quantile(whole, 0.95)),
-                "denoise share": float(denoise / (brain + denoise)),
+                "denoise share": float(denoise / (vlm + denoise)),
                 "deviation": deviations[name].largest,
                 "RMS": deviations[name].rms,
             }
@@ -128,7 +128,7 @@ def table(
         {
             "batch": batch,
             "way": "lower bound",
-            "brain ms": float(bound[0]),
+            "VLM ms": float(bound[0]),
             "denoise ms": float(bound[1]),
             "chunk ms": float(bound.sum()),
             "p95 ms": "–",

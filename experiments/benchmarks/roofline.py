@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from xr0_sim.model.policy_model import PolicyModel
-    from xr0_sim.model.vlm.forward import BrainInputs
+    from xr0_sim.model.vlm.forward import VlmInputs
 
 MATMUL_SIZE = 1024
 STREAM_FLOATS = 32 * 2**20
@@ -55,7 +55,7 @@ def measure_machine() -> Machine:
 
 
 def lower_bound(
-    policy: PolicyModel, inputs: BrainInputs, state: Tensor, noise: Tensor, machine: Machine
+    policy: PolicyModel, inputs: VlmInputs, state: Tensor, noise: Tensor, machine: Machine
 ) -> NDArray[np.float64]:
     """Least time of one inference in float32: its arithmetic, or one read of its weights.
 
@@ -67,7 +67,7 @@ def lower_bound(
         machine: What it runs on.
 
     Returns:
-        (2,) brain and denoising [ms].
+        (2,) VLM and denoising [ms].
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -10,13 +10,13 @@ from typing import Any
 
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import LevelOptions
-from experiments.report.columns import cell_summary, readable, summary_object
+from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.report.paired import paired_table, paired_to_first
-from experiments.runner.condition import Cell, choose_executor, make_cell
+from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
-from experiments.runner.runner import renderer_for, run_cell, seed_range
+from experiments.runner.runner import renderer_for, run_condition, seed_range
 from experiments.runner.seed_run import Row
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
@@ -28,7 +28,7 @@ POSITIONS = {
     "expert": ("sync", "naive_async", "prefix_async"),
     "expert_redrawn": ("sync", "naive_async", "prefix_async"),
 }
-"""Switch positions, ``EXECUTOR[:HEAD]``, that are compared when none are given."""
+"""Switch positions, ``STRATEGY[:HEAD]``, that are compared when none are given."""
 
 PICTURE = "comparison.png"
 TABLE = "comparison.md"
@@ -38,20 +38,20 @@ TABLE = "comparison.md"
 class CompareConfig(LevelOptions, WeightOptions):
     """Runs the same seeds for every switch position and latency; a table and a picture.
 
-    Every cell sees the same scenes, latencies and noise. The perfect planner draws a new mode in
-    every chunk here, as a sampling policy does. Cells that are done are not run again.
+    Every condition sees the same scenes, latencies and noise. The perfect planner draws a new mode
+    in every chunk here, as a sampling policy does. Conditions that are done are not run again.
 
     Attributes:
         env: Task.
         policy: xr0 (trained) or expert (perfect planner).
-        positions: Switch positions EXECUTOR[:HEAD]; default: all that fit the policy.
+        positions: Switch positions STRATEGY[:HEAD]; default: all that fit the policy.
         latency: One or several latencies: presets or amounts.
-        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
-            8 with a towel; else 10.
+        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
+            with blocks, 8 with a towel; else 10.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
-        episodes: Episodes per cell.
+        episodes: Episodes per condition.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
         out: Folder of the comparison; if it exists, what is missing is run.
@@ -62,7 +62,7 @@ class CompareConfig(LevelOptions, WeightOptions):
     policy: str = "xr0"
     positions: tuple[str, ...] = ()
     latency: tuple[str, ...] = ("xr0_4090",)
-    execute: int | None = None
+    execution_horizon: int | None = None
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -72,8 +72,8 @@ class CompareConfig(LevelOptions, WeightOptions):
     out: str | None = None
     json: bool = False
 
-    def cells(self) -> dict[str, Cell]:
-        """Cells by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
+    def conditions(self) -> dict[str, Condition]:
+        """Conditions by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
         level = self.level_of(self.env)
         policy = "expert_redrawn" if self.policy == "expert" else self.policy
         positions = self.positions or POSITIONS.get(policy, ())
@@ -81,13 +81,15 @@ class CompareConfig(LevelOptions, WeightOptions):
         for latency in self.latency:
             for position in positions:
                 name, _, head = position.partition(":")
-                executor = choose_executor(name, self.execute, None, "report", policy, self.env)
-                found[cell_name(position, latency)] = make_cell(
+                strategy = choose_strategy(
+                    name, self.execution_horizon, None, "report", policy, self.env
+                )
+                found[condition_name(position, latency)] = make_condition(
                     env=self.env,
                     level=level,
                     policy=policy,
-                    weights=self.weights_of(self.env, policy, executor, head or None),
-                    executor=executor,
+                    weights=self.weights_of(self.env, policy, strategy, head or None),
+                    strategy=strategy,
                     latency=latency,
                     delay_error=self.delay_error,
                     event=self.event,
@@ -98,33 +100,33 @@ class CompareConfig(LevelOptions, WeightOptions):
         return found
 
 
-def cell_name(position: str, latency: str) -> str:
-    """Name of a cell in tables and files."""
+def condition_name(position: str, latency: str) -> str:
+    """Name of a condition in tables and files."""
     return f"{position} @ {latency}"
 
 
 def run(config: CompareConfig) -> int:
     """Runs, prints, draws, returns the exit status."""
-    cells = config.cells()
+    conditions = config.conditions()
     seeds = seed_range(config.seed, config.episodes)
-    renderer = renderer_for(next(iter(cells.values())), film=False)
+    renderer = renderer_for(next(iter(conditions.values())), film=False)
     with TaskPool(config.workers) as pool:
         out = Path(config.out or fresh_folder("out", f"compare_{config.policy}"))
         folders = {
-            name: RunFolder(out / "cells" / file_name(name), cell, seeds, renderer)
-            for name, cell in cells.items()
+            name: RunFolder(out / "conditions" / file_name(name), condition, seeds, renderer)
+            for name, condition in conditions.items()
         }
         todo = sum(len(folder.missing(seeds)) for folder in folders.values())
-        if todo < len(cells) * len(seeds):
-            _say(f"{out}: {len(cells) * len(seeds) - todo} episodes are there already")
+        if todo < len(conditions) * len(seeds):
+            _say(f"{out}: {len(conditions) * len(seeds) - todo} episodes are there already")
         status = 0
         try:
-            with Progress(todo, f"{len(cells)} cells") as progress:
+            with Progress(todo, f"{len(conditions)} conditions") as progress:
                 for name, folder in folders.items():
                     if folder.missing(seeds):
-                        progress.note(f"{name}  ({cells[name].label})")
+                        progress.note(f"{name}  ({conditions[name].label})")
                     with folder:
-                        run_cell(cells[name], seeds, pool, progress, folder=folder)
+                        run_condition(conditions[name], seeds, pool, progress, folder=folder)
         except KeyboardInterrupt:
             status = 130
     rows = {
@@ -132,20 +134,20 @@ def run(config: CompareConfig) -> int:
         for name, folder in folders.items()
     }
     rows = {name: found for name, found in rows.items() if found}
-    _report(config, cells, rows, out, len(seeds))
+    _report(config, conditions, rows, out, len(seeds))
     if status:
         _say(f"interrupted: what is finished is kept; --out {out} continues")
     return status
 
 
 def file_name(name: str) -> str:
-    """Folder name of a cell."""
+    """Folder name of a condition."""
     return name.replace(" @ ", "@").replace(":", "-").replace("±", "+-").replace(" ", "")
 
 
 def _report(
     config: CompareConfig,
-    cells: dict[str, Cell],
+    conditions: dict[str, Condition],
     rows: dict[str, list[Row]],
     out: Path,
     requested: int,
@@ -153,7 +155,7 @@ def _report(
     """Writes table, picture and summary; prints the table, or the summary as JSON."""
     if not rows:
         return
-    summaries = {name: cell_summary(found) for name, found in rows.items()}
+    summaries = {name: condition_summary(found) for name, found in rows.items()}
     shown = {name: readable(summary) for name, summary in summaries.items()}
     columns = list(dict.fromkeys(label for s in shown.values() for label in s.figures))
     notes = [
@@ -178,12 +180,13 @@ def _report(
     summary = {
         "n": min(len(found) for found in rows.values()),
         "requested": requested,
-        "complete": len(rows) == len(cells) and all(len(r) == requested for r in rows.values()),
-        "cells": {
+        "complete": len(rows) == len(conditions)
+        and all(len(r) == requested for r in rows.values()),
+        "conditions": {
             name: {
                 **summary_object(found, requested),
                 "digest": joint_digest(found),
-                "config": to_json(cells[name]),
+                "config": to_json(conditions[name]),
             }
             for name, found in rows.items()
         },
@@ -199,8 +202,8 @@ def _report(
         partial.write_text(_json(summary, indent=2) + "\n", encoding="utf-8")
     from experiments.report.comparison_figure import draw_comparison
 
-    folders = {name: out / "cells" / file_name(name) for name in rows}
-    draw_comparison({name: cells[name] for name in rows}, rows, folders, out / PICTURE)
+    folders = {name: out / "conditions" / file_name(name) for name in rows}
+    draw_comparison({name: conditions[name] for name in rows}, rows, folders, out / PICTURE)
     if config.json:
         print(_json(summary))
         return

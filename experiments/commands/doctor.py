@@ -180,7 +180,7 @@ def check_video() -> list[Finding]:
     """Encodes a video of a few frames."""
     import numpy as np
 
-    from xr0_sim.record import VideoFile
+    from xr0_sim.view import VideoFile
 
     if find_spec("imageio_ffmpeg") is None:
         return [Finding("video", "warn", "imageio-ffmpeg is missing", INSTALL)]

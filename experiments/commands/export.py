@@ -20,7 +20,7 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class ShipConfig:
-    """Copies brain and heads of a run, its loss curves and its commands, into one folder.
+    """Copies VLM and heads of a run, its loss curves and its commands, into one folder.
 
     Attributes:
         run_folder: Run folder of ``xr0-sim train``.
@@ -41,7 +41,7 @@ def run(config: ShipConfig) -> int:
     """Copies; returns the exit status."""
     from assets import CHECKPOINT_DIR
 
-    source = Path(config.run_folder) / "brain" / "checkpoint"
+    source = Path(config.run_folder) / "vlm" / "checkpoint"
     target = Path(config.to) if "/" in config.to else CHECKPOINT_DIR / config.to
     heads = config.heads.split(",")
     _check(source, target, heads, config.replace)
@@ -86,7 +86,7 @@ def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
     folder.mkdir()
     run_folder = Path(config.run_folder)
     experts = run_folder / (f"experts_{config.label}" if config.label else "experts")
-    stages = {"brain": run_folder / "brain", **{head: experts / head for head in heads}}
+    stages = {"vlm": run_folder / "vlm", **{head: experts / head for head in heads}}
     curves = {}
     for name, stage in stages.items():
         path = stage / METRICS_FILE
@@ -114,7 +114,7 @@ def _portable(values: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def draw_curves(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Loss of every stage over its steps: brain terms on the left, flow loss of heads right."""
+    """Loss of every stage over its steps: VLM terms on the left, flow loss of heads right."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -123,13 +123,13 @@ def draw_curves(curves: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     terms = ("pointing", "offset", "regression", "classes", "proposal", "flow")
     for term in terms:
-        rows = [row for row in curves["brain"] if term in row]
+        rows = [row for row in curves["vlm"] if term in row]
         left.plot([r["step"] for r in rows], [r[term] for r in rows], label=term, lw=1.3)
     for name, rows in curves.items():
-        if name != "brain":
+        if name != "vlm":
             rows = [row for row in rows if "loss" in row]
             right.plot([r["step"] for r in rows], [r["loss"] for r in rows], label=name, lw=1.3)
-    for axis, title in ((left, "brain: training losses"), (right, "action expert: flow loss")):
+    for axis, title in ((left, "VLM: training losses"), (right, "action expert: flow loss")):
         axis.set(title=title, xlabel="step", yscale="log")
         axis.grid(alpha=0.3, which="both")
         axis.spines[["top", "right"]].set_visible(False)

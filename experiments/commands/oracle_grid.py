@@ -13,28 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from experiments.options.task_options import LevelOptions
-from experiments.report.columns import cell_summary, readable, summary_object
-from experiments.runner.condition import Cell, make_cell
+from experiments.report.columns import condition_summary, readable, summary_object
+from experiments.runner.condition import Condition, make_condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, joint_digest
-from experiments.runner.runner import run_cell, seed_range
+from experiments.runner.runner import run_condition, seed_range
 from experiments.runner.seed_run import Row
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table
 from xr0_sim.record.runcard import to_json
 from xr0_sim.runtime.latency.models import Constant
-from xr0_sim.runtime.strategies.table import (
-    EstimatedPrefix,
-    NaiveAsync,
-    PrefixAsync,
-    StrategyConfig,
-    Sync,
-)
+from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 
 LONGEST_DELAY = 20
-EXECUTORS: dict[str, StrategyConfig] = {
+STRATEGY_NAMES: dict[str, Strategy] = {
     "sync": Sync(),
     "naive": NaiveAsync(),
     # A planner is not bound to the prefix lengths a network was trained with.
@@ -52,10 +49,10 @@ class OracleGridConfig(LevelOptions):
         delays: Delays of every inference [control ticks].
         events: Disturbances, each a row of the grid: none or PRESET[@TRIGGER].
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
-        episodes: Episodes per cell.
+        episodes: Episodes per condition.
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
-        out: Folder that keeps the cells, so that an interrupted grid can be continued.
+        out: Folder that keeps the conditions, so that an interrupted grid can be continued.
         json: Print the summary as one JSON object.
     """
 
@@ -70,52 +67,54 @@ class OracleGridConfig(LevelOptions):
     json: bool = False
 
 
-def grid_cells(config: OracleGridConfig) -> dict[str, Cell]:
-    """Cells by name, e.g. ``prefix d=3 shove``."""
+def grid_cells(config: OracleGridConfig) -> dict[str, Condition]:
+    """Conditions by name, e.g. ``prefix d=3 shove``."""
     for delay in config.delays:
         if not 0 <= delay <= LONGEST_DELAY:
             raise ConfigError(f"--delays: expected 0 .. {LONGEST_DELAY} ticks, got {delay}")
-    cells = {}
+    conditions = {}
     level = config.level_of(config.env)
     for event in config.events:
-        base = make_cell(
+        base = make_condition(
             env=config.env,
             level=level,
             policy="expert_redrawn",
             weights=None,
-            executor=Sync(),
+            strategy=Sync(),
             latency="none",
             delay_error=0,
             event=event,
             max_seconds=config.max_seconds,
         )
-        for name, executor in EXECUTORS.items():
+        for name, executor in STRATEGY_NAMES.items():
             for delay in config.delays:
-                cells[f"{name} d={delay} {event}"] = replace(
-                    base, executor=executor, latency=Constant(delay / CONTROL_HZ)
+                conditions[f"{name} d={delay} {event}"] = replace(
+                    base, strategy=strategy, latency=Constant(delay / CONTROL_HZ)
                 )
-    if not cells:
+    if not conditions:
         raise ConfigError("--delays, --events: expected at least one of each, got none")
-    return cells
+    return conditions
 
 
 def run_grid(config: OracleGridConfig) -> dict[str, list[Row]]:
-    """Rows of every cell; what an interrupted grid has finished survives only with ``out``."""
-    cells = grid_cells(config)
+    """Rows of every condition; what an interrupted grid has finished survives only with ``out``."""
+    conditions = grid_cells(config)
     seeds = seed_range(config.seed, config.episodes)
     rows = {}
     with (
         TaskPool(config.workers) as pool,
-        Progress(len(cells) * len(seeds), f"{len(cells)} cells of {len(seeds)} episodes") as bar,
+        Progress(
+            len(conditions) * len(seeds), f"{len(conditions)} conditions of {len(seeds)} episodes"
+        ) as bar,
     ):
-        for name, cell in cells.items():
+        for name, condition in conditions.items():
             bar.note(name)
             if config.out is None:
-                rows[name] = run_cell(cell, seeds, pool, bar)
+                rows[name] = run_condition(condition, seeds, pool, bar)
                 continue
             path = Path(config.out) / name.replace(" ", "_").replace("@", "-")
-            with RunFolder(path, cell, seeds, "none") as folder:
-                rows[name] = run_cell(cell, seeds, pool, bar, folder=folder)
+            with RunFolder(path, condition, seeds, "none") as folder:
+                rows[name] = run_condition(condition, seeds, pool, bar, folder=folder)
     return rows
 
 
@@ -127,8 +126,8 @@ def run(config: OracleGridConfig) -> int:
         return 0
     for event in config.events:
         found = {
-            name: readable(cell_summary(cell))
-            for name, cell in rows.items()
+            name: readable(condition_summary(condition))
+            for name, condition in rows.items()
             if name.endswith(f" {event}")
         }
         known = {label for summary in found.values() for label in summary.figures}
@@ -142,7 +141,9 @@ def run(config: OracleGridConfig) -> int:
 def _summary(config: OracleGridConfig, rows: dict[str, list[Row]]) -> dict[str, Any]:
     return {
         "n": config.episodes,
-        "cells": {name: summary_object(found, config.episodes) for name, found in rows.items()},
+        "conditions": {
+            name: summary_object(found, config.episodes) for name, found in rows.items()
+        },
         "digest": joint_digest(_named(rows)),
         "config": to_json(config),
     }

@@ -248,8 +248,8 @@ def _show(
     print(f"{'head':<18}{'prefix':>7}{'n':>6}  {'offset carried':<22}", end="")
     print(f"{'way followed':<22}{'new goal nearer':<22}")
     for row in table:
-        cells = "".join(f"{_cell(row[name]):<22}" for name in ("carry", "follow", "followed"))
-        print(f"{row['head']:<18}{row['prefix']:>7}{row['n']:>6}  {cells}")
+        conditions = "".join(f"{_cell(row[name]):<22}" for name in ("carry", "follow", "followed"))
+        print(f"{row['head']:<18}{row['prefix']:>7}{row['n']:>6}  {conditions}")
     if len(rows) < len(table) * 2:
         print("too few states for intervals; use more --states", file=sys.stderr)
 

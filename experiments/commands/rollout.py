@@ -9,12 +9,12 @@ from typing import Any
 
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import LevelOptions
-from experiments.report.columns import cell_summary, summary_object, upright_table
-from experiments.runner.condition import Cell, choose_executor, make_cell
+from experiments.report.columns import condition_summary, summary_object, upright_table
+from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
-from experiments.runner.runner import renderer_for, run_cell, seed_range
+from experiments.runner.runner import renderer_for, run_condition, seed_range
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import to_json
@@ -32,9 +32,9 @@ class RolloutConfig(LevelOptions, WeightOptions):
         env: Task.
         policy: xr0 (trained), expert (perfect planner) or expert_redrawn (one mode per chunk).
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
-        executor: sync, naive_async or prefix_async.
-        execute: Executed actions before the next inference starts; default for xr0: 20 with blocks,
-            8 with a towel; else 10.
+        strategy: sync, naive_async or prefix_async.
+        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
+            with blocks, 8 with a towel; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report or readme.
         latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
@@ -54,8 +54,8 @@ class RolloutConfig(LevelOptions, WeightOptions):
     env: str = "block_dismantling"
     policy: str = "xr0"
     head: str | None = None
-    executor: str = "prefix_async"
-    execute: int | None = None
+    strategy: str = "prefix_async"
+    execution_horizon: int | None = None
     prefix_steps: int | None = None
     alignment: str = "report"
     latency: str = "xr0_4090"
@@ -71,17 +71,22 @@ class RolloutConfig(LevelOptions, WeightOptions):
     out: str | None = None
     json: bool = False
 
-    def cell(self) -> Cell:
-        """The cell these switches stand for."""
-        executor = choose_executor(
-            self.executor, self.execute, self.prefix_steps, self.alignment, self.policy, self.env
+    def condition(self) -> Condition:
+        """The condition these switches stand for."""
+        strategy = choose_strategy(
+            self.strategy,
+            self.execution_horizon,
+            self.prefix_steps,
+            self.alignment,
+            self.policy,
+            self.env,
         )
-        return make_cell(
+        return make_condition(
             env=self.env,
             level=self.level_of(self.env),
             policy=self.policy,
-            weights=self.weights_of(self.env, self.policy, executor, self.head),
-            executor=executor,
+            weights=self.weights_of(self.env, self.policy, strategy, self.head),
+            strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,
             event=self.event,
@@ -91,20 +96,22 @@ class RolloutConfig(LevelOptions, WeightOptions):
 
 def run(config: RolloutConfig) -> int:
     """Runs, prints, returns the exit status."""
-    cell = config.cell()
+    condition = config.condition()
     seeds = seed_range(config.seed, config.episodes)
     film_every = 0 if config.no_video else _film_every(config.video_fps)
-    renderer = renderer_for(cell, film_every > 0)
+    renderer = renderer_for(condition, film_every > 0)
     with TaskPool(config.workers) as pool:
         path = config.out or fresh_folder(config.video or DEFAULT_PARENT, _folder_name(config))
-        folder = RunFolder(path, cell, seeds, renderer)
+        folder = RunFolder(path, condition, seeds, renderer)
         found = len(seeds) - len(folder.missing(seeds))
         if found:
             _say(f"{path}: {found} of {len(seeds)} episodes are there already")
         status = 0
         try:
-            with folder, Progress(len(seeds) - found, cell.label) as progress:
-                run_cell(cell, seeds, pool, progress, folder=folder, film_every=film_every)
+            with folder, Progress(len(seeds) - found, condition.label) as progress:
+                run_condition(
+                    condition, seeds, pool, progress, folder=folder, film_every=film_every
+                )
         except KeyboardInterrupt:
             status = 130
     rows = [folder.rows[seed] for seed in seeds if seed in folder.rows]
@@ -112,10 +119,10 @@ def run(config: RolloutConfig) -> int:
         **summary_object(rows, len(seeds)),
         "digest": joint_digest(rows),
         "out": str(folder.path),
-        "config": to_json(cell),
+        "config": to_json(condition),
     }
     folder.write_summary(summary)
-    _show(config, cell, folder, rows, summary)
+    _show(config, condition, folder, rows, summary)
     if status:
         _say(f"interrupted: {len(rows)} of {len(seeds)} episodes kept; --out {path} continues")
     return status
@@ -130,11 +137,15 @@ def _film_every(fps: int) -> int:
 def _folder_name(config: RolloutConfig) -> str:
     head = f"_{config.head}" if config.head else ""
     event = "" if config.event in ("", "none") else f"_{config.event}"
-    return f"{config.policy}{head}_{config.executor}_{config.latency}{event}"
+    return f"{config.policy}{head}_{config.strategy}_{config.latency}{event}"
 
 
 def _show(
-    config: RolloutConfig, cell: Cell, folder: RunFolder, rows: list[Any], summary: dict[str, Any]
+    config: RolloutConfig,
+    condition: Condition,
+    folder: RunFolder,
+    rows: list[Any],
+    summary: dict[str, Any],
 ) -> None:
     if config.json:
         print(json.dumps(to_json(summary), ensure_ascii=False, allow_nan=False))
@@ -142,7 +153,9 @@ def _show(
     from rich.console import Console
 
     if rows:
-        Console().print(upright_table(cell_summary(rows), f"{cell.label}, n = {len(rows)}"))
+        Console().print(
+            upright_table(condition_summary(rows), f"{condition.label}, n = {len(rows)}")
+        )
     videos = [row["video"] for row in rows if row["video"]]
     print(f"results  {folder.path}")
     if videos:

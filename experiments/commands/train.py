@@ -1,4 +1,4 @@
-"""``xr0-sim train``: brain, base expert and heads from a sample store; every stage resumable."""
+"""``xr0-sim train``: VLM, base expert and heads from a sample store; every stage resumable."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from xr0_sim.training.expert_training import ExpertStageConfig
     from xr0_sim.training.parallel import Ranks
     from xr0_sim.training.trainer import TrainerConfig
-    from xr0_sim.training.vlm_training import BrainStageConfig
+    from xr0_sim.training.vlm_training import VlmStageConfig
 
-STAGES = ("brain", "base", "heads")
+STAGES = ("vlm", "base", "heads")
 FEATURES_DIR = "features"
 DEMO_SOURCE = "demo"
 COMMANDS_FILE = "commands.jsonl"
 """One line per call: options, commit, versions, data."""
-BRAIN_FLOW_DRAWS = 1
+VLM_FLOW_DRAWS = 1
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,28 @@ class TrainConfig:
 
     Attributes:
         data: Sample store of ``xr0-sim collect``.
-        out: Run folder; the policy is OUT/brain/checkpoint.
-        stages: What to do, with commas: brain (sees), base (acts), heads (acts behind a prefix).
+        out: Run folder; the policy is OUT/VLM/checkpoint.
+        stages: What to do, with commas: VLM (sees), base (acts), heads (acts behind a prefix).
         label: Added to the names of the run folders of base and heads; a new one trains again,
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
-        start: Head that the base continues from; "joint" is the brain's companion, "fresh" none.
-        brain_start: Checkpoint whose brain is continued, e.g. after new data or from another
+        start: Head that the base continues from; "joint" is the VLM's companion, "fresh" none.
+        vlm_start: Checkpoint whose VLM is continued, e.g. after new data or from another
             task; empty = fresh.
         preset: Model size.
-        brain_steps: Steps of the brain.
+        vlm_steps: Steps of the VLM.
         base_steps: Steps of the base.
         head_steps: Steps of each head, the same for all.
         batch_size: Frames per micro batch.
         accumulation: Micro batches per step; processes of torchrun share them.
-        brain_rate: Learning rate of the brain.
+        vlm_rate: Learning rate of the VLM.
         base_rate: Learning rate of the base.
         head_rate: Learning rate of the heads.
         correction_weight: How often a correction of the policy is drawn, per demonstration.
         validation: Share of episodes held out.
-        vl_share: Share of the brain's frames that are vision-language data, questions about the
+        vl_share: Share of the VLM's frames that are vision-language data, questions about the
             pictures; 0 none, 1 nothing else.
-        proposals: Candidate chunks that the brain proposes while it learns; 0 none.
+        proposals: Candidate chunks that the VLM proposes while it learns; 0 none.
         threads: Threads of the matrix products.
         device: Where to train: cpu, cuda, cuda:N or auto.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
@@ -68,18 +68,18 @@ class TrainConfig:
 
     data: str = "data/blocks"
     out: str = "runs/blocks"
-    stages: str = "brain,base,heads"
+    stages: str = "VLM,base,heads"
     label: str = ""
     heads: str = "sync,prefix,prefix_lambda"
     start: str = "joint"
-    brain_start: str = ""
+    vlm_start: str = ""
     preset: str = "tiny"
-    brain_steps: int = 3000
+    vlm_steps: int = 3000
     base_steps: int = 3000
     head_steps: int = 1500
     batch_size: int = 32
     accumulation: int = 1
-    brain_rate: float = 1e-3
+    vlm_rate: float = 1e-3
     base_rate: float = 1e-3
     head_rate: float = 3e-4
     correction_weight: float = 2.0
@@ -96,7 +96,7 @@ class TrainConfig:
     @property
     def checkpoint(self) -> Path:
         """The policy that is being trained."""
-        return Path(self.out) / "brain" / "checkpoint"
+        return Path(self.out) / "vlm" / "checkpoint"
 
 
 def run(config: TrainConfig) -> int:
@@ -137,7 +137,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     store = ChunkStore(config.data)
     _weigh_corrections(store, config.correction_weight)
     _say(f"{len(store)} samples of {config.data}")
-    if "brain" in stages:
+    if "vlm" in stages:
         _model(config, store)  # what does not fit is refused before anything is written
     if ranks.main:
         _note(config, store)
@@ -146,32 +146,32 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
             _say("stopped; the same command goes on from here")
             return 130
     head = config.heads.split(",")[0] if "heads" in stages else "base"
-    if "brain" not in stages or len(stages) > 1:
+    if "vlm" not in stages or len(stages) > 1:
         size = sum(p.numel() for p in load_policy_model(config.checkpoint, head).model.parameters())
         _say(f"{config.checkpoint}: {size / 1e6:.1f} M weights with head {head!r}")
     return 0
 
 
-def train_brain_stage(config: TrainConfig, store: ChunkStore) -> bool:
-    """Stage 1, from random weights or from an earlier brain."""
+def train_vlm_stage(config: TrainConfig, store: ChunkStore) -> bool:
+    """Stage 1, from random weights or from an earlier VLM."""
     from policies.supervision.table import lesson
-    from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
+    from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
 
-    stage: BrainStageConfig = BrainStageConfig(
-        _trainer(config, config.brain_steps, config.brain_rate),
-        flow_draws=BRAIN_FLOW_DRAWS,
+    stage: VlmStageConfig = VlmStageConfig(
+        _trainer(config, config.vlm_steps, config.vlm_rate),
+        flow_draws=VLM_FLOW_DRAWS,
         validation_fraction=config.validation,
         question_share=config.vl_share,
     )
     taught = lesson(store.meta.provenance.get("env", "block_dismantling"))
-    return train_brain(
+    return train_vlm(
         store,
         _model(config, store),
         stage,
-        Path(config.out) / "brain",
+        Path(config.out) / "vlm",
         _say,
         sentences=taught.sentence,
-        start=Path(config.brain_start) if config.brain_start else None,
+        start=Path(config.vlm_start) if config.vlm_start else None,
         questions=taught.questions,
         device=config.device,
     )
@@ -194,7 +194,7 @@ def train_head_stage(config: TrainConfig, store: ChunkStore) -> bool:
 
 
 _RUNNERS: dict[str, Callable[[TrainConfig, ChunkStore], bool]] = {
-    "brain": train_brain_stage,
+    "vlm": train_vlm_stage,
     "base": train_base_stage,
     "heads": train_head_stage,
 }

@@ -1,4 +1,4 @@
-"""``xr0-sim vl-eval``: what a brain answers about held-out pictures, by kind of question."""
+"""``xr0-sim vl-eval``: what a VLM answers about held-out pictures, by kind of question."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ STREAM = 0x766C7161
 
 @dataclass(frozen=True)
 class VlEvalConfig:
-    """Asks a brain questions about episodes it was not trained on; exact answers count.
+    """Asks a VLM questions about episodes it was not trained on; exact answers count.
 
     Attributes:
-        checkpoint: Shipped checkpoint or path; its brain is asked.
+        checkpoint: Shipped checkpoint or path; its VLM is asked.
         data: Sample store of ``xr0-sim collect``.
         questions: Number of frames asked about, at most.
         validation: Share of episodes held out, as in training.
@@ -98,7 +98,7 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
     from policies.supervision.table import lesson
     from policies.xr0.chunk_model import find_checkpoint
     from xr0_sim.data.chunk_store import ChunkStore
-    from xr0_sim.model.checkpoints.shipped import load_brain, load_config
+    from xr0_sim.model.checkpoints.shipped import load_config, load_vlm
     from xr0_sim.model.vla import XR0ForActionGeneration
     from xr0_sim.model.vlm.processor import XR0Processor
     from xr0_sim.training.vqa_loss import VisualQuestions
@@ -113,7 +113,7 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
             f"got {store.meta.image_size}"
         )
     vlm = XR0ForActionGeneration(model_config).eval().vlm
-    load_brain(path, vlm)
+    load_vlm(path, vlm)
     asking = VisualQuestions(
         lesson(store.meta.provenance.get("env", "block_dismantling")).questions,
         store,

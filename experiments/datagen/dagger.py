@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from experiments.datagen.demonstrations import SampleRecorder
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.models import Constant
-from xr0_sim.runtime.strategies.table import NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
@@ -78,12 +80,12 @@ def record_corrections(
     events = [str(rng.choice(lesson.events))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
     head = str(rng.choice(sorted(models)))
-    execute = int(rng.integers(5, 16))
+    execution_horizon = int(rng.integers(5, 16))
     delay = int(rng.integers(0, config.longest_delay + 1))
     if models[head].prefix_max == 0:
-        strategy = Sync(execute) if rng.random() < 0.5 else NaiveAsync(execute)
+        strategy = Sync(execution_horizon) if rng.random() < 0.5 else NaiveAsync(execution_horizon)
     else:
-        strategy = PrefixAsync(execute)
+        strategy = PrefixAsync(execution_horizon)
     executor = Executor(models[head], strategy, Constant(delay / env.control_hz))
     lead = bool(rng.random() < 0.5)
     due = env.tick + int(rng.integers(0, config.stride[1]))

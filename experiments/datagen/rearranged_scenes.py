@@ -1,11 +1,11 @@
 """Counterfactual samples: the arms of one moment of the expert, bricks or towel elsewhere.
 
-In demonstrations an arm is always on its way to the right brick, so a brain can read the brick off
+In demonstrations an arm is always on its way to the right brick, so a VLM can read the brick off
 the arm and never look at it. Here the same arms stand beside bricks that lie anywhere, and only the
 pictures say where. Two kinds:
 
 * ``counterfactual``: with the chunk of the expert from there, as everywhere;
-* ``sighting``: without a chunk, many times cheaper; grounding targets for the brain alone.
+* ``sighting``: without a chunk, many times cheaper; grounding targets for the VLM alone.
 """
 
 from __future__ import annotations

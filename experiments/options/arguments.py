@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import TypeVar, get_type_hints
@@ -12,6 +13,16 @@ from typing import TypeVar, get_type_hints
 from xr0_sim.errors import ConfigError, unknown_name
 
 _ConfigT = TypeVar("_ConfigT")
+
+OLD_OPTIONS = {
+    "--executor": "--strategy",
+    "--execute": "--execution-horizon",
+    "--brain-weights": "--vlm-weights",
+    "--brain-start": "--vlm-start",
+    "--brain-steps": "--vlm-steps",
+    "--brain-rate": "--vlm-rate",
+}
+"""Options of 0.1 -> what they are called now; understood for one release, with a notice."""
 
 _BORDER = "│| +"
 _RULE = re.compile(r"[─-]{8,}")
@@ -33,7 +44,7 @@ def parse_config(config: type[_ConfigT], words: Sequence[str], program: str) -> 
     """
     import tyro
 
-    words = [_dashed(word) for word in words]
+    words = [_renamed(_dashed(word)) for word in words]
     _check_flags(config, words, program)
     silent = io.StringIO()
     try:
@@ -65,6 +76,15 @@ def _dashed(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value
+
+
+def _renamed(word: str) -> str:
+    """Puts the present name in the place of an option's old one, and says so."""
+    name, equals, value = word.partition("=")
+    if name not in OLD_OPTIONS:
+        return word
+    print(f"{name} is called {OLD_OPTIONS[name]} now; the old name goes in 0.3", file=sys.stderr)
+    return OLD_OPTIONS[name] + equals + value
 
 
 def _check_flags(config: type, words: Sequence[str], program: str) -> None:

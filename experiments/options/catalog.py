@@ -11,17 +11,20 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from policies.xr0.execution import EXECUTE_STEPS
+from policies.xr0.execution import EXECUTION_HORIZONS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
-from xr0_sim.runtime.strategies.table import NaiveAsync, PrefixAsync, StrategyConfig, Sync
+from xr0_sim.registry import look_up
+from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
     from xr0_sim.types import ChunkModel
 
-_EntryT = TypeVar("_EntryT")
 
 DEFAULT_IMAGE_SIZE = 128
 
@@ -36,7 +39,7 @@ class Task:
         events: Module that registers the task's event presets.
         pieces: What throughput counts.
         count: Number of finished pieces from the info of a tick.
-        execute: Executed rows before the next inference that suit policies trained on it.
+        execution_horizon: Executed rows before the next inference that suit policies trained on it.
         presets: Common name of an event preset -> the task's own, where they differ.
     """
 
@@ -45,7 +48,7 @@ class Task:
     events: str
     pieces: str
     count: Callable[[Mapping[str, Any]], int]
-    execute: int
+    execution_horizon: int
     presets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -56,7 +59,7 @@ TASKS: dict[str, Task] = {
         events="envs.block_dismantling.events",
         pieces="bricks",
         count=lambda info: info["bricks"].count("sorted"),
-        execute=EXECUTE_STEPS["block_dismantling"],
+        execution_horizon=EXECUTION_HORIZONS["block_dismantling"],
     ),
     "towel_folding": Task(
         module="envs.towel_folding.env",
@@ -64,7 +67,7 @@ TASKS: dict[str, Task] = {
         events="envs.towel_folding.events",
         pieces="towels",
         count=lambda info: info["towels"][0] if "towels" in info else int(info["success"]),
-        execute=EXECUTE_STEPS["towel_folding"],
+        execution_horizon=EXECUTION_HORIZONS["towel_folding"],
         presets={"shove": "towel_shove"},
     ),
 }
@@ -96,7 +99,7 @@ class Weights:
         temperature: Factor on its flow noise; None for the policy's own.
         precision: Number format of the network.
         device: Where the network runs, as torch names it.
-        brain_weights: How the brain's weights are kept.
+        vlm_weights: How the VLM's weights are kept.
         compile: Whether the Euler step is compiled.
     """
 
@@ -106,7 +109,7 @@ class Weights:
     temperature: float | None
     precision: str
     device: str
-    brain_weights: str
+    vlm_weights: str
     compile: bool
 
 
@@ -123,7 +126,7 @@ class PolicyEntry:
     trained: bool = False
 
 
-EXECUTORS: dict[str, StrategyConfig] = {
+STRATEGY_NAMES: dict[str, Strategy] = {
     "sync": Sync(),
     "naive_async": NaiveAsync(),
     "prefix_async": PrefixAsync(),
@@ -134,15 +137,15 @@ HEAD_FOR: dict[type, str] = {Sync: "sync", NaiveAsync: "sync", PrefixAsync: "pre
 
 
 def _expert(_: Weights | None) -> Policy:
-    from policies.scripted.oracle import ExpertChunkModel, SameMode
+    from policies.scripted.oracle import OracleChunkModel, SameMode
 
-    return Policy(lambda env: ExpertChunkModel(env, SameMode()), looks=False)
+    return Policy(lambda env: OracleChunkModel(env, SameMode()), looks=False)
 
 
 def _expert_redrawn(_: Weights | None) -> Policy:
-    from policies.scripted.oracle import ExpertChunkModel, RedrawnMode
+    from policies.scripted.oracle import OracleChunkModel, RedrawnMode
 
-    return Policy(lambda env: ExpertChunkModel(env, RedrawnMode()), looks=False)
+    return Policy(lambda env: OracleChunkModel(env, RedrawnMode()), looks=False)
 
 
 def _xr0(weights: Weights | None) -> Policy:
@@ -167,13 +170,6 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 """``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
 with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""
-
-
-def look_up(kind: str, name: str, table: Mapping[str, _EntryT]) -> _EntryT:
-    """Entry of a table, or an error with the nearest name."""
-    if name not in table:
-        raise unknown_name(kind, name, table)
-    return table[name]
 
 
 def register_events(task: str) -> None:

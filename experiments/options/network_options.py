@@ -11,11 +11,11 @@ from experiments.options.catalog import (
     checkpoint_digest,
     checkpoint_heads,
     default_checkpoint,
-    look_up,
 )
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_brain_weights
-from xr0_sim.runtime.strategies.table import StrategyConfig
+from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_vlm_weights
+from xr0_sim.registry import look_up
+from xr0_sim.runtime.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WeightOptions:
         temperature: Factor 0 .. 1 on the noise that xr0 starts a chunk from; default 0.
         precision: Numbers of xr0's network: auto (default), float32, bfloat16 or int8.
         device: Where xr0's network runs: cpu (default), cuda, cuda:N or auto.
-        brain_weights: How xr0's brain is kept: stored (default), int8 or int4; the last two need
+        vlm_weights: How xr0's VLM is kept: stored (default), int8 or int4; the last two need
             the package torchao.
         compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
     """
@@ -36,18 +36,18 @@ class WeightOptions:
     temperature: float | None = None
     precision: str | None = None
     device: str | None = None
-    brain_weights: str | None = None
+    vlm_weights: str | None = None
     compile: bool = False
 
     def weights_of(
-        self, task: str, policy: str, executor: StrategyConfig, head: str | None
+        self, task: str, policy: str, strategy: Strategy, head: str | None
     ) -> Weights | None:
         """What these options stand for, checked, with the task's and the executor's own filled in.
 
         Args:
             task: Key of `experiments.options.catalog.TASKS`.
             policy: Key of `experiments.options.catalog.POLICIES`.
-            executor: Execution strategy; it decides the head when none is named.
+            strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.
 
         Returns:
@@ -58,11 +58,11 @@ class WeightOptions:
             return None
         if self.temperature is not None and not 0.0 <= self.temperature <= 1.0:
             raise ConfigError(f"--temperature: expected 0 .. 1, got {self.temperature:g}")
-        brain_weights = self.brain_weights or STORED_WEIGHTS
-        check_brain_weights(brain_weights)
+        vlm_weights = self.vlm_weights or STORED_WEIGHTS
+        check_vlm_weights(vlm_weights)
         checkpoint = self.checkpoint or default_checkpoint(task)
         heads = checkpoint_heads(checkpoint)
-        head = head or HEAD_FOR[type(executor)]
+        head = head or HEAD_FOR[type(strategy)]
         if head not in heads:
             raise unknown_name(f"head of {checkpoint}", head, heads)
 
@@ -80,7 +80,7 @@ class WeightOptions:
             temperature=self.temperature,
             precision=resolve_precision(checkpoint, head, precision, device),
             device=device,
-            brain_weights=brain_weights,
+            vlm_weights=vlm_weights,
             compile=self.compile,
         )
 

@@ -45,7 +45,7 @@ HEADLINES = (
 )
 
 
-def cell_summary(rows: Sequence[Row]) -> Summary:
+def condition_summary(rows: Sequence[Row]) -> Summary:
     """Every figure of the rows with its interval."""
     return summarise(figures_of(list(rows)))
 
@@ -66,7 +66,7 @@ def readable(summary: Summary) -> Summary:
 
 
 def upright_table(summary: Summary, title: str) -> Table:
-    """Table of one cell, one figure per line."""
+    """Table of one condition, one figure per line."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -102,7 +102,7 @@ def reaction_block(rows: Sequence[Row]) -> dict[str, Any] | None:
 def summary_object(rows: Sequence[Row], requested: int) -> dict[str, Any]:
     """JSON form: ``n``, every figure with value, low, high and n, and the reactions."""
     return {
-        **cell_summary(rows).to_dict(),
+        **condition_summary(rows).to_dict(),
         "requested": requested,
         "complete": len(rows) == requested,
         "reaction": reaction_block(rows),

@@ -16,7 +16,7 @@ from experiments.report.style import (
     position_words,
     text_style,
 )
-from experiments.runner.condition import Cell
+from experiments.runner.condition import Condition
 from experiments.runner.seed_run import Row, log_path
 from xr0_sim.record.runcard import installed_versions, source_commit
 from xr0_sim.view.timeline_figure import save_timeline_figure
@@ -36,7 +36,7 @@ CURVES_IN, LEGEND_IN = 1.75, 0.28
 
 
 def draw_comparison(
-    cells: Mapping[str, Cell],
+    conditions: Mapping[str, Condition],
     rows: Mapping[str, Sequence[Row]],
     folders: Mapping[str, Path],
     path: Path,
@@ -44,17 +44,17 @@ def draw_comparison(
     """Draws and writes the picture.
 
     Args:
-        cells: Cell name ``POSITION @ LATENCY`` -> cell.
-        rows: Cell name -> episode rows.
-        folders: Cell name -> run folder with its tick logs.
+        conditions: Condition name ``POSITION @ LATENCY`` -> condition.
+        rows: Condition name -> episode rows.
+        folders: Condition name -> run folder with its tick logs.
         path: Where the picture goes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     positions = list(dict.fromkeys(name.rpartition(" @ ")[0] for name in rows))
-    cell = next(iter(cells.values()))
-    comparison = Comparison(cells, rows, position_colours(positions))
+    condition = next(iter(conditions.values()))
+    comparison = Comparison(conditions, rows, position_colours(positions))
     strips = _strips(comparison, folders)
     single = len(comparison.latencies) == 1
     body_in = LANE_IN * len(positions) if single else CURVES_IN + LEGEND_IN
@@ -75,25 +75,26 @@ def draw_comparison(
                 bottom=(FOOT_IN + STRIPS_FOOT_IN) / height,
                 top=(FOOT_IN + STRIPS_FOOT_IN + STRIP_IN * len(strips)) / height,
                 note=_strip_note(comparison, strips),
-                event=cell.events[0].kind.replace("_", " "),
+                event=condition.events[0].kind.replace("_", " "),
             )
         _caption(figure, comparison, height)
         save_timeline_figure(figure, path, dpi=DPI)
 
 
 def _title(figure: Figure, comparison: Comparison, height: float) -> None:
-    cell = next(iter(comparison.cells.values()))
+    condition = next(iter(comparison.conditions.values()))
     n = min(len(found) for found in comparison.rows.values())
-    events = ", ".join(event.kind.replace("_", " ") for event in cell.events)
+    events = ", ".join(event.kind.replace("_", " ") for event in condition.events)
     latencies, positions = comparison.latencies, comparison.positions
     scenes = "The same scene" if n == 1 else f"The same {n} scenes"
     if len(latencies) == 1:
-        what = f"{len(positions)} ways to live with {cell.latency.label} of inference"
+        what = f"{len(positions)} ways to live with {condition.latency.label} of inference"
     else:
         what = f"{len(positions)} switch positions, {len(latencies)} latencies"
-    policy = POLICY_WORDS.get(cell.policy, cell.policy)
+    policy = POLICY_WORDS.get(condition.policy, condition.policy)
     disturbed = f"In mid-motion: {events}." if events else "Undisturbed."
-    task = f"{cell.env.replace('_', ' ').capitalize()}, {LEVELS[cell.env].words(cell.level)}."
+    name = condition.env.replace("_", " ").capitalize()
+    task = f"{name}, {LEVELS[condition.env].words(condition.level)}."
     figure.text(
         EDGE, 1 - 0.22 / height, f"{scenes}, {what}", fontsize=13, fontweight="bold", va="center"
     )
@@ -108,7 +109,7 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
 
 
 def _strips(comparison: Comparison, folders: Mapping[str, Path]) -> dict[str, Strip]:
-    """Tick logs of the first seed whose event fired in every cell of the last latency."""
+    """Tick logs of the first seed whose event fired in every condition of the last latency."""
     latency = comparison.latencies[-1]
     names = {
         position: name
@@ -137,10 +138,10 @@ def _strips(comparison: Comparison, folders: Mapping[str, Path]) -> dict[str, St
 
 
 def _strip_note(comparison: Comparison, strips: Mapping[str, Strip]) -> str:
-    cell = comparison.cells[f"{comparison.positions[0]} @ {comparison.latencies[-1]}"]
+    condition = comparison.conditions[f"{comparison.positions[0]} @ {comparison.latencies[-1]}"]
     seed = next(iter(strips.values())).seed
-    event = cell.events[0].kind.replace("_", " ")
-    return f"Seed {seed} around the {event}, {cell.latency.label}"
+    event = condition.events[0].kind.replace("_", " ")
+    return f"Seed {seed} around the {event}, {condition.latency.label}"
 
 
 def _caption(figure: Figure, comparison: Comparison, height: float) -> None:
@@ -149,7 +150,7 @@ def _caption(figure: Figure, comparison: Comparison, height: float) -> None:
     figure.text(
         EDGE,
         0.15 / height,
-        f"{n} paired seeds per cell. Points are means, bars 95 % intervals (success: Wilson, "
+        f"{n} paired seeds per condition. Points are means, bars 95 % intervals (success: Wilson, "
         f"others: t). MuJoCo {installed_versions()['mujoco']}, commit {source_commit()}.",
         fontsize=7.5,
         color=MUTED,

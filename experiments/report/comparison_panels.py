@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.report.columns import cell_summary
+from experiments.report.columns import condition_summary
 from experiments.report.style import GRID, MUTED, position_words
-from experiments.runner.condition import Cell
+from experiments.runner.condition import Condition
 from experiments.runner.seed_run import Row
 from xr0_sim.metrics.statistics import Interval
 
@@ -53,12 +53,12 @@ class Comparison:
     """What was compared.
 
     Attributes:
-        cells: Cell name ``POSITION @ LATENCY`` -> cell.
-        rows: Cell name -> episode rows.
+        conditions: Condition name ``POSITION @ LATENCY`` -> condition.
+        rows: Condition name -> episode rows.
         colours: Position -> colour.
     """
 
-    cells: Mapping[str, Cell]
+    conditions: Mapping[str, Condition]
     rows: Mapping[str, Sequence[Row]]
     colours: Mapping[str, str]
 
@@ -75,7 +75,7 @@ class Comparison:
     def figure(self, position: str, latency: str, panel: Panel) -> Interval | None:
         """A figure in the panel's unit; None where no episode has it."""
         rows = self.rows.get(f"{position} @ {latency}", ())
-        found = cell_summary(rows).figures.get(panel.figure)
+        found = condition_summary(rows).figures.get(panel.figure)
         if found is None or found.n == 0:
             return None
         scaled = (x * panel.scale for x in (found.value, found.low, found.high))
@@ -140,7 +140,9 @@ def draw_curves(figure: Figure, comparison: Comparison, bottom: float, top: floa
         for order, position in enumerate(positions):
             shift = 0.08 * (order - (len(positions) - 1) / 2)
             _curve(axes, comparison, position, panel, shift)
-        labels = [comparison.cells[f"{positions[0]} @ {lat}"].latency.label for lat in latencies]
+        labels = [
+            comparison.conditions[f"{positions[0]} @ {lat}"].latency.label for lat in latencies
+        ]
         axes.set_xticks(range(len(latencies)), [x.replace(" ms", "") for x in labels])
         axes.set_xlim(-0.4, len(latencies) - 0.6)
         axes.set_ylim(0, 104 if panel.figure == "success" else None)

@@ -1,4 +1,4 @@
-"""Differences between cells over the seeds they share: far tighter than comparing intervals."""
+"""Differences between conditions over shared seeds: far tighter than comparing intervals."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from experiments.runner.seed_run import Row
 from xr0_sim.metrics.statistics import Interval, paired_difference, paired_rate_difference
 
 Differences = dict[str, dict[str, dict[str, Any]]]
-"""Cell -> figure -> value, low, high, n; JSON values."""
+"""Condition -> figure -> value, low, high, n; JSON values."""
 
 
 def paired_to_first(rows: Mapping[str, Sequence[Row]]) -> Differences:
-    """Every cell against the first one of the same latency, headline figures only.
+    """Every condition against the first one of the same latency, headline figures only.
 
     Args:
-        rows: Cell name ``POSITION @ LATENCY`` -> episode rows.
+        rows: Condition name ``POSITION @ LATENCY`` -> episode rows.
     """
     out: Differences = {}
     references: dict[str, str] = {}
@@ -30,15 +30,15 @@ def paired_to_first(rows: Mapping[str, Sequence[Row]]) -> Differences:
 
 
 def paired_table(differences: Differences) -> str:
-    """Markdown table of `paired_to_first`; empty without cells."""
+    """Markdown table of `paired_to_first`; empty without conditions."""
     if not differences:
         return ""
     labels = [line.label for line in HEADLINES]
     shown = [label for label in labels if any(label in found for found in differences.values())]
     lines = [
-        "Paired differences to the first cell of the same latency, equal seeds:",
+        "Paired differences to the first condition of the same latency, equal seeds:",
         "",
-        f"| cell | {' | '.join(shown)} |",
+        f"| condition | {' | '.join(shown)} |",
         "|" + "---|" * (len(shown) + 1),
     ]
     for name, found in differences.items():

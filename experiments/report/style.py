@@ -38,7 +38,7 @@ POLICY_WORDS = {
 
 
 def position_colours(positions: Sequence[str]) -> dict[str, str]:
-    """Colour per switch position ``EXECUTOR[:HEAD]``; unusual ones get what is left."""
+    """Colour per switch position ``STRATEGY[:HEAD]``; unusual ones get what is left."""
     spare = itertools.cycle(OTHER_COLOURS)
     return {
         position: COLOURS.get(position.removesuffix(USUAL_HEAD)) or next(spare)

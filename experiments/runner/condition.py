@@ -1,4 +1,4 @@
-"""One cell of an experiment: task, policy and switch positions, resolved to values."""
+"""One condition of an experiment: task, policy and switch positions, resolved to values."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.options.catalog import (
-    EXECUTORS,
     POLICIES,
+    STRATEGY_NAMES,
     TASKS,
     Weights,
-    look_up,
     own_presets,
     register_events,
 )
@@ -20,18 +19,16 @@ from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import parse_events
-from xr0_sim.runtime.latency.estimator import EstimatorConfig, TrueDelay
-from xr0_sim.runtime.latency.models import LatencyConfig, parse_latency
-from xr0_sim.runtime.strategies.table import (
-    ALIGNMENTS,
-    TRAINED_PREFIX_STEPS,
-    PrefixAsync,
-    StrategyConfig,
-)
+from xr0_sim.registry import look_up
+from xr0_sim.runtime.latency.base import LatencyModel
+from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
+from xr0_sim.runtime.latency.presets import parse_latency
+from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.runtime.strategies.prefix_async import ALIGNMENTS, TRAINED_PREFIX_STEPS, PrefixAsync
 
 
 @dataclass(frozen=True)
-class Cell:
+class Condition:
     """Everything that decides an episode besides its seed.
 
     Attributes:
@@ -39,7 +36,7 @@ class Cell:
         level: Arguments of the environment, complete.
         policy: Key of `experiments.options.catalog.POLICIES`.
         weights: Its network; None for policies without weights.
-        executor: Execution strategy.
+        strategy: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
         events: Events of every episode; its twin has none.
@@ -50,9 +47,9 @@ class Cell:
     level: Mapping[str, Any]
     policy: str
     weights: Weights | None
-    executor: StrategyConfig
-    latency: LatencyConfig
-    estimator: EstimatorConfig
+    strategy: Strategy
+    latency: LatencyModel
+    estimator: DelayEstimator
     events: tuple[Event, ...]
     max_ticks: int
 
@@ -60,49 +57,55 @@ class Cell:
     def label(self) -> str:
         """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
         head = f" {self.weights.head}" if self.weights else ""
-        return f"{self.policy}{head} | {self.executor.label} | {self.latency.label}"
+        return f"{self.policy}{head} | {self.strategy.label} | {self.latency.label}"
 
     @property
-    def undisturbed(self) -> Cell:
+    def undisturbed(self) -> Condition:
         """The same without events."""
         return replace(self, events=())
 
 
-def choose_executor(
+def choose_strategy(
     name: str,
-    execute: int | None,
+    execution_horizon: int | None,
     prefix_steps: int | None,
     alignment: str,
     policy: str,
     task: str,
-) -> StrategyConfig:
+) -> Strategy:
     """Execution strategy from its name and its switches.
 
     Args:
-        name: Key of `experiments.options.catalog.EXECUTORS`.
-        execute: Executed rows before the next inference; None for what suits the task's trained
-            policies, or for the executor's own.
+        name: Key of `experiments.options.catalog.STRATEGY_NAMES`.
+        execution_horizon: Executed rows before the next inference; None for what suits the task's
+            trained policies, or for the executor's own.
         prefix_steps: Fixed prefix length; None for as long as the estimated delay.
         alignment: ``report`` or ``readme``, see `PrefixAsync`.
         policy: Key of `experiments.options.catalog.POLICIES`.
         task: Key of `experiments.options.catalog.TASKS`.
     """
-    strategy = look_up("executor", name, EXECUTORS)
-    if execute is None and alignment == "report":
+    strategy = look_up("strategy", name, STRATEGY_NAMES)
+    if execution_horizon is None and alignment == "report":
         trained = look_up("policy", policy, POLICIES).trained
-        execute = look_up("env", task, TASKS).execute if trained else None
+        execution_horizon = look_up("env", task, TASKS).execution_horizon if trained else None
     if alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
     if isinstance(strategy, PrefixAsync):
         if alignment == "readme":
             steps = TRAINED_PREFIX_STEPS if prefix_steps is None else prefix_steps
-            return PrefixAsync(execute=execute, prefix_steps=steps, alignment="readme")
+            return PrefixAsync(
+                execution_horizon=execution_horizon, prefix_steps=steps, alignment="readme"
+            )
         if prefix_steps is not None:
             strategy = replace(strategy, prefix_steps=prefix_steps)
     elif prefix_steps is not None or alignment != "report":
         option = "--alignment" if alignment != "report" else "--prefix-steps"
-        raise ConfigError(f"{option}: only executor 'prefix_async' has a prefix, got {name!r}")
-    return strategy if execute is None else replace(strategy, execute=execute)
+        raise ConfigError(f"{option}: only strategy 'prefix_async' has a prefix, got {name!r}")
+    return (
+        strategy
+        if execution_horizon is None
+        else replace(strategy, execution_horizon=execution_horizon)
+    )
 
 
 def choose_events(task: str, text: str) -> tuple[Event, ...]:
@@ -122,28 +125,28 @@ def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | No
     return round(max_seconds * CONTROL_HZ)
 
 
-def make_cell(
+def make_condition(
     *,
     env: str,
     level: Mapping[str, Any],
     policy: str,
     weights: Weights | None,
-    executor: StrategyConfig,
+    strategy: Strategy,
     latency: str,
     delay_error: int,
     event: str,
     max_seconds: float | None,
-) -> Cell:
+) -> Condition:
     """Checks every switch and resolves names to values."""
     look_up("env", env, TASKS)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
-    return Cell(
+    return Condition(
         env=env,
         level=level,
         policy=policy,
         weights=weights,
-        executor=executor,
+        strategy=strategy,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,

@@ -1,4 +1,4 @@
-"""Runs the seeds of a cell that are not done yet, over workers, into a run folder."""
+"""Runs the seeds of a condition that are not done yet, over workers, into a run folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from experiments.options.catalog import POLICIES
-from experiments.runner.condition import Cell
+from experiments.runner.condition import Condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
@@ -26,12 +26,12 @@ def seed_range(seed: int, episodes: int) -> range:
     return range(seed, seed + episodes)
 
 
-def renderer_for(cell: Cell, film: bool) -> str:
-    """OpenGL backend that the cell will draw with, or ``none``; checked before anything runs."""
+def renderer_for(condition: Condition, film: bool) -> str:
+    """OpenGL backend the condition will draw with, or ``none``; checked before anything runs."""
     import envs  # noqa: F401  (chooses the backend)
     from envs.scene.gl import INSTALL_HINT
 
-    looks = POLICIES[cell.policy].trained
+    looks = POLICIES[condition.policy].trained
     if not (looks or film):
         return "none"
     backend = os.environ.get("MUJOCO_GL", "")
@@ -44,8 +44,8 @@ def renderer_for(cell: Cell, film: bool) -> str:
     return backend or "default"
 
 
-def run_cell(
-    cell: Cell,
+def run_condition(
+    condition: Condition,
     seeds: Sequence[int],
     pool: TaskPool,
     progress: Progress,
@@ -56,7 +56,7 @@ def run_cell(
     """Runs what is missing and returns the rows of all seeds, in order.
 
     Args:
-        cell: What to run.
+        condition: What to run.
         seeds: Requested seeds.
         pool: Where to run.
         progress: Told about every finished episode.
@@ -65,7 +65,7 @@ def run_cell(
     """
     done: dict[int, Row] = {} if folder is None else folder.rows
     path = None if folder is None else folder.path
-    tasks = [EpisodeTask(cell, seed, path, film_every) for seed in seeds if seed not in done]
+    tasks = [EpisodeTask(condition, seed, path, film_every) for seed in seeds if seed not in done]
     for task, row in pool.run(run_seed, tasks):
         if folder is None:
             done[task.seed] = to_json(row)

@@ -1,4 +1,4 @@
-"""One seed of one cell: the episode, its undisturbed twin, their logs and figures."""
+"""One seed of one condition: the episode, its undisturbed twin, their logs and figures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments.options.catalog import POLICIES, TASKS, Policy, Weights, make_env
-from experiments.runner.condition import Cell
+from experiments.runner.condition import Condition
 from experiments.runner.pool import check_stop
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
-from xr0_sim.perturb.events import EventRecord
-from xr0_sim.record import Overlay, TickLog, TickTable, VideoRecorder, write_ticklog
+from xr0_sim.record import TickLog, TickTable, write_ticklog
 from xr0_sim.runtime import Executor, run_episode
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.types import EventRecord
+from xr0_sim.view import Overlay, VideoRecorder
 
 Row = dict[str, Any]
 """JSON values: ``seed``, ``outcome``, ``figures``, ``events``, ``digest``, ``twin_digest``,
@@ -32,13 +33,13 @@ class EpisodeTask:
     """What a worker is asked to do.
 
     Attributes:
-        cell: Everything but the seed.
+        condition: Everything but the seed.
         seed: Seed of scene, latencies and noise.
         folder: Where logs and videos go; None to keep nothing.
         film_every: Film one tick in this many; 0 for no video. A twin is never filmed.
     """
 
-    cell: Cell
+    condition: Condition
     seed: int
     folder: Path | None = None
     film_every: int = 0
@@ -63,7 +64,7 @@ class StopSwitch:
 
 @functools.lru_cache(maxsize=4)
 def _policy(name: str, weights: Weights | None) -> Policy:
-    """Loaded weights, shared by the cells of a comparison; their digest tells versions apart."""
+    """Loaded weights, shared by conditions; their digest tells versions apart."""
     return POLICIES[name].load(weights)
 
 
@@ -80,8 +81,8 @@ def run_seed(task: EpisodeTask) -> Row:
     Returns:
         The row for ``episodes.jsonl``.
     """
-    cell = task.cell
-    result, table, video = _run(cell, task)
+    condition = task.condition
+    result, table, video = _run(condition, task)
     row: Row = {
         "seed": task.seed,
         "outcome": result.outcome,
@@ -93,11 +94,11 @@ def run_seed(task: EpisodeTask) -> Row:
             for e in result.events
         ],
     }
-    figures = _figures(cell, result, table)
+    figures = _figures(condition, result, table)
     if task.folder is not None:
         write_ticklog(table, log_path(task.folder, task.seed))
-    if cell.events:
-        twin, twin_table, _ = _run(cell.undisturbed, replace(task, film_every=0))
+    if condition.events:
+        twin, twin_table, _ = _run(condition.undisturbed, replace(task, film_every=0))
         row["twin_digest"] = twin_table.digest()
         figures |= _against_twin(result, table, twin, twin_table)
         if task.folder is not None:
@@ -111,12 +112,16 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
     return folder / TICKS_FOLDER / f"seed{seed}{'_twin' if twin else ''}.parquet"
 
 
-def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
-    policy = _policy(cell.policy, cell.weights)
-    level = tuple(sorted(cell.level.items()))
-    plant = _plant(cell.env, policy.image_size, task.film_every > 0, level)
+def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
+    policy = _policy(condition.policy, condition.weights)
+    level = tuple(sorted(condition.level.items()))
+    plant = _plant(condition.env, policy.image_size, task.film_every > 0, level)
     executor = Executor(
-        policy.bind(plant.env), cell.executor, cell.latency, cell.estimator, plant.control_hz
+        policy.bind(plant.env),
+        condition.strategy,
+        condition.latency,
+        condition.estimator,
+        plant.control_hz,
     )
     log = TickLog()
     watchers: list[Any] = [log, StopSwitch()]
@@ -124,9 +129,9 @@ def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path 
     if task.film_every:
         recorder = VideoRecorder(
             task.folder / VIDEO_FOLDER,
-            cell.env,
+            condition.env,
             plant.env.render,
-            Overlay("", cell.label),
+            Overlay("", condition.label),
             task.film_every,
         )
         watchers.append(recorder)
@@ -135,15 +140,15 @@ def _run(cell: Cell, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path 
         executor,
         watchers,
         seed=task.seed,
-        options={"events": list(cell.events)},
-        max_ticks=cell.max_ticks,
+        options={"events": list(condition.events)},
+        max_ticks=condition.max_ticks,
         images=policy.looks,
     )
     return result, log.table(), recorder.paths[-1] if recorder and recorder.paths else None
 
 
-def _figures(cell: Cell, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
-    entry = TASKS[cell.env]
+def _figures(condition: Condition, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
+    entry = TASKS[condition.env]
     counted = replace(result, info={**result.info, "pieces": entry.count(result.info)})
     figures = episode_metrics(counted, table.columns, table.meta["control_hz"], entry.pieces)
     del figures["seed"]

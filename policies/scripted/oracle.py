@@ -84,7 +84,7 @@ class ChunkOracle:
         return actions
 
 
-class ExpertChunkModel:
+class OracleChunkModel:
     """The oracle behind the `xr0_sim.types.ChunkModel` port: a perfect planner with latency."""
 
     needs_images = False

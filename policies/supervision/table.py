@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.options.catalog import look_up
 from policies.scripted.disturbance import DisturbanceConfig
+from xr0_sim.registry import look_up
 
 if TYPE_CHECKING:
     from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec

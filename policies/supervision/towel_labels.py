@@ -1,4 +1,4 @@
-"""What the brain of a towel-folding policy learns to see and to intend, as one named vector.
+"""What the VLM of a towel-folding policy learns to see and to intend, as one named vector.
 
 Picture points come from exact projection; intentions (goals, jobs, which corner a hand deals with)
 come from the scripted expert at the same tick.

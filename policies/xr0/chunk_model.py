@@ -190,7 +190,7 @@ def load_chunk_model(
     temperature: float = DEFAULT_TEMPERATURE,
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
-    brain_weights: str = STORED_WEIGHTS,
+    vlm_weights: str = STORED_WEIGHTS,
     compile: bool = False,
 ) -> XR0ChunkModel:
     """Loads one head of a checkpoint.
@@ -201,13 +201,14 @@ def load_chunk_model(
         head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
         decoding: One of `DECODINGS`.
         temperature: Factor on the flow noise, 0 .. 1.
-        precision: Number format of the network, one of `xr0_sim.model.compute.precision.PRECISIONS`.
+        precision: Number format of the network, one of
+            `xr0_sim.model.compute.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.compute.devices`.
-        brain_weights: How the brain's weights are kept, see `xr0_sim.model.compute.weight_only`.
+        vlm_weights: How the VLM's weights are kept, see `xr0_sim.model.compute.weight_only`.
         compile: Compile the Euler step, see `xr0_sim.model.action_expert.sampler.FlowSampler`.
     """
     from xr0_sim.model.policy_model import load_policy_model
 
     path = find_checkpoint(checkpoint)
-    policy = load_policy_model(path, head, precision, device, brain_weights, compile)
+    policy = load_policy_model(path, head, precision, device, vlm_weights, compile)
     return XR0ChunkModel(policy, decoding, temperature)

@@ -85,7 +85,7 @@ def test_policy_takes_turns_with_a_naive_forward_that_says_the_same(capsys):
         assert found["reduced_deviation_max"]["value"] < 0.05
     ways = ["naive", "eager", *reduced, "lower bound"]
     assert [(row["batch"], row["way"]) for row in rows] == [(b, w) for b in (1, 2) for w in ways]
-    assert all(row["denoise ms"] > 0 and row["brain ms"] > 0 for row in rows)
+    assert all(row["denoise ms"] > 0 and row["VLM ms"] > 0 for row in rows)
 
 
 def test_policy_targets_belong_to_a_size():

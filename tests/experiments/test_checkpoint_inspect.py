@@ -114,10 +114,10 @@ def test_a_shipped_policy_and_its_files(tmp_path, capsys):
     from xr0_sim.model.policy_model import random_policy_model
     from xr0_sim.model.spec.presets import preset_config
 
-    assert inspection.POLICY_BRAIN == checkpoint.BRAIN_FILE
+    assert inspection.POLICY_BRAIN == checkpoint.VLM_FILE
     assert inspection.POLICY_HEADS == f"{checkpoint.HEADS_DIR}/*/{checkpoint.HEAD_FILE}"
     policy = random_policy_model(preset_config("nano"), seed=0)
-    checkpoint.save_brain(tmp_path, policy.config, policy.model.vlm)
+    checkpoint.save_vlm(tmp_path, policy.config, policy.model.vlm)
     status, out, _ = inspect(capsys, tmp_path)
     assert status == 1 and "no head in heads/" in out
     for head in ("sync", "prefix"):

@@ -28,7 +28,7 @@ def collect(root, *words):
 
 def train_words(root, *words):
     # The base stops early, so that the heads have something left to learn.
-    sizes = {"brain": 100, "base": 80, "head": 100}
+    sizes = {"vlm": 100, "base": 80, "head": 100}
     steps = [part for name, n in sizes.items() for part in (f"--{name}-steps", str(n))]
     common = ["--data", str(root / "store"), "--out", str(root / "run"), "--preset", "nano"]
     common += ["--batch-size", "8", "--log-every", "20", "--threads", "1", "--head-rate", "3e-3"]
@@ -36,7 +36,7 @@ def train_words(root, *words):
 
 
 def checkpoint_of(root):
-    return root / "run" / "brain" / "checkpoint"
+    return root / "run" / "vlm" / "checkpoint"
 
 
 def dagger_words(root):
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_one_line(words, expected, tmp_path, capsys):
 
 def test_training_mistakes_are_one_line(demos, tmp_path, capsys):
     for words, expected in (
-        (["--stages", "brain,hedas"], "did you mean 'heads'"),
+        (["--stages", "VLM,hedas"], "did you mean 'heads'"),
         (["--heads", "prefx"], "did you mean 'prefix'"),
         (["--preset", "tiny"], "collect with --image-size 128"),
         (["--threads", "0"], "--threads: expected 1 .. 256"),
@@ -148,7 +148,7 @@ def test_training_mistakes_are_one_line(demos, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-STAGE_RUNS = ("brain", "experts/base", "experts/sync", "experts/prefix", "experts/prefix_lambda")
+STAGE_RUNS = ("vlm", "experts/base", "experts/sync", "experts/prefix", "experts/prefix_lambda")
 
 
 @pytest.mark.parametrize("stage", STAGE_RUNS)
@@ -168,7 +168,7 @@ def test_the_checkpoint_holds_all_heads(trained):
 def test_the_same_command_again_skips_what_is_finished(trained, capsys):
     run = trained / "run"
     logs = {stage: read_metrics(run / stage) for stage in STAGE_RUNS}
-    weights = {path: path.read_bytes() for path in (run / "brain").rglob("*.safetensors")}
+    weights = {path: path.read_bytes() for path in (run / "vlm").rglob("*.safetensors")}
     assert main(train_words(trained)) == 0
     assert "step " not in capsys.readouterr().err
     assert {stage: read_metrics(run / stage) for stage in STAGE_RUNS} == logs
@@ -234,7 +234,7 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
     assert set(head_names(policy)) == {"sync", "prefix"}
     assert load_chunk_model(policy, "prefix").prefix_max == 6
     record = sorted(path.name for path in (policy / "training").iterdir())
-    assert record == ["brain.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
+    assert record == ["VLM.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
     notes = json.loads((policy / "training" / "commands.json").read_text())
     assert notes[0]["data"]["demo"]["seeds"] == [1_000_000, 1_000_002]
     paths = [notes[0]["config"][key] for key in ("data", "out")]

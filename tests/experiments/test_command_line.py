@@ -11,7 +11,7 @@ from experiments.cli import COMMANDS, main, overview
 from experiments.commands.rollout import RolloutConfig
 from experiments.options.arguments import parse_config
 from experiments.options.catalog import TASKS
-from policies.xr0.execution import EXECUTE_STEPS
+from policies.xr0.execution import EXECUTION_HORIZONS
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime import Sync
 
@@ -71,7 +71,7 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["bench", "evn"], "did you mean 'env'"),
         (["rollout", "--polcy", "expert"], "did you mean '--policy'"),
         (["rollout", "--policy", "exprt"], "did you mean 'expert'"),
-        (["rollout", "--policy", "expert", "--executor", "snyc"], "did you mean 'sync'"),
+        (["rollout", "--policy", "expert", "--strategy", "snyc"], "did you mean 'sync'"),
         (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
         (["rollout", "--policy", "expert", "--head", "sync"], "has no weights"),
         (["rollout", "--policy", "expert", "--temperature", "0.5"], "has no weights"),
@@ -81,15 +81,15 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["compare", "--policy", "xr0", "--precision", "int9"], "did you mean 'int8'"),
         (["rollout", "--policy", "expert", "--device", "cpu"], "has no weights"),
         (["rollout", "--policy", "xr0", "--device", "gpu"], "expected cpu, cuda, cuda:N or auto"),
-        (["rollout", "--policy", "expert", "--brain-weights", "int8"], "has no weights"),
-        (["rollout", "--policy", "xr0", "--brain-weights", "int5"], "did you mean 'int8'"),
+        (["rollout", "--policy", "expert", "--vlm-weights", "int8"], "has no weights"),
+        (["rollout", "--policy", "xr0", "--vlm-weights", "int5"], "did you mean 'int8'"),
         (["train", "--device", "cuda:99"], "graphics cards that torch"),
         (["train", "--proposals", "-1"], "--proposals: expected 0"),
         (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),
         (["rollout", "--policy", "expert", "--event", "shove@x"], "trigger: expected"),
         (["rollout", "--policy", "expert", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
         (["rollout", "--policy", "expert", "--alignment", "redme"], "did you mean 'readme'"),
-        (["rollout", "--policy", "expert", "--executor", "sync", "--prefix-steps", "3"], "prefix"),
+        (["rollout", "--policy", "expert", "--strategy", "sync", "--prefix-steps", "3"], "prefix"),
         (["rollout", "--policy", "expert", "--layout", "layerd"], "did you mean 'layered'"),
         (["rollout", "--policy", "expert", "--n-bricks", "99"], "expected 1 .. 34"),
         (["rollout", "--policy", "expert", "--episodes", "0"], "--episodes: expected 1"),
@@ -103,7 +103,7 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rollout", "--episodes"], "--episodes"),
         (["rollout", "stray"], "stray"),
         (["rollout", "--checkpoint", "nowhere"], "checkpoint"),
-        (["rollout", "--brain-weights", "int9"], "did you mean 'int8'"),
+        (["rollout", "--vlm-weights", "int9"], "did you mean 'int8'"),
         (["rollout", "--policy", "expert", "--compile"], "--compile: policy 'expert' has no"),
         (["rollout", "--policy", "expert", "--head", "sync"], "--head: policy 'expert' has no"),
         (["compare", "--policy", "expert", "--positions", "syn"], "did you mean 'sync'"),
@@ -176,9 +176,9 @@ def test_json_goes_to_standard_output_alone(capsys):
 
 
 def test_trained_policies_execute_as_many_rows_as_suit_their_task():
-    for env, suited in EXECUTE_STEPS.items():
-        assert TASKS[env].execute == suited
-        for words, executed in ({}, suited), ({"execute": 7}, 7):
-            cell = RolloutConfig(env=env, policy="xr0", executor="sync", **words).cell()
-            assert cell.executor.execute == executed
-    assert RolloutConfig(policy="expert", executor="sync").cell().executor == Sync()
+    for env, suited in EXECUTION_HORIZONS.items():
+        assert TASKS[env].execution_horizon == suited
+        for words, executed in ({}, suited), ({"execution_horizon": 7}, 7):
+            condition = RolloutConfig(env=env, policy="xr0", strategy="sync", **words).condition()
+            assert condition.strategy.execution_horizon == executed
+    assert RolloutConfig(policy="expert", strategy="sync").condition().strategy == Sync()

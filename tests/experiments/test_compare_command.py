@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from experiments.cli import main
-from experiments.commands.compare import CompareConfig, cell_name
+from experiments.commands.compare import CompareConfig, condition_name
 from experiments.report.paired import paired_to_first
 from experiments.report.style import position_colours, position_words
 from xr0_sim.record import read_run_card
@@ -21,10 +21,14 @@ def folder(tmp_path_factory):
 
 
 def test_cells_are_the_executors_with_redrawn_modes():
-    cells = CompareConfig(policy="expert", latency=("none", "0.2s")).cells()
-    assert [type(cell.executor) for cell in cells.values()] == [Sync, NaiveAsync, PrefixAsync] * 2
-    assert {cell.policy for cell in cells.values()} == {"expert_redrawn"}
-    assert next(iter(cells)) == cell_name("sync", "none")
+    conditions = CompareConfig(policy="expert", latency=("none", "0.2s")).conditions()
+    assert [type(condition.strategy) for condition in conditions.values()] == [
+        Sync,
+        NaiveAsync,
+        PrefixAsync,
+    ] * 2
+    assert {condition.policy for condition in conditions.values()} == {"expert_redrawn"}
+    assert next(iter(conditions)) == condition_name("sync", "none")
 
 
 def test_it_writes_table_picture_and_cells(folder):
@@ -32,15 +36,15 @@ def test_it_writes_table_picture_and_cells(folder):
     assert picture.width == 1600 and picture.height > 800
     assert len(picture.convert("RGB").resize((200, 200)).getcolors(100_000)) > 50
     text = (folder / "comparison.md").read_text()
-    assert text.startswith("| cell | n | success |") and "Paired differences" in text
+    assert text.startswith("| condition | n | success |") and "Paired differences" in text
     assert "intervals overlap" in text
-    cells = sorted(p.name for p in (folder / "cells").iterdir())
-    assert cells == ["naive_async@xr0_4090", "prefix_async@xr0_4090", "sync@xr0_4090"]
-    for cell in cells:
-        assert read_run_card(folder / "cells" / cell / "run.json")["status"] == "complete"
+    conditions = sorted(p.name for p in (folder / "conditions").iterdir())
+    assert conditions == ["naive_async@xr0_4090", "prefix_async@xr0_4090", "sync@xr0_4090"]
+    for condition in conditions:
+        assert read_run_card(folder / "conditions" / condition / "run.json")["status"] == "complete"
     found = json.loads((folder / "summary.json").read_text())
     assert found["n"] == 2 and found["complete"] is True
-    sync = found["cells"]["sync @ xr0_4090"]
+    sync = found["conditions"]["sync @ xr0_4090"]
     assert set(sync["success"]) == {"value", "low", "high", "n"} and sync["digest"]
     assert found["paired"]["naive_async @ xr0_4090"]["success"]["n"] == 2
 

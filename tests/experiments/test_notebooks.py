@@ -7,8 +7,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 
 
-def cells(path):
-    return [(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
+def conditions(path):
+    return [(condition.cell_type, condition.source) for condition in jupytext.read(path).conditions]
 
 
 def test_there_are_notebooks():
@@ -18,4 +18,4 @@ def test_there_are_notebooks():
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_both_halves_of_a_pair_say_the_same(script):
-    assert cells(script) == cells(script.with_suffix(".ipynb"))
+    assert conditions(script) == conditions(script.with_suffix(".ipynb"))

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.commands.oracle_grid import OracleGridConfig, grid_cells, run_grid
-from experiments.report.columns import cell_summary
+from experiments.report.columns import condition_summary
 
 DELAY = 5
 
@@ -15,11 +15,11 @@ def grid():
     rows = run_grid(
         OracleGridConfig(delays=(0, DELAY), events=("none",), episodes=2, max_seconds=16)
     )
-    return {name: cell_summary(found).figures for name, found in rows.items()}
+    return {name: condition_summary(found).figures for name, found in rows.items()}
 
 
-def figure(grid, cell, delay, name):
-    return grid[f"{cell} d={delay} none"][name].value
+def figure(grid, condition, delay, name):
+    return grid[f"{condition} d={delay} none"][name].value
 
 
 def test_all_are_the_same_without_delay(grid):
@@ -47,10 +47,10 @@ def test_naive_jerks_and_prefix_stays_smooth_and_successful(grid):
 
 
 def test_the_whole_grid_has_66_cells():
-    cells = grid_cells(OracleGridConfig())
-    assert len(cells) == 3 * 11 * 2
-    assert cells["prefix d=10 shove"].events and not cells["prefix d=10 none"].events
-    assert cells["sync d=3 none"].latency.latency_s == pytest.approx(0.1)
+    conditions = grid_cells(OracleGridConfig())
+    assert len(conditions) == 3 * 11 * 2
+    assert conditions["prefix d=10 shove"].events and not conditions["prefix d=10 none"].events
+    assert conditions["sync d=3 none"].latency.latency_s == pytest.approx(0.1)
 
 
 def test_it_prints_json_and_can_be_continued(capsys, tmp_path):
@@ -58,7 +58,7 @@ def test_it_prints_json_and_can_be_continued(capsys, tmp_path):
     words += ["--max-seconds", "1", "--out", str(tmp_path / "grid"), "--json"]
     assert main(words) == 0
     first = json.loads(capsys.readouterr().out)
-    assert first["n"] == 1 and len(first["cells"]) == 6
-    assert set(first["cells"]["sync d=2 shove"]["success"]) == {"value", "low", "high", "n"}
+    assert first["n"] == 1 and len(first["conditions"]) == 6
+    assert set(first["conditions"]["sync d=2 shove"]["success"]) == {"value", "low", "high", "n"}
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out) == first

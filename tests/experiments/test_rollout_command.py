@@ -87,8 +87,8 @@ def test_a_folder_is_continued_and_never_mixed(capsys, tmp_path, monkeypatch):
     assert main([*SHORT, "--latency", "0.2s", "--out", str(tmp_path / "a")]) == 2
     err = capsys.readouterr().err
     assert "latency.latency_s = 0.08, now it is 0.2" in err and len(err.splitlines()) == 1
-    assert main([*SHORT, "--executor", "sync", "--out", str(tmp_path / "a")]) == 2
-    assert 'executor.type = "PrefixAsync"' in capsys.readouterr().err
+    assert main([*SHORT, "--strategy", "sync", "--out", str(tmp_path / "a")]) == 2
+    assert 'strategy.type = "PrefixAsync"' in capsys.readouterr().err
     assert before == {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
 
 

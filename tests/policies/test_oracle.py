@@ -11,7 +11,7 @@ from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.oracle import (
     HORIZON,
     ChunkOracle,
-    ExpertChunkModel,
+    OracleChunkModel,
     RedrawnMode,
     SameMode,
 )
@@ -73,7 +73,7 @@ def test_the_executed_ticks_of_a_run_do_not_depend_on_who_asks(env, oracle):
     logs = []
     for asks in (False, True):
         env.reset_scene(SEED, {"events": ["shove"]})
-        executor = Executor(ExpertChunkModel(env), PrefixAsync(), Constant(0.1))
+        executor = Executor(OracleChunkModel(env), PrefixAsync(), Constant(0.1))
         executor.reset(SEED, env.robot_state().command)
         log = []
         for _ in range(60):
@@ -92,7 +92,7 @@ def test_the_committed_prefix_is_repeated_exactly(env, oracle, length):
     play(env, 10)
     rng = np.random.default_rng(length)
     prefix = env.robot_state().command + rng.normal(0, 0.05, (length, ENV_ACTION_DIM))
-    chunk = ExpertChunkModel(env).infer(env.observe(images=False), prefix, (0, 0))
+    chunk = OracleChunkModel(env).infer(env.observe(images=False), prefix, (0, 0))
     assert chunk.first_tick == 10 and chunk.actions.shape == (HORIZON, ENV_ACTION_DIM)
     assert np.array_equal(chunk.actions[:length], prefix)
 
@@ -153,8 +153,8 @@ def test_the_expert_goes_on_beyond_the_end_of_the_episode(env, oracle):
 
 def test_a_chunk_of_another_length_is_the_start_of_the_long_one(env, oracle):
     env.reset_scene(SEED)
-    assert ExpertChunkModel(env, horizon=8).horizon == 8
-    short = ExpertChunkModel(env, horizon=8).infer(env.observe(images=False), NOTHING, (0, 0))
+    assert OracleChunkModel(env, horizon=8).horizon == 8
+    short = OracleChunkModel(env, horizon=8).infer(env.observe(images=False), NOTHING, (0, 0))
     assert short.actions.tobytes() == oracle.next_actions(NOTHING)[:8].tobytes()
     with pytest.raises(ConfigError, match="expected at most 8 rows, got 9"):
         oracle.next_actions(np.zeros((9, ENV_ACTION_DIM)), steps=8)
@@ -162,7 +162,7 @@ def test_a_chunk_of_another_length_is_the_start_of_the_long_one(env, oracle):
 
 def test_an_observation_of_another_tick_is_refused(env):
     env.reset_scene(SEED)
-    model, seen = ExpertChunkModel(env), env.observe(images=False)
+    model, seen = OracleChunkModel(env), env.observe(images=False)
     play(env, 2)
     with pytest.raises(ConfigError, match="at tick 0, it stands at 2; ask at the capture tick"):
         model.infer(seen, NOTHING, (0, 0))
@@ -171,7 +171,7 @@ def test_an_observation_of_another_tick_is_refused(env):
 def test_redrawn_tempo_follows_the_noise_seed(env):
     env.reset_scene(SEED)
     seen = env.observe(images=False)
-    same, redrawn = ExpertChunkModel(env, SameMode()), ExpertChunkModel(env, RedrawnMode())
+    same, redrawn = OracleChunkModel(env, SameMode()), OracleChunkModel(env, RedrawnMode())
     answers = [
         [model.infer(seen, NOTHING, noise).actions for noise in ((1, 0), (1, 0), (1, 1))]
         for model in (same, redrawn)

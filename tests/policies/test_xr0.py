@@ -14,9 +14,9 @@ from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW
 from policies import ChunkPolicy, XR0Policy
 from policies.xr0.chunk_model import DECODINGS, XR0ChunkModel, load_chunk_model
-from policies.xr0.execution import EXECUTE_STEPS
+from policies.xr0.execution import EXECUTION_HORIZONS
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_brain, save_head
+from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_head, save_vlm
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
@@ -162,7 +162,7 @@ def test_unknown_names_get_a_suggestion(policy_model, checkpoint):
 @pytest.fixture(scope="module")
 def checkpoint(policy_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("nano")
-    save_brain(path, policy_model.config, policy_model.model.vlm)
+    save_vlm(path, policy_model.config, policy_model.model.vlm)
     save_head(path, "sync", policy_model.config, policy_model.model.expert)
     policy_model.normalizer.save(path / NORMALIZER_FILE)
     return path
@@ -225,7 +225,7 @@ def test_sb3_evaluates_it_on_a_single_environment(checkpoint):
 def test_shipped_policies_look_again_when_it_suits_their_task():
     for name in checkpoint_names():
         for given in (name, CHECKPOINT_DIR / name):
-            assert XR0Policy(given).strategy == Sync(EXECUTE_STEPS[name])
+            assert XR0Policy(given).strategy == Sync(EXECUTION_HORIZONS[name])
     assert XR0Policy("towel_folding", strategy=Sync(5)).strategy == Sync(5)
 
 

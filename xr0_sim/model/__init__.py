@@ -1,4 +1,4 @@
-"""The small XR-0: a Qwen3-VL brain whose KV cache conditions a flow-matching action expert.
+"""The small XR-0: a Qwen3-VL VLM whose KV cache conditions a flow-matching action expert.
 
 Import from the modules; this package file loads nothing heavy.
 """

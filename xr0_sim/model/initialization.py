@@ -1,6 +1,6 @@
 """Seeded initialisation of a policy from scratch.
 
-The brain keeps the stock Qwen3-VL scheme (normal, 0.02, also for the learned position grid), drawn
+The VLM keeps the stock Qwen3-VL scheme (normal, 0.02, also for the learned position grid), drawn
 from an explicit generator. At width 128 a variance-preserving scheme and a sinusoidal position grid
 were tried as well: with pointing supervision, 600 steps of 32 frames left them at 0.76 % and 0.52 %
 of the image width, the stock scheme at 0.43 %.
@@ -18,15 +18,15 @@ from xr0_sim.model.action_expert.network import ActionExpert
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
-BRAIN_STD = 0.02
+VLM_STD = 0.02
 
 
 @torch.no_grad()
-def initialize_brain(vlm: Qwen3VLForConditionalGeneration, generator: torch.Generator) -> None:
-    """Sets every weight of the brain from the generator; norms start at one, biases at zero."""
+def initialize_vlm(vlm: Qwen3VLForConditionalGeneration, generator: torch.Generator) -> None:
+    """Sets every weight of the VLM from the generator; norms start at one, biases at zero."""
     for module in vlm.modules():
         if isinstance(module, nn.Linear | nn.Conv3d | nn.Embedding):
-            module.weight.normal_(0.0, BRAIN_STD, generator=generator)
+            module.weight.normal_(0.0, VLM_STD, generator=generator)
             if getattr(module, "bias", None) is not None:
                 module.bias.zero_()
         elif hasattr(module, "weight") and isinstance(module.weight, nn.Parameter):

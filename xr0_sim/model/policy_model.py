@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.sampler import FlowSampler
-from xr0_sim.model.checkpoints.shipped import load_brain, load_config, load_head, load_normalizer
+from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_normalizer, load_vlm
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
 from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
@@ -26,8 +26,8 @@ from xr0_sim.model.compute.precision import (
     device_features,
     expert_weights,
 )
-from xr0_sim.model.compute.weight_only import reduce_brain
-from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.compute.weight_only import reduce_vlm
+from xr0_sim.model.initialization import initialize_expert, initialize_vlm
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
@@ -60,7 +60,7 @@ class PolicyModel:
 
     @property
     def config(self) -> XR0Config:
-        """Configuration of brain and head."""
+        """Configuration of VLM and head."""
         return self.model.config
 
     @cached_property
@@ -139,7 +139,7 @@ def load_policy_model(
     head: str,
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
-    brain_weights: str = STORED_WEIGHTS,
+    vlm_weights: str = STORED_WEIGHTS,
     compile: bool = False,
 ) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
@@ -149,7 +149,7 @@ def load_policy_model(
         head: Name of a head; an unknown name lists what there is.
         precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
         device: Where the network runs (`xr0_sim.model.compute.devices`).
-        brain_weights: How the brain's weights are kept (`xr0_sim.model.compute.weight_only`).
+        vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
     """
     place = choose_device(device)
@@ -158,10 +158,10 @@ def load_policy_model(
     path = Path(path)
     config = load_config(path, head)
     model = XR0ForActionGeneration(config)
-    load_brain(path, model.vlm)
+    load_vlm(path, model.vlm)
     load_head(path, head, model.expert)
     model = model.eval().to(place)
-    reduce_brain(model.vlm, brain_weights)
+    reduce_vlm(model.vlm, vlm_weights)
     return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision, compile)
 
 
@@ -169,7 +169,7 @@ def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:
     """An untrained policy with seeded weights and identity statistics, for tests and plumbing."""
     model = XR0ForActionGeneration(config)
     generator = torch.Generator().manual_seed(seed)
-    initialize_brain(model.vlm, generator)
+    initialize_vlm(model.vlm, generator)
     initialize_expert(model.expert, generator)
     normalizer = Normalizer.identity(config.action_length)
     return PolicyModel(model.eval(), XR0Processor(config), normalizer)

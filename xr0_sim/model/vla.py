@@ -1,4 +1,4 @@
-"""The assembled policy network: Qwen3-VL brain, action expert, and their one-call interface."""
+"""The assembled policy network: Qwen3-VL VLM, action expert, and their one-call interface."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from xr0_sim.model.action_expert.flow import euler_sample
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.spec.config import XR0Config
-from xr0_sim.model.vlm.cache import BrainCache
-from xr0_sim.model.vlm.forward import BrainInputs, think
+from xr0_sim.model.vlm.cache import VlmCache
+from xr0_sim.model.vlm.forward import VlmInputs, think
 
 
 class XR0ForActionGeneration(PreTrainedModel):
@@ -46,14 +46,14 @@ class XR0ForActionGeneration(PreTrainedModel):
         """The action expert; its parameters are those of this model."""
         return self._expert
 
-    def encode(self, inputs: BrainInputs) -> BrainCache:
-        """Runs the brain once; the cache serves any number of `sample_actions` calls."""
+    def encode(self, inputs: VlmInputs) -> VlmCache:
+        """Runs the VLM once; the cache serves any number of `sample_actions` calls."""
         return think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[1]
 
     @torch.no_grad()
     def sample_actions(
         self,
-        cache: BrainCache,
+        cache: VlmCache,
         state: Tensor,
         prefix: Tensor,
         prefix_lengths: Tensor,
@@ -105,7 +105,7 @@ class XR0ForActionGeneration(PreTrainedModel):
             self.expert, cache, state, padded, prefix_lengths, noise, steps, action_mask
         )
 
-    def forward(self, inputs: BrainInputs, state: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, inputs: VlmInputs, state: Tensor, generator: torch.Generator) -> Tensor:
         """`encode` and `sample_actions` without a prefix."""
         cache = self.encode(inputs)
         empty = state.new_zeros(len(state), 0, self.config.action_dim)

@@ -1,6 +1,6 @@
 """Scene events and signal faults: values that change an episode at a trigger."""
 
-from xr0_sim.perturb.events import Event, EventRecord
+from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import (
     event_from_dict,
     event_kind,
@@ -13,6 +13,7 @@ from xr0_sim.perturb.registry import (
 from xr0_sim.perturb.schedule import EventSchedule, ScheduleState
 from xr0_sim.perturb.signals.cameras import FreezeCamera, FrozenCameras
 from xr0_sim.perturb.triggers import AtPhase, AtTick, AtTime, Trigger, parse_trigger
+from xr0_sim.types import EventRecord
 
 __all__ = [
     "AtPhase",

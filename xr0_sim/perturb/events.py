@@ -52,20 +52,3 @@ class Event(ABC):
         Returns:
             What was drawn or done, as JSON values, for the log; None if the fields say it all.
         """
-
-
-@dataclass(frozen=True)
-class EventRecord:
-    """An event that fired.
-
-    Attributes:
-        kind: Registered name of the event.
-        tick: Tick at whose start it fired; captures see it from the next tick on.
-        time_ns: Start of that tick [ns].
-        parameters: The event's fields and whatever `Event.apply` returned, JSON values.
-    """
-
-    kind: str
-    tick: int
-    time_ns: int
-    parameters: Mapping[str, Any]

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from xr0_sim.perturb.events import Event, EventRecord
+from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_to_dict, json_value
 from xr0_sim.perturb.triggers import Moment
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
+from xr0_sim.types import EventRecord
 
 
 @dataclass(frozen=True)

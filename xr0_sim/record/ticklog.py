@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from xr0_sim.atomic import replacing
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import DatasetError
-from xr0_sim.perturb.events import EventRecord
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS
+from xr0_sim.types import EventRecord
 
 FORMAT_VERSION = 1
 

@@ -2,6 +2,7 @@
 
 from xr0_sim.runtime.episode import EpisodeResult, Plant, Subscriber, run_episode
 from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import (
     Conservative,
     DelayEstimator,
@@ -10,9 +11,12 @@ from xr0_sim.runtime.latency.estimator import (
     MaxOfWindow,
     TrueDelay,
 )
-from xr0_sim.runtime.latency.models import Constant, LatencyModel, LogNormal, parse_latency
+from xr0_sim.runtime.latency.models import Constant, LogNormal
+from xr0_sim.runtime.latency.presets import parse_latency
 from xr0_sim.runtime.strategies.base import Strategy
-from xr0_sim.runtime.strategies.table import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.runtime.tick_record import TickRecord
 
 __all__ = [

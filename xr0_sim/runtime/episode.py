@@ -16,7 +16,7 @@ from xr0_sim.runtime.tick_record import TickRecord
 from xr0_sim.types import Observation, RobotState
 
 if TYPE_CHECKING:
-    from xr0_sim.perturb.events import EventRecord
+    from xr0_sim.types import EventRecord
 
 Outcome = Literal["success", "failure", "interrupted", "error"]
 

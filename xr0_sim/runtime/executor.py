@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
+from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
-from xr0_sim.runtime.latency.models import Constant, LatencyContext, LatencyModel
+from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
 from xr0_sim.runtime.strategies.base import Arrival, Strategy
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS, NONE, Handover, TickRecord, continued

@@ -1,4 +1,4 @@
-"""Stages 2 and 3: the action expert learns the flow over the frozen brain's cached features.
+"""Stages 2 and 3: the action expert learns the flow over the frozen VLM's cached features.
 
 Stage 2 (`base`) trains without a prefix. Stage 3 continues from it once per head; a head differs
 from another only in its `HeadConfig`, so the three published variants are three values:
@@ -27,10 +27,10 @@ from xr0_sim.model.action_expert.flow import (
 )
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.checkpoints.shipped import (
-    load_brain,
     load_config,
     load_head,
     load_normalizer,
+    load_vlm,
     save_head,
 )
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE, choose_device
@@ -207,11 +207,11 @@ def train_head(
 
     Args:
         store: Samples.
-        checkpoint: Directory with a stage 1 brain; the head is added there.
+        checkpoint: Directory with a stage 1 VLM; the head is added there.
         name: Name of the head.
         stage: Settings.
         directory: Run directory, resumable.
-        features_dir: Cache of brain features, shared by all heads and runs.
+        features_dir: Cache of VLM features, shared by all heads and runs.
         start: Head of the checkpoint to continue from, None = fresh weights.
         show: Receives progress lines.
         evaluation_rows: Held-out rows per evaluation.
@@ -225,7 +225,7 @@ def train_head(
     if shared.action_length != store.meta.horizon:
         raise CheckpointError(
             f"checkpoint {checkpoint}: expected action_length {store.meta.horizon} as in the "
-            f"store, got {shared.action_length}; train the brain on this store"
+            f"store, got {shared.action_length}; train the VLM on this store"
         )
     head = stage.head
     config = XR0Config(
@@ -237,7 +237,7 @@ def train_head(
         }
     )
     model = XR0ForActionGeneration(config)
-    load_brain(checkpoint, model.vlm)
+    load_vlm(checkpoint, model.vlm)
     model.to(choose_device(device))
     features = FeatureStore(features_dir, store, model, XR0Processor(config), show)
     expert = model.expert

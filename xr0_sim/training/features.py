@@ -1,6 +1,6 @@
-"""Keys and values of the frozen brain, computed once per sample and kept on disk.
+"""Keys and values of the frozen VLM, computed once per sample and kept on disk.
 
-One float16 array per store shard, ``DIRECTORY/<brain hash>/<shard>.npy`` of shape
+One float16 array per store shard, ``DIRECTORY/<VLM hash>/<shard>.npy`` of shape
 (count, L_dit, 2, K, S, d), written by rename: an interrupted run goes on at the next shard, and new
 shards of a growing store are added without touching the old ones. About 110 kB a sample for the
 ``tiny`` preset.
@@ -22,7 +22,7 @@ from torch import nn
 from xr0_sim.data.chunk_store import ChunkStore, Shard
 from xr0_sim.errors import DatasetError
 from xr0_sim.model.vla import XR0ForActionGeneration
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.forward import think
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.training.parallel import Ranks
@@ -40,12 +40,12 @@ def weights_hash(module: nn.Module) -> str:
 
 
 class FeatureStore:
-    """Cached brain features of a sample store; computes what is missing.
+    """Cached VLM features of a sample store; computes what is missing.
 
     Args:
-        directory: Where features of any brain may lie.
+        directory: Where features of any VLM may lie.
         store: The samples.
-        model: Holds the frozen brain, loaded from its stored (float16) weights.
+        model: Holds the frozen VLM, loaded from its stored (float16) weights.
         processor: Prompts and images.
         show: Receives progress lines.
     """
@@ -71,7 +71,7 @@ class FeatureStore:
         self._arrays = [self._open(s) if self._wanted(s) else None for s in store.shards]
         self._starts = np.array([shard.start for shard in store.shards])
 
-    def gather(self, rows: NDArray[np.integer], full_length: bool = False) -> BrainCache:
+    def gather(self, rows: NDArray[np.integer], full_length: bool = False) -> VlmCache:
         """The cache of B samples, float32.
 
         Args:
@@ -98,14 +98,14 @@ class FeatureStore:
             width = min(longest, part.shape[4])
             batch[here, ..., :width, :] = part[..., :width, :]
         key_mask = np.arange(longest) < lengths[:, None]
-        return BrainCache.from_stacked(
+        return VlmCache.from_stacked(
             torch.from_numpy(batch).float(),
             torch.from_numpy(key_mask),
             torch.from_numpy(self._next[instruction]),
         )
 
     def _wanted(self, shard: Shard) -> bool:
-        """Whether any sample of the shard has a chunk; sights serve the brain alone."""
+        """Whether any sample of the shard has a chunk; sights serve the VLM alone."""
         steps = self._store.column("valid_steps")[shard.start : shard.start + shard.count]
         return bool((steps > 0).any())
 

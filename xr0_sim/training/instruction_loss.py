@@ -1,6 +1,6 @@
 """Text without pictures: what an instruction means, drilled on sentences drawn without end.
 
-A store holds one sentence per episode, too few and too far from any loss for a small brain to learn
+A store holds one sentence per episode, too few and too far from any loss for a small VLM to learn
 who belongs where. A drill draws fresh sentences with their meaning, as values of the grounding
 classes, and asks for them behind the sentence alone; a few hundred steps of it are enough.
 """

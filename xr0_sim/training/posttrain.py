@@ -80,11 +80,11 @@ def posttrain(
 
     Args:
         store: Samples.
-        checkpoint: Directory with brain and base head.
+        checkpoint: Directory with VLM and base head.
         names: Heads to train, keys of `HEADS`.
         stage: Settings; its ``head`` is replaced by each named one.
         directory: Run directory; every head gets a sub-directory.
-        features_dir: Cache of brain features.
+        features_dir: Cache of VLM features.
         start: Head all of them continue from, None = fresh weights.
         show: Receives progress lines.
         device: Where to train, see `xr0_sim.model.compute.devices`.

@@ -1,6 +1,6 @@
-"""Stage 1: the brain learns to see and to relate to actions, from random initialisation.
+"""Stage 1: the VLM learns to see and to relate to actions, from random initialisation.
 
-Losses, with their weights in `BrainLossWeights`:
+Losses, with their weights in `VlmLossWeights`:
 
 * grounding readout (points, regressions, classes): `xr0_sim.model.auxiliary.grounding`;
 * Action Proposal head: `xr0_sim.model.auxiliary.proposal`;
@@ -8,10 +8,10 @@ Losses, with their weights in `BrainLossWeights`:
   sentences without pictures: `xr0_sim.training.instruction_loss`;
 * questions about the pictures (optional), a share of the frames of every batch:
   `xr0_sim.training.vqa_loss`;
-* the flow loss of a jointly trained action expert, whose gradient enters the brain through the
+* the flow loss of a jointly trained action expert, whose gradient enters the VLM through the
   cache and shapes exactly what later heads will read. That expert can start stage 2.
 
-At the end the averaged brain is written (float16) as a checkpoint without heads.
+At the end the averaged VLM is written (float16) as a checkpoint without heads.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from xr0_sim.model.checkpoints.shipped import (
     GROUNDING_FILE,
     NORMALIZER_FILE,
     head_names,
-    load_brain,
     load_config,
     load_head,
     load_normalizer,
+    load_vlm,
     load_weights,
-    save_brain,
     save_head,
+    save_vlm,
     save_weights,
 )
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE, choose_device
-from xr0_sim.model.initialization import initialize_brain, initialize_expert
+from xr0_sim.model.initialization import initialize_expert, initialize_vlm
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.forward import think
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.model.vlm.processor import XR0Processor
@@ -73,7 +73,7 @@ JOINT_HEAD = "joint"
 
 
 @dataclass(frozen=True)
-class BrainLossWeights:
+class VlmLossWeights:
     """Weight of each loss term; zero leaves its module out."""
 
     pointing: float = 1.0
@@ -90,7 +90,7 @@ class BrainLossWeights:
 
 
 @dataclass(frozen=True)
-class BrainStageConfig:
+class VlmStageConfig:
     """Settings of stage 1.
 
     Attributes:
@@ -105,7 +105,7 @@ class BrainStageConfig:
     """
 
     trainer: TrainerConfig
-    weights: BrainLossWeights = field(default_factory=BrainLossWeights)
+    weights: VlmLossWeights = field(default_factory=VlmLossWeights)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     flow_draws: int = 1
     drill_sentences: int = 12
@@ -113,13 +113,13 @@ class BrainStageConfig:
     validation_fraction: float = 0.05
 
 
-class BrainStage(nn.Module):
+class VlmStage(nn.Module):
     """Everything stage 1 trains, and its loss."""
 
     def __init__(
         self,
         config: XR0Config,
-        stage: BrainStageConfig,
+        stage: VlmStageConfig,
         store: ChunkStore,
         tensors: ChunkTensors,
         sentences: SentenceSource | None = None,
@@ -147,7 +147,7 @@ class BrainStage(nn.Module):
         tokens = store.meta.image_size // vision.patch_size // vision.spatial_merge_size
         model = XR0ForActionGeneration(config)
         generator = step_generator(stage.trainer.seed, 0)
-        initialize_brain(model.vlm, generator)
+        initialize_vlm(model.vlm, generator)
         initialize_expert(model.expert, generator)
         self.vlm = model.vlm
         self.config = config
@@ -172,8 +172,8 @@ class BrainStage(nn.Module):
         return self.vlm.device
 
     def load(self, checkpoint: Path) -> None:
-        """Takes brain, grounding readout (if it reads the same) and joint head over."""
-        load_brain(checkpoint, self.vlm)
+        """Takes VLM, grounding readout (if it reads the same) and joint head over."""
+        load_vlm(checkpoint, self.vlm)
         if _same_task(checkpoint, self.config):
             load_weights(checkpoint / GROUNDING_FILE, self.grounding)
         if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
@@ -233,7 +233,7 @@ class BrainStage(nn.Module):
         rows: NDArray[np.integer],
         fits: Tensor,
         last: Tensor,
-        cache: BrainCache,
+        cache: VlmCache,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Proposal and flow terms, over the frames (F,) that fit their chunk and have one."""
@@ -284,10 +284,10 @@ def _same_task(checkpoint: Path, config: XR0Config) -> bool:
     return GroundingSpec.from_dict(earlier) == GroundingSpec.from_dict(config.grounding or {})
 
 
-def train_brain(
+def train_vlm(
     store: ChunkStore,
     config: XR0Config,
-    stage: BrainStageConfig,
+    stage: VlmStageConfig,
     directory: Path,
     show: Callable[[str], None] = print,
     evaluation_rows: int = 512,
@@ -306,8 +306,8 @@ def train_brain(
         show: Receives progress lines.
         evaluation_rows: Held-out rows per evaluation.
         sentences: Draws instructions for the language drill; None leaves it out.
-        start: Checkpoint whose brain, readout and joint head are continued; None = fresh weights.
-            One of another task, whose readout differs, gives its brain and joint head only.
+        start: Checkpoint whose VLM, readout and joint head are continued; None = fresh weights.
+            One of another task, whose readout differs, gives its VLM and joint head only.
         questions: Writes questions about frames; None leaves them out.
         device: Where to train, see `xr0_sim.model.compute.devices`.
 
@@ -323,11 +323,11 @@ def train_brain(
     else:
         normalizer = load_normalizer(Path(start))
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
-    module = BrainStage(config, stage, store, tensors, sentences, questions)
+    module = VlmStage(config, stage, store, tensors, sentences, questions)
     if start is not None:
         module.load(Path(start))
     module.to(choose_device(device))
-    # Behind a committed prefix the right chunk depends on what the brain cannot see.
+    # Behind a committed prefix the right chunk depends on what the VLM cannot see.
     free = store.column("committed") == 0
     weights = store.column("weight")[training] * free[training]
     order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
@@ -355,9 +355,9 @@ def train_brain(
     return finished
 
 
-def _write(target: Path, config: XR0Config, module: BrainStage, normalizer: Normalizer) -> None:
-    """Writes brain, readout and joint head as they are now."""
-    save_brain(target, config, module.vlm)
+def _write(target: Path, config: XR0Config, module: VlmStage, normalizer: Normalizer) -> None:
+    """Writes VLM, readout and joint head as they are now."""
+    save_vlm(target, config, module.vlm)
     save_weights(target / GROUNDING_FILE, module.grounding.state_dict())
     if module.expert is not None:
         save_head(target, JOINT_HEAD, config, module.expert)

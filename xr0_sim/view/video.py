@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xr0_sim.atomic import partial_path
 from xr0_sim.errors import ConfigError, RenderError
-from xr0_sim.perturb.events import EventRecord
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.types import EventRecord
 
 Frame = NDArray[np.uint8]
 

@@ -11,8 +11,8 @@ from xr0_sim.model.checkpoints.shipped import (
     HEAD_FILE,
     head_names,
     load_config,
-    save_brain,
     save_head,
+    save_vlm,
     save_weights,
 )
 from xr0_sim.model.policy_model import load_policy_model, random_policy_model
@@ -30,7 +30,7 @@ def policy():
 
 @pytest.fixture
 def shipped(policy, tmp_path):
-    save_brain(tmp_path, policy.config, policy.model.vlm)
+    save_vlm(tmp_path, policy.config, policy.model.vlm)
     policy.normalizer.save(tmp_path / "normalizer.safetensors")
     save_head(tmp_path, "prefix", policy.config, policy.model.expert)
     config = preset_config("nano", action_length=6, action_window=2, noisy_position_offset=10)

@@ -10,14 +10,14 @@ from xr0_sim.model.action_expert.masks import expert_mask
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.initialization import initialize_expert
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 
 def random_cache(frames=2, layers=2, kv_heads=2, length=9, width=16, seed=0):
     generator = torch.Generator().manual_seed(seed)
     stacked = torch.randn(frames, layers, 2, kv_heads, length, width, generator=generator)
     key_mask = torch.arange(length) < torch.tensor([[length], [length - 3]])[:frames]
-    return BrainCache.from_stacked(stacked, key_mask, torch.tensor([length, length - 3])[:frames])
+    return VlmCache.from_stacked(stacked, key_mask, torch.tensor([length, length - 3])[:frames])
 
 
 def nano_expert(**overrides):
@@ -120,7 +120,7 @@ def test_prefix_rows_have_zero_velocity_and_padding_is_invisible():
     assert (velocity[1] != 0).any(-1).all()
     garbage = cache.stacked().clone()
     garbage[1, :, :, :, 6:] = 100.0
-    other = BrainCache.from_stacked(garbage, cache.key_mask, cache.next_position)
+    other = VlmCache.from_stacked(garbage, cache.key_mask, cache.next_position)
     torch.testing.assert_close(expert(noisy, time, state, other, lengths), velocity)
 
 
@@ -145,7 +145,7 @@ def test_draws_of_one_frame_equal_single_rows():
     together = expert(noisy, time, state, cache, lengths)
     for row in range(6):
         frame = row // 3
-        single = BrainCache.from_stacked(
+        single = VlmCache.from_stacked(
             cache.stacked()[frame : frame + 1],
             cache.key_mask[frame : frame + 1],
             cache.next_position[frame : frame + 1],

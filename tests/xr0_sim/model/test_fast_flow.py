@@ -10,7 +10,7 @@ from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.compute.precision import cpu_features
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 STEPS = 5
 
@@ -31,7 +31,7 @@ def setting(action_window, offset, rows, generator):
         (torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
         for _ in range(config.dit_config.num_hidden_layers)
     )
-    cache = BrainCache(layers, mask, torch.arange(20, 20 + rows))
+    cache = VlmCache(layers, mask, torch.arange(20, 20 + rows))
     chunk = (rows, config.action_length, 32)
     noise = torch.randn(chunk, generator=generator) * expert.action_valid
     prefix = torch.randn(chunk, generator=generator) * expert.action_valid

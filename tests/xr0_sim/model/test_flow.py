@@ -16,7 +16,7 @@ from xr0_sim.model.action_expert.flow import (
     frequency_error,
     interpolate,
 )
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 
 class Oracle(nn.Module):
@@ -39,7 +39,7 @@ class Oracle(nn.Module):
 def setting(frames=3, length=5, width=32):
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(frames, length, width, generator=generator)
-    cache = BrainCache((), torch.ones(frames, 1, dtype=torch.bool), torch.zeros(frames).long())
+    cache = VlmCache((), torch.ones(frames, 1, dtype=torch.bool), torch.zeros(frames).long())
     lengths = torch.tensor([0, 2, 4])
     return target, cache, torch.zeros(frames, width), lengths, generator
 
@@ -163,9 +163,7 @@ def test_expert_overfits_four_frames_and_samples_them():
     initialize_expert(expert, generator)
     target = torch.randn(4, 5, 32, generator=generator) * expert.action_valid
     stacked = torch.randn(4, 2, 2, 2, 6, 16, generator=generator)
-    cache = BrainCache.from_stacked(
-        stacked, torch.ones(4, 6, dtype=torch.bool), torch.full((4,), 6)
-    )
+    cache = VlmCache.from_stacked(stacked, torch.ones(4, 6, dtype=torch.bool), torch.full((4,), 6))
     state, none = torch.zeros(4, 32), torch.zeros(4, dtype=torch.long)
     valid = expert.action_valid.expand_as(target)
     targets = FlowTargets(target, valid, target, none)

@@ -12,7 +12,7 @@ from xr0_sim.model.action_expert.dit import Context, Layer, additive, joint_atte
 from xr0_sim.model.action_expert.masks import expert_mask, expert_positions
 from xr0_sim.model.checkpoints.released import load_released, save_released
 from xr0_sim.model.spec.config import XR0DiTConfig
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.processor import XR0Processor
 
 THETA = 5e6
@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory):
 def random_cache(generator, layers=2, kv_heads=2, length=9, width=HEAD_DIM, frames=1):
     stacked = torch.randn(frames, layers, 2, kv_heads, length, width, generator=generator)
     seen = torch.ones(frames, length, dtype=torch.bool)
-    return BrainCache.from_stacked(stacked, seen, torch.full((frames,), 40))
+    return VlmCache.from_stacked(stacked, seen, torch.full((frames,), 40))
 
 
 def as_numpy(cache):

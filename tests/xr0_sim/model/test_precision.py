@@ -20,7 +20,7 @@ from xr0_sim.model.compute.precision import (
 )
 from xr0_sim.model.policy_model import PolicyModel, random_policy_model
 from xr0_sim.model.spec.presets import PRESETS, preset_config
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 STEPS = 5
 BOTH, NEITHER = Features(True, True), Features(False, False)
@@ -52,7 +52,7 @@ def setting():
     noise = torch.randn(3, config.action_length, 32, generator=generator) * expert.action_valid
     prefix = torch.randn(noise.shape, generator=generator) * expert.action_valid
     state = torch.randn(3, 32, generator=generator)
-    cache = BrainCache(layers, mask, torch.arange(20, 23))
+    cache = VlmCache(layers, mask, torch.arange(20, 23))
     return expert, (cache, state, prefix, torch.arange(3) * 2, noise)
 
 
@@ -80,7 +80,7 @@ def test_equal_inputs_give_equal_chunks_whatever_came_before(setting, precision)
     sampler = FlowSampler(expert, STEPS, precision=precision)
     first = sampler(*inputs)
     keep = torch.tensor([1])
-    shorter = BrainCache(
+    shorter = VlmCache(
         tuple((k[keep, :, :25] * 2, v[keep, :, :25] * 2) for k, v in cache.layers),
         cache.key_mask[keep, :25],
         cache.next_position[keep],

@@ -55,13 +55,13 @@ def test_full_size_expert_by_hand():
     assert counts["projectors"] == projectors + time + h
 
 
-@pytest.mark.parametrize(("preset", "brain"), [("base", 2_127_532_032), ("xr0", 4_437_815_808)])
-def test_presets_on_a_public_brain_have_its_parameters(preset, brain):
+@pytest.mark.parametrize(("preset", "vlm"), [("base", 2_127_532_032), ("xr0", 4_437_815_808)])
+def test_presets_on_a_public_brain_have_its_parameters(preset, vlm):
     config = preset_config(preset, action_length=10)
     shapes = {n: tuple(t.shape) for n, t in meta_model(config).state_dict().items()}
     shapes.pop(TIED_NAME)
     counts = count_parameters(shapes)
-    assert counts["VLM"] == brain
+    assert counts["VLM"] == vlm
     assert counts["DiT"] == count_parameters(expected_tensors(released_config_json(config)))["DiT"]
 
 

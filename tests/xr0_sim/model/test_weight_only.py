@@ -1,4 +1,4 @@
-"""A brain in fewer bits: how far it deviates, how much memory it takes, and what it refuses."""
+"""A VLM in fewer bits: how far it deviates, how much memory it takes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.compute.precision import BRAIN_WEIGHTS
-from xr0_sim.model.compute.weight_only import held_bytes, reduce_brain
+from xr0_sim.model.compute.precision import VLM_WEIGHTS
+from xr0_sim.model.compute.weight_only import held_bytes, reduce_vlm
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 
@@ -22,7 +22,7 @@ def encoded(weights):
     policy = random_policy_model(preset_config("tiny"), seed=0)
     size = policy.config.image_size
     images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size, 3), dtype=np.uint8)
-    reduce_brain(policy.model.vlm, weights)
+    reduce_vlm(policy.model.vlm, weights)
     with torch.no_grad():
         cache = policy.model.encode(policy.processor(images, ["fold it", "take it apart"]))
     return policy, cache.stacked()
@@ -48,13 +48,13 @@ def test_four_bits_are_coarser_than_eight():
 
 def test_what_is_refused(monkeypatch):
     vlm = random_policy_model(preset_config("nano"), seed=0).model.vlm
-    assert BRAIN_WEIGHTS[0] == "stored"
+    assert VLM_WEIGHTS[0] == "stored"
     before = held_bytes(vlm)
-    reduce_brain(vlm, "stored")
+    reduce_vlm(vlm, "stored")
     assert held_bytes(vlm) == before
     with pytest.raises(ConfigError, match="did you mean 'int8'"):
-        reduce_brain(vlm, "int9")
+        reduce_vlm(vlm, "int9")
     monkeypatch.setitem(sys.modules, "torchao", None)
     with pytest.raises(ConfigError, match=r"expected the package torchao.*\[quantization\]"):
-        reduce_brain(vlm, "int8")
+        reduce_vlm(vlm, "int8")
     assert held_bytes(vlm) == before

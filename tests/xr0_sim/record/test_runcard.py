@@ -23,7 +23,7 @@ def test_configs_become_plain_json():
     data = json.loads(json.dumps(to_json(config)))
     assert data["strategy"] == {
         "type": "PrefixAsync",
-        "execute": 10,
+        "execution_horizon": 10,
         "prefix_steps": 6,
         "alignment": "report",
     }

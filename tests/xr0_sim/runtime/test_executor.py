@@ -10,7 +10,9 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.estimator import FixedDelay, LastDelay, TrueDelay
 from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
-from xr0_sim.runtime.strategies.table import EstimatedPrefix, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.types import ActionChunk
 
 HZ = 30

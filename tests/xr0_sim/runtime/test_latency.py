@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.latency.models import (
-    LATENCY_PRESETS,
-    Constant,
-    LatencyContext,
-    LogNormal,
-    Schedule,
-    WarmupSpike,
-    parse_latency,
-)
+from xr0_sim.registry import latencies
+from xr0_sim.runtime.latency.base import LatencyContext
+from xr0_sim.runtime.latency.models import Constant, LogNormal, Schedule, WarmupSpike
+from xr0_sim.runtime.latency.presets import parse_latency
 from xr0_sim.runtime.random_streams import Stream, stream_rng
 
 
@@ -18,12 +13,15 @@ def draw(model, number=0, time_ns=0, seed=0):
     return model.sample(stream_rng(seed, Stream.LATENCY, number), LatencyContext(number, time_ns))
 
 
-@pytest.mark.parametrize("name", LATENCY_PRESETS)
+PRESETS = [name for name in latencies if not isinstance(latencies[name], type)]
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_draws_and_names_its_source(name):
-    preset = LATENCY_PRESETS[name]
-    assert preset.source and preset.model.label
-    assert all(draw(preset.model, n) >= 0 for n in range(20))
-    assert parse_latency(name) == preset.model
+    preset = latencies.entry(name)
+    assert preset.source and preset.plug.label
+    assert all(draw(preset.plug, n) >= 0 for n in range(20))
+    assert parse_latency(name) == preset.plug
 
 
 def test_lognormal_matches_mean_and_deviation_in_seconds():
@@ -65,7 +63,7 @@ def test_amounts_are_parsed(text, model):
 def test_unknown_latency_names_the_nearest():
     with pytest.raises(ConfigError, match=r"did you mean 'xr0_4090'\?.*133ms"):
         parse_latency("xr0_409")
-    with pytest.raises(ConfigError, match="unknown latency"):
+    with pytest.raises(ConfigError, match="expected an amount"):
         parse_latency("80")
 
 

@@ -1,19 +1,13 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 
+from xr0_sim import registry
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.strategies.base import Arrival
-from xr0_sim.runtime.strategies.table import (
-    STRATEGIES,
-    EstimatedPrefix,
-    NaiveAsync,
-    PrefixAsync,
-    Sync,
-    parse_strategy,
-)
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
+from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.runtime.timeline import PlacedChunk, Timeline
 
 HORIZON = 30
@@ -79,7 +73,8 @@ def test_placement():
     assert not NaiveAsync().place(moving).overrun
     assert PrefixAsync().place(moving).start_tick == 10
     assert PrefixAsync().place(moving).overrun
-    for strategy in STRATEGIES.values():
+    for name in registry.strategies:
+        strategy = registry.strategies.parse(name)
         assert strategy.place(waiting).start_tick == 13
         assert not strategy.place(waiting).overrun
 
@@ -87,8 +82,8 @@ def test_placement():
 @pytest.mark.parametrize(
     ("strategy", "horizon", "message"),
     [
-        (Sync(31), 30, r"execute: expected 1\.\.30"),
-        (NaiveAsync(0), 30, r"execute: expected 1\.\.30"),
+        (Sync(31), 30, r"execution_horizon: expected 1\.\.30"),
+        (NaiveAsync(0), 30, r"execution_horizon: expected 1\.\.30"),
         (PrefixAsync(26, 6), 30, "expected <= 30"),
         (PrefixAsync(alignment="readme"), 10, "expected chunks longer than 10 rows"),
     ],
@@ -102,34 +97,26 @@ def test_bad_configs_are_refused():
     with pytest.raises(ConfigError, match="did you mean 'readme'"):
         PrefixAsync(alignment="readm")
     with pytest.raises(ConfigError, match="expected None with alignment='readme'"):
-        PrefixAsync(execute=10, alignment="readme")
+        PrefixAsync(execution_horizon=10, alignment="readme")
     with pytest.raises(ConfigError, match="prefix_steps: expected >= 0"):
         PrefixAsync(prefix_steps=-1)
-    with pytest.raises(ConfigError, match="did you mean 'naive'"):
-        parse_strategy("naiv")
+    with pytest.raises(ConfigError, match="did you mean 'naive_async'"):
+        registry.strategies.parse("naiv")
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", registry.strategies.names())
 def test_presets_fit_the_usual_chunk_and_have_a_label(name):
-    strategy = parse_strategy(name)
+    strategy = registry.strategies.parse(name)
     strategy.check(HORIZON)
     assert strategy.label
 
 
-def test_config_unions_name_every_variant():
-    from xr0_sim.runtime.latency import estimator
-    from xr0_sim.runtime.latency import models as latency
-    from xr0_sim.runtime.strategies import table as strategies
-
-    for module, union, port in (
-        (estimator, estimator.EstimatorConfig, "estimate"),
-        (latency, latency.LatencyConfig, "sample"),
-        (strategies, strategies.StrategyConfig, "begin"),
-    ):
-        classes = [c for c in vars(module).values() if isinstance(c, type) and hasattr(c, port)]
-        variants = {
-            c
-            for c in classes
-            if c.__module__ == module.__name__ and not getattr(c, "_is_protocol", False)
-        }
-        assert variants == set(get_args(union))
+@pytest.mark.parametrize(
+    ("group", "port"),
+    [("strategies", "place"), ("latencies", "sample"), ("estimators", "estimate")],
+)
+def test_every_entry_has_its_port_and_a_source(group, port):
+    table = registry.REGISTRIES[group]
+    assert list(table)
+    for name in table:
+        assert callable(getattr(table[name], port)) and table.entry(name).source

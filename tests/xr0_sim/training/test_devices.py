@@ -27,7 +27,7 @@ from xr0_sim.training.features import FeatureStore
 from xr0_sim.training.posttrain import HEADS
 from xr0_sim.training.schedule import step_generator
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_training import BrainStage, BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import VlmStage, VlmStageConfig, train_vlm
 
 HORIZON = 8
 ELSEWHERE = torch.device("meta")
@@ -53,8 +53,8 @@ def sentence(rng):
 
 def test_the_brain_stage_leaves_nothing_behind(setting):
     _, store, config, tensors = setting
-    stage = BrainStageConfig(TrainerConfig(steps=1, batch_size=8), question_share=0.25)
-    module = BrainStage(config, stage, store, tensors, sentence, QuestionWriter(question))
+    stage = VlmStageConfig(TrainerConfig(steps=1, batch_size=8), question_share=0.25)
+    module = VlmStage(config, stage, store, tensors, sentence, QuestionWriter(question))
     here = module.loss(np.arange(8), step_generator(0, 1))
     module.to(ELSEWHERE)
     with OneDevice():
@@ -119,11 +119,11 @@ def test_a_card_trains_and_acts_like_the_processor(setting, tmp_path):
     config = preset_config("nano", action_length=HORIZON, proposals=2)
     trainer = TrainerConfig(steps=8, warmup_steps=2, log_every=4, batch_size=8, bf16=False)
     expert = ExpertStageConfig(replace(trainer, steps=20), draws=2, validation_fraction=0.1)
-    brain = BrainStageConfig(trainer, validation_fraction=0.1)
+    vlm = VlmStageConfig(trainer, validation_fraction=0.1)
     chunks = {}
     for device in ("cpu", "cuda"):
         folder = tmp_path / device
-        assert train_brain(store, config, brain, folder, print, device=device)
+        assert train_vlm(store, config, vlm, folder, print, device=device)
         places = (folder / "checkpoint", "base", expert, folder / "base", folder / "features")
         assert train_head(store, *places, show=print, device=device)
     for device in ("cpu", "cuda"):

@@ -21,7 +21,7 @@ from xr0_sim.training.posttrain import HEADS, head_config, posttrain
 from xr0_sim.training.prefix_source import CleanPrefix, draw_prefix
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
 
 HORIZON = 8
 
@@ -36,14 +36,14 @@ def run(tmp_path_factory):
     store = ChunkStore(build_store(root / "store", 48, 64, HORIZON, ("red", "green")))
     config = preset_config("nano", action_length=HORIZON, proposals=2)
     trainer = TrainerConfig(steps=40, warmup_steps=10, log_every=10, batch_size=16)
-    stage = BrainStageConfig(trainer, validation_fraction=0.1)
-    assert train_brain(store, config, stage, root / "brain", quiet)
+    stage = VlmStageConfig(trainer, validation_fraction=0.1)
+    assert train_vlm(store, config, stage, root / "vlm", quiet)
     expert = ExpertStageConfig(
         TrainerConfig(steps=120, learning_rate=3e-3, warmup_steps=20, batch_size=16, bf16=False),
         draws=2,
         validation_fraction=0.1,
     )
-    checkpoint = root / "brain" / "checkpoint"
+    checkpoint = root / "vlm" / "checkpoint"
     assert train_head(
         store, checkpoint, BASE_HEAD, expert, root / "base", root / "features", show=quiet
     )
@@ -51,11 +51,11 @@ def run(tmp_path_factory):
 
 
 def test_brain_losses_fall(run):
-    rows = [row for row in read_metrics(run[0] / "brain") if "loss" in row]
+    rows = [row for row in read_metrics(run[0] / "vlm") if "loss" in row]
     assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]
     for term in ("pointing", "offset", "regression", "classes", "proposal", "score", "flow"):
         assert np.isfinite([row[term] for row in rows]).all()
-    assert "val_pointing" in read_metrics(run[0] / "brain")[-1]
+    assert "val_pointing" in read_metrics(run[0] / "vlm")[-1]
 
 
 def test_expert_loss_falls_and_the_head_predicts(run):
@@ -128,8 +128,8 @@ def test_sights_without_a_chunk_teach_the_brain_alone(run, tmp_path):
     assert (store.column("valid_steps") == 0).sum() == 24
     trainer = TrainerConfig(steps=2, warmup_steps=1, log_every=1, batch_size=16)
     config = preset_config("nano", action_length=HORIZON, proposals=2)
-    folder, stage = tmp_path / "brain", BrainStageConfig(trainer, validation_fraction=0.1)
-    assert train_brain(store, config, stage, folder, quiet, start=checkpoint)
+    folder, stage = tmp_path / "vlm", VlmStageConfig(trainer, validation_fraction=0.1)
+    assert train_vlm(store, config, stage, folder, quiet, start=checkpoint)
     rows = [row for row in read_metrics(folder) if "loss" in row]
     assert np.isfinite([[row["flow"], row["proposal"]] for row in rows]).all()
     expert, features = ExpertStageConfig(trainer, draws=1), tmp_path / "features"
@@ -143,17 +143,17 @@ def test_a_brain_of_another_task_is_continued_with_statistics_of_this_one(run, t
     store = ChunkStore(build_store(tmp_path / "store", 24, 64, HORIZON, ("red", "blue", "green")))
     trainer = TrainerConfig(steps=1, warmup_steps=1, log_every=1, batch_size=4, learning_rate=1e-9)
     config = preset_config("nano", action_length=HORIZON, proposals=2)
-    stage, folder = BrainStageConfig(trainer, validation_fraction=0.1), tmp_path / "brain"
-    assert train_brain(store, config, stage, folder, quiet, start=checkpoint)
+    stage, folder = VlmStageConfig(trainer, validation_fraction=0.1), tmp_path / "vlm"
+    assert train_vlm(store, config, stage, folder, quiet, start=checkpoint)
     before, after = (load_normalizer(path) for path in (checkpoint, folder / "checkpoint"))
     expected = fit_normalizer(store, store.split(0.1)[0], config.state_layout)
     np.testing.assert_array_equal(after.action_mean, expected.action_mean)
     assert not np.array_equal(after.action_mean, before.action_mean)
     assert old.meta.grounding_dim != store.meta.grounding_dim
-    brains = [
+    vlms = [
         load_policy_model(path, "joint").model.vlm for path in (checkpoint, folder / "checkpoint")
     ]
-    first, second = (torch.cat([p.flatten() for p in b.parameters()]) for b in brains)
+    first, second = (torch.cat([p.flatten() for p in b.parameters()]) for b in vlms)
     torch.testing.assert_close(second, first, rtol=0, atol=1e-3)
 
 

@@ -10,14 +10,14 @@ from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
-from xr0_sim.model.initialization import initialize_brain
+from xr0_sim.model.initialization import initialize_vlm
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import finish, think
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_training import BrainStageConfig, train_brain
+from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
 from xr0_sim.training.vqa_loss import VisualQuestions, earlier_frames
 
 HORIZON = 8
@@ -65,7 +65,7 @@ def store(tmp_path_factory):
 def asking(store):
     policy = random_policy_model(preset_config("nano", action_length=HORIZON), seed=0)
     generator = torch.Generator().manual_seed(1)
-    initialize_brain(policy.model.vlm, generator)
+    initialize_vlm(policy.model.vlm, generator)
     sizes = policy.processor.patching
     return policy, VisualQuestions(QuestionWriter(side_question), store, policy.processor), sizes
 
@@ -126,8 +126,8 @@ def test_a_brain_learns_to_answer_from_pictures(store, tmp_path):
     trainer = TrainerConfig(
         steps=300, learning_rate=3e-3, warmup_steps=20, log_every=50, batch_size=16
     )
-    stage = BrainStageConfig(trainer, validation_fraction=0.1, question_share=1.0)
-    assert train_brain(
+    stage = VlmStageConfig(trainer, validation_fraction=0.1, question_share=1.0)
+    assert train_vlm(
         store, config, stage, tmp_path, lambda line: None, questions=QuestionWriter(side_question)
     )
     rows = [row for row in read_metrics(tmp_path) if "questions" in row]
@@ -136,9 +136,9 @@ def test_a_brain_learns_to_answer_from_pictures(store, tmp_path):
 
 def test_shares_out_of_range_get_one_line(store, tmp_path):
     config = preset_config("nano", action_length=HORIZON)
-    stage = BrainStageConfig(TrainerConfig(steps=1), question_share=1.5)
+    stage = VlmStageConfig(TrainerConfig(steps=1), question_share=1.5)
     with pytest.raises(ConfigError, match=r"question_share: expected 0 \.\. 1"):
-        train_brain(
+        train_vlm(
             store,
             config,
             stage,

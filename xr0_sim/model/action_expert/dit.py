@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from xr0_sim.model.spec.config import XR0DiTConfig
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 MASKED = -1e9
 MLP_RATIO = 4
@@ -154,7 +154,7 @@ class SwiGLU(nn.Module):
 class Context:
     """What every layer of one forward pass shares: rotations and additive masks."""
 
-    def __init__(self, cos: Tensor, sin: Tensor, cache: BrainCache, own_mask: Tensor) -> None:
+    def __init__(self, cos: Tensor, sin: Tensor, cache: VlmCache, own_mask: Tensor) -> None:
         self.cos = cos
         self.sin = sin
         self.cache_bias = additive(cache.key_mask)
@@ -201,7 +201,7 @@ class DiT(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
 
-    def forward(self, x: Tensor, cache: BrainCache, modulation: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, cache: VlmCache, modulation: Tensor, context: Context) -> Tensor:
         """(F * R, N, h) tokens over a cache of F frames."""
         for layer, entry in zip(self.layers, cache.layers, strict=True):
             x = layer(x, entry, modulation, context)

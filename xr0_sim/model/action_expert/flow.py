@@ -19,7 +19,7 @@ from torch import Tensor
 from xr0_sim.model.action_expert.masks import PREFIX_HIDE_PROBABILITY, hide_random_prefix
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.spec.config import XR0Config
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 BETA_SHAPE = 1.5
 LARGEST_TIME = 0.999
@@ -105,7 +105,7 @@ def is_prefix(prefix_lengths: Tensor, length: int) -> Tensor:
 @torch.no_grad()
 def euler_sample(
     expert: ActionExpert,
-    cache: BrainCache,
+    cache: VlmCache,
     state: Tensor,
     prefix: Tensor,
     prefix_lengths: Tensor,
@@ -140,7 +140,7 @@ def euler_sample(
 
 def flow_loss(
     expert: ActionExpert,
-    cache: BrainCache,
+    cache: VlmCache,
     state: Tensor,
     targets: FlowTargets,
     config: FlowLossConfig,
@@ -208,7 +208,7 @@ def frequency_error(error: Tensor, counted: Tensor) -> Tensor:
 
 def error_weights(
     expert: ActionExpert,
-    cache: BrainCache,
+    cache: VlmCache,
     state: Tensor,
     targets: FlowTargets,
     config: FlowLossConfig,

@@ -17,7 +17,7 @@ from xr0_sim.model.action_expert.dit import Context, DiT
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_mask, expert_positions
 from xr0_sim.model.spec.action_layout import action_valid
 from xr0_sim.model.spec.config import XR0Config
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 TIME_FREQUENCIES = 256
 TIME_SCALE = 1000.0
@@ -100,7 +100,7 @@ class ActionExpert(nn.Module):
         noisy_actions: Tensor,
         time: Tensor,
         state: Tensor,
-        cache: BrainCache,
+        cache: VlmCache,
         prefix_lengths: Tensor,
         own_mask: Tensor | None = None,
         action_mask: Tensor | None = None,

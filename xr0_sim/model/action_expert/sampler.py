@@ -1,14 +1,14 @@
 """The Euler loop of inference, with everything that does not change taken out of it.
 
-`xr0_sim.model.action_expert.flow.euler_sample` runs the training network step by step. At inference the grid of
-flow times is fixed, so this module works out once per head
+`xr0_sim.model.action_expert.flow.euler_sample` runs the training network step by step. At
+inference the grid of flow times is fixed, so this module works out once per head
 
 * the adaLN rows of every step and layer, scale folded into the gain of the norm before it, shift
   folded into the bias of the projection behind it;
 * the gains of the query and key norms and the softmax scale, folded into the rotary tables;
 * one matrix for the gate and up projections;
 
-and once per chunk the positions, the mask and the brain's keys and values, laid out with room for
+and once per chunk the positions, the mask and the VLM's keys and values, laid out with room for
 the expert's own behind them. The result equals `euler_sample` to rounding (1e-5 in float32).
 """
 
@@ -34,10 +34,10 @@ from xr0_sim.model.compute.precision import (
     device_features,
     expert_weights,
 )
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 SHAPE_STEP = 16
-"""A compiled sampler pads the brain's tokens to a multiple of this, so that shapes recur."""
+"""A compiled sampler pads the VLM's tokens to a multiple of this, so that shapes recur."""
 _FURTHER_LAYER = re.compile(r"\b(_layers|constants|tables|rooms)\[[1-9]")
 
 
@@ -62,7 +62,7 @@ class _Step(NamedTuple):
 
 
 class _Room(NamedTuple):
-    """Keys and values of one layer, the brain's first, then room for the expert's own.
+    """Keys and values of one layer, the VLM's first, then room for the expert's own.
 
     Attributes:
         keys: (B, H, S + N, d); every query head has its own row.
@@ -230,7 +230,7 @@ class FlowSampler:
     @torch.no_grad()
     def __call__(
         self,
-        cache: BrainCache,
+        cache: VlmCache,
         state: Tensor,
         prefix: Tensor,
         prefix_lengths: Tensor,
@@ -272,8 +272,8 @@ class FlowSampler:
             x = torch.addcmul(x, moving, velocity)
         return x
 
-    def _furnish(self, cache: BrainCache, more: int) -> list[_Room]:
-        """The brain's keys and values with room for more tokens behind.
+    def _furnish(self, cache: VlmCache, more: int) -> list[_Room]:
+        """The VLM's keys and values with room for more tokens behind.
 
         Rooms are kept from chunk to chunk: a fresh one costs more in page faults than in copying.
         """

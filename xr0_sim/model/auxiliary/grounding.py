@@ -1,4 +1,4 @@
-"""Grounding readout of the brain: what makes a small VLM, trained from scratch, see precisely.
+"""Grounding readout of the VLM: what makes a small VLM, trained from scratch, see precisely.
 
 Three kinds of named targets share one flat vector with a mask:
 

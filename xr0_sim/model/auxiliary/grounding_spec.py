@@ -1,4 +1,4 @@
-"""Names and layout of grounding vectors: what `xr0_sim.model.auxiliary.grounding` asks a brain about."""
+"""Names and layout of the grounding vectors that a VLM is asked for."""
 
 from __future__ import annotations
 

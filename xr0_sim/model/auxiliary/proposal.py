@@ -1,8 +1,8 @@
-"""Action Proposal head: the brain itself proposes K chunks and scores them.
+"""Action Proposal head: the VLM itself proposes K chunks and scores them.
 
 In the manner of Choice Policies (XR-0 report, stage 1): only the best candidate is pulled towards
 the recorded chunk (winner takes all, L1), and the score regresses every candidate's error. It
-aligns the brain's features with the action space; the action expert does not use the candidates.
+aligns the VLM's features with the action space; the action expert does not use the candidates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class ProposalHead(nn.Module):
     """K candidate chunks and K predicted errors from the last prompt token and the state.
 
     Args:
-        hidden: Width of the brain's hidden states.
+        hidden: Width of the VLM's hidden states.
         state_dim: Width of the state.
         candidates: K.
         action_length: Chunk rows T.

@@ -26,7 +26,7 @@ from xr0_sim.model.checkpoints.weight_files import (
 POLICY_BRAIN = "vlm.safetensors"
 POLICY_HEADS = "heads/*/dit.safetensors"
 """Files of a shipped policy (`xr0_sim.model.checkpoints.shipped`, which imports torch)."""
-BRAIN_PREFIX = "vlm."
+VLM_PREFIX = "vlm."
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
@@ -106,15 +106,15 @@ def inspect_checkpoint(path: Path) -> Inspection:
 
 def _inspect_policy(path: Path) -> Inspection:
     wanted = expected_tensors(read_config_json(path))
-    brain_shapes = {n.removeprefix(BRAIN_PREFIX): s for n, s in wanted.items() if _of_brain(n)}
-    head_shapes = {name: shape for name, shape in wanted.items() if not _of_brain(name)}
+    vlm_shapes = {n.removeprefix(VLM_PREFIX): s for n, s in wanted.items() if _of_vlm(n)}
+    head_shapes = {name: shape for name, shape in wanted.items() if not _of_vlm(name)}
     problems: list[str] = []
     parts: list[PartSummary] = []
     files = 0
     if (path / POLICY_BRAIN).is_file():
         found = read_header(path / POLICY_BRAIN)
-        problems += mismatches(brain_shapes, found)
-        parts += _by_part({f"{BRAIN_PREFIX}{name}": tensor for name, tensor in found.items()})
+        problems += mismatches(vlm_shapes, found)
+        parts += _by_part({f"{VLM_PREFIX}{name}": tensor for name, tensor in found.items()})
         files += 1
     else:
         problems.append(f"{POLICY_BRAIN} is missing")
@@ -133,8 +133,8 @@ def _inspect_file(path: Path) -> Inspection:
     found = read_header(path)
     wanted = _wanted_in(path)
     problems = None if wanted is None else tuple(mismatches(wanted, found))
-    brain_file = path.name == POLICY_BRAIN
-    named = {f"{BRAIN_PREFIX}{n}": t for n, t in found.items()} if brain_file else found
+    vlm_file = path.name == POLICY_BRAIN
+    named = {f"{VLM_PREFIX}{n}": t for n, t in found.items()} if vlm_file else found
     return Inspection(path, "file", 1, _by_part(named), problems)
 
 
@@ -145,14 +145,14 @@ def _wanted_in(path: Path) -> Shapes | None:
         return None
     wanted = expected_tensors(read_config_json(policy))
     if path.name == POLICY_BRAIN:
-        return {n.removeprefix(BRAIN_PREFIX): s for n, s in wanted.items() if _of_brain(n)}
+        return {n.removeprefix(VLM_PREFIX): s for n, s in wanted.items() if _of_vlm(n)}
     if path.match(POLICY_HEADS):
-        return {name: shape for name, shape in wanted.items() if not _of_brain(name)}
+        return {name: shape for name, shape in wanted.items() if not _of_vlm(name)}
     return wanted if path.name == SINGLE_FILE else None
 
 
-def _of_brain(name: str) -> bool:
-    return name.startswith(BRAIN_PREFIX)
+def _of_vlm(name: str) -> bool:
+    return name.startswith(VLM_PREFIX)
 
 
 def _count_files(found: Mapping[str, StoredTensor]) -> int:

@@ -1,8 +1,8 @@
-"""The directory of a shipped policy: one frozen brain, several named action-expert heads.
+"""The directory of a shipped policy: one frozen VLM, several named action-expert heads.
 
 ```
-    DIR/config.json                 XR0Config of the brain and what all heads share
-    DIR/vlm.safetensors             brain, float16
+    DIR/config.json                 XR0Config of the VLM and what all heads share
+    DIR/vlm.safetensors             VLM, float16
     DIR/normalizer.safetensors      action and state statistics
     DIR/heads/NAME/config.json      action window, position offset, longest prefix, Euler steps
     DIR/heads/NAME/dit.safetensors  action expert, float16
@@ -10,7 +10,7 @@
 ```
 
 Weights are stored as float16 and computed in float32. Training features are made from the stored
-brain, so rounding never separates training from use. Every file is written by rename.
+VLM, so rounding never separates training from use. Every file is written by rename.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from xr0_sim.model.spec.config import HEAD_FIELDS, XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 
 CONFIG_FILE = "config.json"
-BRAIN_FILE = "vlm.safetensors"
+VLM_FILE = "vlm.safetensors"
 NORMALIZER_FILE = "normalizer.safetensors"
 GROUNDING_FILE = "grounding.safetensors"
 HEADS_DIR = "heads"
@@ -42,11 +42,11 @@ def head_names(directory: Path) -> list[str]:
     return sorted(path.parent.name for path in directory.glob(f"{HEADS_DIR}/*/{HEAD_FILE}"))
 
 
-def save_brain(directory: Path, config: XR0Config, vlm: nn.Module) -> None:
-    """Writes ``config.json`` and the brain."""
+def save_vlm(directory: Path, config: XR0Config, vlm: nn.Module) -> None:
+    """Writes ``config.json`` and the VLM."""
     write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
-    save_weights(directory / BRAIN_FILE, tensors)
+    save_weights(directory / VLM_FILE, tensors)
 
 
 def save_head(directory: Path, name: str, config: XR0Config, expert: nn.Module) -> None:
@@ -76,9 +76,9 @@ def load_config(directory: Path, head: str | None = None) -> XR0Config:
         ) from error
 
 
-def load_brain(directory: Path, vlm: nn.Module) -> None:
-    """Reads the brain's weights into a module of the right sizes."""
-    load_weights(directory / BRAIN_FILE, vlm, tied=(TIED_NAME,))
+def load_vlm(directory: Path, vlm: nn.Module) -> None:
+    """Reads the VLM's weights into a module of the right sizes."""
+    load_weights(directory / VLM_FILE, vlm, tied=(TIED_NAME,))
 
 
 def load_head(directory: Path, name: str, expert: nn.Module) -> None:

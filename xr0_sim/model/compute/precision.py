@@ -22,8 +22,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 DEFAULT_PRECISION = "auto"
 
 STORED_WEIGHTS = "stored"
-BRAIN_WEIGHTS = (STORED_WEIGHTS, "int8", "int4")
-"""How the brain's weights are kept, see `xr0_sim.model.compute.weight_only`."""
+VLM_WEIGHTS = (STORED_WEIGHTS, "int8", "int4")
+"""How the VLM's weights are kept, see `xr0_sim.model.compute.weight_only`."""
 
 LEAST_REDUCED_WEIGHTS = 2**24
 """Experts with fewer weights stay in float32: at 8 x 256 int8 saves a fifth, at 4 x 128 nothing."""
@@ -83,13 +83,13 @@ def check_precision(precision: str) -> None:
         raise unknown_name("precision", precision, PRECISIONS)
 
 
-def check_brain_weights(weights: str) -> None:
-    """Rejects a name that is not one of `BRAIN_WEIGHTS`, or one whose package is missing."""
-    if weights not in BRAIN_WEIGHTS:
-        raise unknown_name("brain weights", weights, BRAIN_WEIGHTS)
+def check_vlm_weights(weights: str) -> None:
+    """Rejects a name that is not one of `VLM_WEIGHTS`, or one whose package is missing."""
+    if weights not in VLM_WEIGHTS:
+        raise unknown_name("VLM weights", weights, VLM_WEIGHTS)
     if weights != STORED_WEIGHTS and find_spec("torchao") is None:
         raise ConfigError(
-            f"brain weights {weights!r}: expected the package torchao, found none; pip install "
+            f"VLM weights {weights!r}: expected the package torchao, found none; pip install "
             "'xr0-sim[quantization]'"
         )
 

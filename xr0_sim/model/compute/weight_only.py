@@ -1,6 +1,6 @@
-"""Weights of the brain in fewer bits, so that the released one fits a consumer graphics card.
+"""Weights of the VLM in fewer bits, so that the released one fits a consumer graphics card.
 
-Most of the weights are the brain's, and they are read once a chunk: what counts is their memory.
+Most of the weights are the VLM's, and they are read once a chunk: what counts is their memory.
 The linear layers of the language model and of the vision tower are kept in 8 or 4 bits and
 multiplied in the model's own number format, by torchao. What is small or shared with the embedding
 stays as stored.
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.compute.precision import STORED_WEIGHTS, check_brain_weights
+from xr0_sim.model.compute.precision import STORED_WEIGHTS, check_vlm_weights
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -30,17 +30,17 @@ GROUP = 32
 """Inputs that share a scale in ``int4``."""
 
 
-def reduce_brain(vlm: Qwen3VLForConditionalGeneration, weights: str) -> None:
-    """Keeps the brain's large weights in fewer bits, in place; it can only be read from then on.
+def reduce_vlm(vlm: Qwen3VLForConditionalGeneration, weights: str) -> None:
+    """Keeps the VLM's large weights in fewer bits, in place; it can only be read from then on.
 
     Args:
-        vlm: The brain, on the device it will run on.
-        weights: One of `precision.BRAIN_WEIGHTS`.
+        vlm: The VLM, on the device it will run on.
+        weights: One of `precision.VLM_WEIGHTS`.
 
     Raises:
         ConfigError: An unknown name, or a package that is missing.
     """
-    check_brain_weights(weights)
+    check_vlm_weights(weights)
     if weights == STORED_WEIGHTS:
         return
     settings = _settings(weights, vlm.device)
@@ -52,7 +52,7 @@ def reduce_brain(vlm: Qwen3VLForConditionalGeneration, weights: str) -> None:
             quantize_(part, settings, lambda module, _: _fits(module))
     except ImportError as error:
         raise ConfigError(
-            f"brain weights {weights!r}: expected the packages for it on {vlm.device}, got "
+            f"VLM weights {weights!r}: expected the packages for it on {vlm.device}, got "
             f"{error}; use int8"
         ) from error
 

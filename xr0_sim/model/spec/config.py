@@ -39,7 +39,7 @@ class XR0DiTConfig(PreTrainedConfig):
 
 
 class XR0Config(PreTrainedConfig):
-    """The whole policy: brain, action expert and their switches.
+    """The whole policy: VLM, action expert and their switches.
 
     Attributes:
         vlm_config: `Qwen3VLConfig`, the released class unchanged.
@@ -58,11 +58,12 @@ class XR0Config(PreTrainedConfig):
             0.5 in the post-training code, 0 = never (report, released inference code).
         state_layout: "xr0" or "extended" (`xr0_sim.model.spec.action_layout`).
         image_size: Side of the square camera images [px] the weights were trained on.
-        image_rule: "fit" or "qwen" (`xr0_sim.model.spec.image_rules`); the released processor is the
+        image_rule: "fit" or "qwen" (`xr0_sim.model.spec.image_rules`); the released processor is
+        the
             stock Qwen one.
         prompt_header: Line before the views, "" = none; the published prompt opens with
             `xr0_sim.model.vlm.prompt.PUBLISHED_HEADER`.
-        grounding: `GroundingSpec` as a dict, None when the brain has no grounding readout.
+        grounding: `GroundingSpec` as a dict, None when the VLM has no grounding readout.
         proposals: Candidate chunks K of the Action Proposal head, 0 = no such head.
         tokenizer: Name of a tokenizer directory below ``assets``.
         preset: Name of the preset the sizes came from, for the record.
@@ -91,7 +92,7 @@ class XR0Config(PreTrainedConfig):
     preset: str = "custom"
 
     def __post_init__(self, **kwargs: object) -> None:
-        """Completes the nested configs and checks that brain and expert fit together."""
+        """Completes the nested configs and checks that VLM and expert fit together."""
         super().__post_init__(**kwargs)
         text, dit = self.vlm_config.text_config, self.dit_config
         for name in ("head_dim", "num_key_value_heads"):

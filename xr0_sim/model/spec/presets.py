@@ -25,7 +25,7 @@ class PresetSizes:
         text_mlp: Width of its SwiGLU.
         text_layers: Its layers.
         text_heads: Its query heads.
-        kv_heads: Key/value heads of brain and expert.
+        kv_heads: Key/value heads of VLM and expert.
         head_dim: Width of one head.
         dit_hidden: Width of the action expert.
         dit_layers: Its layers.
@@ -56,7 +56,7 @@ PRESETS: dict[str, PresetSizes] = {
 }
 
 PUBLIC_BRAINS: dict[str, dict[str, Any]] = {"base": QWEN3_VL_2B, "xr0": QWEN3_VL_4B}
-"""Presets on a published brain; they want its tokenizer and a GPU."""
+"""Presets on a published VLM; they want its tokenizer and a GPU."""
 
 PUBLIC_IMAGE_SIZE = 288
 """Largest square of whole visual tokens within the 90,000 pixels of XR-0's processor [px]."""

@@ -1,4 +1,4 @@
-"""What the brain hands to the action expert: keys and values of its last layers."""
+"""What the VLM hands to the action expert: keys and values of its last layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class BrainCache:
+class VlmCache:
     """Keys and values of the last ``L_dit`` VLM layers for F frames.
 
     Attributes:
@@ -32,22 +32,22 @@ class BrainCache:
         return torch.stack([torch.stack(entry, dim=1) for entry in self.layers], dim=1)
 
     @classmethod
-    def from_stacked(cls, stacked: Tensor, key_mask: Tensor, next_position: Tensor) -> BrainCache:
+    def from_stacked(cls, stacked: Tensor, key_mask: Tensor, next_position: Tensor) -> VlmCache:
         """Inverse of `stacked`; the entries are views."""
         layers = tuple((stacked[:, i, 0], stacked[:, i, 1]) for i in range(stacked.shape[1]))
         return cls(layers, key_mask, next_position)
 
-    def select(self, frames: Tensor) -> BrainCache:
+    def select(self, frames: Tensor) -> VlmCache:
         """The chosen frames: an index or a (F,) bool mask."""
         layers = tuple((k[frames], v[frames]) for k, v in self.layers)
-        return BrainCache(layers, self.key_mask[frames], self.next_position[frames])
+        return VlmCache(layers, self.key_mask[frames], self.next_position[frames])
 
-    def to(self, device: torch.device) -> BrainCache:
+    def to(self, device: torch.device) -> VlmCache:
         """The same numbers on a device."""
         layers = tuple((k.to(device), v.to(device)) for k, v in self.layers)
-        return BrainCache(layers, self.key_mask.to(device), self.next_position.to(device))
+        return VlmCache(layers, self.key_mask.to(device), self.next_position.to(device))
 
-    def detach(self) -> BrainCache:
+    def detach(self) -> VlmCache:
         """The same numbers without their graph."""
         layers = tuple((k.detach(), v.detach()) for k, v in self.layers)
-        return BrainCache(layers, self.key_mask, self.next_position)
+        return VlmCache(layers, self.key_mask, self.next_position)

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xr0_sim.model.action_expert.dit import additive, rotate
-from xr0_sim.model.vlm.cache import BrainCache
+from xr0_sim.model.vlm.cache import VlmCache
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
 
 @dataclass(frozen=True)
-class BrainInputs:
+class VlmInputs:
     """One batch of prompts with images, padded on the right.
 
     Attributes:
@@ -47,10 +47,10 @@ class BrainInputs:
         index = torch.arange(self.input_ids.shape[1], device=self.lengths.device)
         return index < self.lengths[:, None]
 
-    def to(self, device: torch.device) -> BrainInputs:
+    def to(self, device: torch.device) -> VlmInputs:
         """The same batch on a device."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return BrainInputs(
+        return VlmInputs(
             **{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
         )
 
@@ -153,8 +153,8 @@ def _vision_tables(
 
 
 def think(
-    vlm: Qwen3VLForConditionalGeneration, inputs: BrainInputs, cached_layers: int
-) -> tuple[tuple[Tensor, ...], BrainCache]:
+    vlm: Qwen3VLForConditionalGeneration, inputs: VlmInputs, cached_layers: int
+) -> tuple[tuple[Tensor, ...], VlmCache]:
     """Runs the VLM once, up to the keys and values of its last layer; nothing reads the rest.
 
     Padding stands on the right and attention is causal, so no real token ever sees it.
@@ -191,7 +191,7 @@ def think(
             flat = x.flatten(0, 1)
             flat = flat.index_add(0, inputs.image_index, deepstack[index].to(flat.dtype))
             x = flat.view(frames, length, -1)
-    cache = BrainCache(
+    cache = VlmCache(
         tuple(layers[len(layers) - cached_layers :]),
         inputs.key_mask(),
         inputs.position_ids.amax((0, 2)) + 1,
@@ -199,9 +199,7 @@ def think(
     return tuple(before), cache
 
 
-def finish(
-    vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: BrainInputs
-) -> Tensor:
+def finish(vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: VlmInputs) -> Tensor:
     """Runs the last layer, which `think` leaves out, for those who want words.
 
     Args:

@@ -1,4 +1,4 @@
-"""Observations to brain inputs: prompts, images and positions, batched and without per-call cost.
+"""Observations to VLM inputs: prompts, images and positions, batched and without per-call cost.
 
 Prompts are tokenised once per instruction and kept. Everything is offline.
 """
@@ -20,7 +20,7 @@ from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.image_rules import image_size as ruled_size
 from xr0_sim.model.spec.robot_schema import RobotSchema
 from xr0_sim.model.spec.special_tokens import IMAGE_TOKEN, PAD_TOKEN
-from xr0_sim.model.vlm.forward import BrainInputs
+from xr0_sim.model.vlm.forward import VlmInputs
 from xr0_sim.model.vlm.images import fit_images, to_patches
 from xr0_sim.model.vlm.prompt import answer_text, mrope_positions, prompt_text, question_text
 from xr0_sim.model.vlm.tokenizer import load_tokenizer
@@ -36,7 +36,7 @@ class Prompt:
 
 
 class XR0Processor:
-    """Turns camera images and instructions into `BrainInputs`, and chunks into physical actions.
+    """Turns camera images and instructions into `VlmInputs`, and chunks into physical actions.
 
     Args:
         config: The policy's configuration (patch sizes, image rule, prompt header).
@@ -127,7 +127,7 @@ class XR0Processor:
             )
         return self._prompts[key]
 
-    def __call__(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> BrainInputs:
+    def __call__(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> VlmInputs:
         """Builds one batch.
 
         Args:
@@ -145,7 +145,7 @@ class XR0Processor:
 
     def assemble(
         self, patches: Tensor, image_size: tuple[int, int], instructions: Sequence[str]
-    ) -> BrainInputs:
+    ) -> VlmInputs:
         """Joins ready patch rows (F * cameras, P, values) with the prompts of F instructions."""
         return self._batch(
             patches, image_size, [self.prompt(text, tuple(image_size)) for text in instructions]
@@ -158,7 +158,7 @@ class XR0Processor:
         questions: Sequence[str],
         answers: Sequence[str],
         views: Sequence[tuple[str, ...]] | None = None,
-    ) -> tuple[BrainInputs, Tensor]:
+    ) -> tuple[VlmInputs, Tensor]:
         """Joins patch rows with F questions and their answers.
 
         Args:
@@ -193,7 +193,7 @@ class XR0Processor:
 
     def _batch(
         self, patches: Tensor, image_size: tuple[int, int], prompts: Sequence[Prompt]
-    ) -> BrainInputs:
+    ) -> VlmInputs:
         lengths = np.array([len(p.ids) for p in prompts])
         longest = int(lengths.max())
         ids = np.full((len(prompts), longest), self._pad_id, np.int64)
@@ -204,7 +204,7 @@ class XR0Processor:
             positions[:, row, : lengths[row]] = prompt.positions
             places.append(prompt.image_places + row * longest)
         patch = self._patching[0]
-        return BrainInputs(
+        return VlmInputs(
             torch.from_numpy(ids),
             torch.from_numpy(lengths),
             torch.from_numpy(positions),
@@ -213,7 +213,7 @@ class XR0Processor:
             (image_size[0] // patch, image_size[1] // patch),
         )
 
-    def text_only(self, instructions: Sequence[str]) -> BrainInputs:
+    def text_only(self, instructions: Sequence[str]) -> VlmInputs:
         """A batch of the closing part of the prompt, instruction included, without pictures."""
         ids = [
             np.asarray(self._tokenizer.encode(prompt_text(text, 0, ())).ids, np.int64)
@@ -225,7 +225,7 @@ class XR0Processor:
             row[: len(values)] = values
         positions = np.broadcast_to(np.arange(padded.shape[1]), (3, *padded.shape)).copy()
         patch, merge, temporal = self._patching
-        return BrainInputs(
+        return VlmInputs(
             torch.from_numpy(padded),
             torch.from_numpy(lengths),
             torch.from_numpy(positions),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.registry import estimators
 
 XR0_DELAY_TICKS = 3
 """80 ms at 30 Hz, rounded up: the belief before the first measurement."""
@@ -96,5 +97,8 @@ class Conservative:
         return max([self.initial_ticks, *history]) + self.margin_ticks
 
 
-EstimatorConfig = TrueDelay | FixedDelay | LastDelay | MaxOfWindow | Conservative
-"""The estimators that exist, for command lines and configs."""
+estimators.add("oracle", TrueDelay, "knows the delay up to error_ticks")
+estimators.add("fixed", FixedDelay, "configured once; 80 ms at 30 Hz by default")
+estimators.add("last", LastDelay, "the delay of the previous inference")
+estimators.add("window_max", MaxOfWindow, "the largest of the last delays")
+estimators.add("conservative", Conservative, "the largest delay so far plus a margin")

@@ -5,8 +5,8 @@ from toys import Detour, DoubleIntegrator
 
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.perturb import AtTick, FreezeCamera
-from xr0_sim.record import Overlay, VideoFile, VideoRecorder
 from xr0_sim.runtime import Constant, Executor, Sync, run_episode
+from xr0_sim.view import Overlay, VideoFile, VideoRecorder
 
 
 class Scene(DoubleIntegrator):

@@ -9,10 +9,10 @@ from toys import Detour, DoubleIntegrator
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.perturb import AtTick, FreezeCamera
-from xr0_sim.record import Overlay, TickLog, save_timeline_figure
+from xr0_sim.record import TickLog
 from xr0_sim.runtime import Constant, Executor, NaiveAsync, PrefixAsync, Sync, run_episode
 from xr0_sim.runtime.episode import EpisodeResult
-from xr0_sim.view import timeline_figure
+from xr0_sim.view import Overlay, save_timeline_figure, timeline_figure
 from xr0_sim.view.palette import ALARM, EVENT, GOOD, chunk_colour
 from xr0_sim.view.timeline_figure import inference_spans
 

@@ -1,0 +1,43 @@
+"""The port of latency models: how long one inference truly takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from xr0_sim.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyContext:
+    """What a latency may depend on.
+
+    Attributes:
+        number: Inference number within the episode, from 0.
+        time_ns: Simulated time of the capture [ns].
+    """
+
+    number: int
+    time_ns: int
+
+
+class LatencyModel(Protocol):
+    """True duration of one inference, capture to result; sampled once when it starts."""
+
+    @property
+    def label(self) -> str:
+        """Short text for captions and tables."""
+        ...
+
+    def sample(self, rng: np.random.Generator, context: LatencyContext) -> float:
+        """Draws a latency [s], >= 0."""
+        ...
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Rejects durations [s] that are negative or not finite."""
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ConfigError(f"latency {name}: expected finite seconds >= 0, got {seconds}")

@@ -1,0 +1,58 @@
+"""Latencies by name: the models, the published figures, and amounts such as ``133ms``."""
+
+from __future__ import annotations
+
+import re
+
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.registry import latencies
+from xr0_sim.runtime.latency.base import LatencyModel
+from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
+
+_RTC = "real-time chunking report, arXiv 2506.07339"
+
+latencies.add("none", Constant(0.0), "idealised: the world waits for the policy")
+latencies.add("xr0_4090", Constant(0.080), "XR-0 report, arXiv 2602.12684; one RTX 4090")
+latencies.add("pi05_4090", Constant(0.076), f"{_RTC}; model only, one RTX 4090")
+latencies.add("rtc_lan", LogNormal(0.1088, 0.0023), f"{_RTC}; inference server over a LAN")
+latencies.add("rtc_nuc", LogNormal(0.139, 0.0067), f"{_RTC}; robot with an on-board NUC")
+latencies.add("cloud_4g", Constant(0.273), "cloud inference over 4G; primary source not pinned")
+latencies.add(
+    "warmup_spike",
+    WarmupSpike(0.700, Constant(0.080)),
+    "xr0_4090 with a cold first inference; own choice",
+)
+latencies.add("constant", Constant, "every inference takes latency_s")
+latencies.add("lognormal", LogNormal, "independent draws; mean and deviation in seconds")
+
+_AMOUNT = re.compile(
+    r"(?P<mean>\d+(\.\d+)?)\s*((±|\+-|\+/-)\s*(?P<std>\d+(\.\d+)?)\s*)?(?P<unit>ms|s)"
+)
+
+
+def parse_latency(text: str) -> LatencyModel:
+    """Latency from ``name[:field=value,...]`` or an amount: ``133ms``, ``0.2s``, ``109±2.3ms``.
+
+    Raises:
+        ConfigError: Unknown name, or an amount that is no latency.
+    """
+    name = text.strip()
+    amount = _AMOUNT.fullmatch(name)
+    if amount is None:
+        return _named(name)
+    scale = 1e-3 if amount["unit"] == "ms" else 1.0
+    mean_s = float(amount["mean"]) * scale
+    if amount["std"] is None:
+        return Constant(mean_s)
+    return LogNormal(mean_s, float(amount["std"]) * scale)
+
+
+def _named(text: str) -> LatencyModel:
+    if text.lstrip("+-")[:1].isdigit():
+        raise ConfigError(
+            f"latency: expected an amount >= 0 such as 133ms, 0.2s or 109±2.3ms, got {text!r}"
+        )
+    if text.partition(":")[0] not in latencies:
+        raise unknown_name("latency", text, [*latencies, "133ms", "0.2s", "109±2.3ms"])
+    model: LatencyModel = latencies.parse(text)
+    return model

@@ -1,0 +1,58 @@
+"""Infer while moving, without telling the model: naive asynchrony."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xr0_sim.conventions import ENV_ACTION_DIM
+from xr0_sim.runtime.strategies.base import (
+    DEFAULT_EXECUTION_HORIZON,
+    Arrival,
+    Placement,
+    check_execution_horizon,
+    executed,
+)
+from xr0_sim.runtime.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class NaiveAsync:
+    """Infers while moving and swaps on arrival, aligned in time, without telling the model.
+
+    ::
+
+        tick     k-1   k  k+1  k+2  k+3  k+4
+        old       9   10   11   12  (13) (14)
+        new            0    1    2    3    4           rows 0..d-1 are never executed
+        robot     9   10   11   12    3    4           d = 3, T_e = 10
+                       ^capture       ^arrival: 12 -> 3 may jump
+
+    The model plans rows 0..d-1 as it likes while the robot does something else; at the swap both
+    plans meet wherever they happen to be.
+    """
+
+    execution_horizon: int = DEFAULT_EXECUTION_HORIZON
+
+    @property
+    def label(self) -> str:
+        """For example ``naive async T_e=10``."""
+        return f"naive async T_e={self.execution_horizon}"
+
+    def check(self, horizon: int) -> None:
+        """Rejects more executed rows than a chunk has."""
+        check_execution_horizon(self.execution_horizon, horizon)
+
+    def due(self, timeline: Timeline, tick: int) -> bool:
+        """After ``execution_horizon`` rows, or when starved."""
+        return executed(timeline, tick, self.execution_horizon)
+
+    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
+        """No prefix; the running chunk goes on."""
+        return np.empty((0, ENV_ACTION_DIM))
+
+    def place(self, arrival: Arrival) -> Placement:
+        """Time-aligned: row i belongs to tick k + i."""
+        return Placement(arrival.tick if arrival.standstill else arrival.capture_tick)

@@ -1,0 +1,152 @@
+"""Infer while moving, conditioned on the committed actions: XR-0's clean action prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.runtime.strategies.base import (
+    DEFAULT_EXECUTION_HORIZON,
+    Arrival,
+    Placement,
+    check_execution_horizon,
+    executed,
+)
+from xr0_sim.runtime.timeline import Timeline
+
+TRAINED_PREFIX_STEPS = 6
+"""Longest prefix XR-0 was trained with (arXiv 2602.12684): 200 ms at 30 Hz."""
+
+README_STEPS_LEFT = 10
+"""XR-0 post-training README: an inference starts when fewer than this many steps are left."""
+
+ALIGNMENTS = ("report", "readme")
+
+
+@dataclass(frozen=True)
+class EstimatedPrefix:
+    """A prefix as long as the estimated delay plus ``margin_steps``, at most ``longest``."""
+
+    margin_steps: int = 0
+    longest: int = TRAINED_PREFIX_STEPS
+
+    def __post_init__(self) -> None:
+        """Rejects negative lengths."""
+        if self.margin_steps < 0 or self.longest < 0:
+            raise ConfigError(
+                "EstimatedPrefix: expected margin_steps >= 0 and longest >= 0, "
+                f"got {self.margin_steps} and {self.longest}"
+            )
+
+
+@dataclass(frozen=True)
+class PrefixAsync:
+    """Infers while moving, with the actions already committed as a clean prefix of the new chunk.
+
+    ``alignment="report"`` (XR-0 report): the prefix is what ticks k .. k+Δ-1 will execute. ::
+
+        tick     k-1   k  k+1  k+2  k+3  k+4  k+5  k+6
+        old       9   10   11   12  (13) (14)
+        prefix        10   11   12   13   14              Δ = 5
+        new            0    1    2    3    4    5    6    rows 0..Δ-1 repeat the prefix
+        robot     9   10   11   12    3    4    5    6    d = 3 <= Δ: same actions, no seam
+                       ^capture       ^arrival
+
+    With d > Δ the robot executes rows the model never saw, and the swap may jump: an *overrun*,
+    flagged in the tick record.
+
+    ``alignment="readme"`` (XR-0 post-training README): an inference starts when fewer than
+    ``README_STEPS_LEFT`` rows are left; the prefix is the *last* Δ of them, and the first d rows
+    of the new chunk are dropped as above. ::
+
+        tick      k  k+1  k+2  k+3  k+4  k+5  k+6  k+7  k+8
+        old      21   22   23   24   25   26   27   28   29
+        prefix   24   25   26   27   28   29                   Δ = 6 of 9 rows left
+        robot    21   22   23    3'   4'   5'   6'             row 3' = old row 27, due at k+6
+
+    This is not consistent in time: row i of the new chunk is executed at tick k+i but holds the
+    action planned for tick k+i + (rows left - Δ). The swap skips ahead by that many ticks, three
+    here, whatever the delay. It vanishes only when Δ covers every row left.
+
+    Attributes:
+        execution_horizon: T_e for the report's alignment (None: ``DEFAULT_EXECUTION_HORIZON``);
+            the README's alignment has its own trigger and takes None only.
+        prefix_steps: Δ, a fixed number of steps or a rule that follows the delay estimate.
+        alignment: Which of the two published alignments.
+    """
+
+    execution_horizon: int | None = None
+    prefix_steps: int | EstimatedPrefix = EstimatedPrefix()
+    alignment: Literal["report", "readme"] = "report"
+
+    def __post_init__(self) -> None:
+        """Rejects unknown alignments, negative prefixes and a T_e the alignment has no use for."""
+        if self.alignment not in ALIGNMENTS:
+            raise unknown_name("prefix alignment", str(self.alignment), ALIGNMENTS)
+        if isinstance(self.prefix_steps, int) and self.prefix_steps < 0:
+            raise ConfigError(f"prefix_steps: expected >= 0, got {self.prefix_steps}")
+        if self.alignment == "readme" and self.execution_horizon is not None:
+            raise ConfigError(
+                "execution_horizon: expected None with alignment='readme', which starts when "
+                f"fewer than {README_STEPS_LEFT} steps are left, got {self.execution_horizon}"
+            )
+
+    @property
+    def label(self) -> str:
+        """For example ``prefix async T_e=10 Δ=6``."""
+        rule = self.prefix_steps
+        prefix = f"Δ={rule}" if isinstance(rule, int) else f"Δ≤{rule.longest}"
+        if self.alignment == "readme":
+            return f"prefix async readme {prefix}"
+        return f"prefix async T_e={self._execution_horizon} {prefix}"
+
+    @property
+    def _execution_horizon(self) -> int:
+        chosen = self.execution_horizon
+        return DEFAULT_EXECUTION_HORIZON if chosen is None else chosen
+
+    def check(self, horizon: int) -> None:
+        """Rejects T_e + Δ beyond the chunk: the prefix could never be filled."""
+        fixed = self.prefix_steps if isinstance(self.prefix_steps, int) else 0
+        if self.alignment == "readme":
+            if horizon <= README_STEPS_LEFT:
+                raise ConfigError(
+                    f"alignment='readme': expected chunks longer than {README_STEPS_LEFT} rows, "
+                    f"got {horizon}; use alignment='report'"
+                )
+            return
+        check_execution_horizon(self._execution_horizon, horizon)
+        if self._execution_horizon + fixed > horizon:
+            raise ConfigError(
+                f"execution_horizon + prefix_steps: expected <= {horizon} (the chunk length), got "
+                f"{self._execution_horizon} + {fixed}; lower one of them"
+            )
+
+    def due(self, timeline: Timeline, tick: int) -> bool:
+        """After T_e rows (report), with few rows left (README), or when starved."""
+        if self.alignment == "readme":
+            return timeline.remaining(tick) < README_STEPS_LEFT
+        return executed(timeline, tick, self._execution_horizon)
+
+    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
+        """The committed actions, from the near end (report) or the far end (README)."""
+        rule = self.prefix_steps
+        if isinstance(rule, int):
+            steps = rule
+        else:
+            steps = min(estimated_ticks + rule.margin_steps, rule.longest)
+        if self.alignment == "readme":
+            left = timeline.remaining(tick)
+            return timeline.committed(tick, left)[max(0, left - steps) :]
+        return timeline.committed(tick, steps)
+
+    def place(self, arrival: Arrival) -> Placement:
+        """Time-aligned; the chunk takes over at its row d."""
+        if arrival.standstill:
+            return Placement(arrival.tick)
+        late = arrival.tick - arrival.capture_tick > arrival.prefix_steps
+        return Placement(arrival.capture_tick, overrun=late)
