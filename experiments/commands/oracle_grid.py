@@ -86,7 +86,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Condition]:
             event=event,
             max_seconds=config.max_seconds,
         )
-        for name, executor in STRATEGY_NAMES.items():
+        for name, strategy in STRATEGY_NAMES.items():
             for delay in config.delays:
                 conditions[f"{name} d={delay} {event}"] = replace(
                     base, strategy=strategy, latency=Constant(delay / CONTROL_HZ)

@@ -35,8 +35,8 @@ class TrainConfig:
 
     Attributes:
         data: Sample store of ``xr0-sim collect``.
-        out: Run folder; the policy is OUT/VLM/checkpoint.
-        stages: What to do, with commas: VLM (sees), base (acts), heads (acts behind a prefix).
+        out: Run folder; the policy is OUT/vlm/checkpoint.
+        stages: What to do, with commas: vlm (sees), base (acts), heads (acts behind a prefix).
         label: Added to the names of the run folders of base and heads; a new one trains again,
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
@@ -68,7 +68,7 @@ class TrainConfig:
 
     data: str = "data/blocks"
     out: str = "runs/blocks"
-    stages: str = "VLM,base,heads"
+    stages: str = "vlm,base,heads"
     label: str = ""
     heads: str = "sync,prefix,prefix_lambda"
     start: str = "joint"

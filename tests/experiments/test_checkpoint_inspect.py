@@ -114,7 +114,7 @@ def test_a_shipped_policy_and_its_files(tmp_path, capsys):
     from xr0_sim.model.policy_model import random_policy_model
     from xr0_sim.model.spec.presets import preset_config
 
-    assert inspection.POLICY_BRAIN == checkpoint.VLM_FILE
+    assert inspection.POLICY_VLM == checkpoint.VLM_FILE
     assert inspection.POLICY_HEADS == f"{checkpoint.HEADS_DIR}/*/{checkpoint.HEAD_FILE}"
     policy = random_policy_model(preset_config("nano"), seed=0)
     checkpoint.save_vlm(tmp_path, policy.config, policy.model.vlm)

@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_one_line(words, expected, tmp_path, capsys):
 
 def test_training_mistakes_are_one_line(demos, tmp_path, capsys):
     for words, expected in (
-        (["--stages", "VLM,hedas"], "did you mean 'heads'"),
+        (["--stages", "vlm,hedas"], "did you mean 'heads'"),
         (["--heads", "prefx"], "did you mean 'prefix'"),
         (["--preset", "tiny"], "collect with --image-size 128"),
         (["--threads", "0"], "--threads: expected 1 .. 256"),
@@ -234,7 +234,7 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
     assert set(head_names(policy)) == {"sync", "prefix"}
     assert load_chunk_model(policy, "prefix").prefix_max == 6
     record = sorted(path.name for path in (policy / "training").iterdir())
-    assert record == ["VLM.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
+    assert record == ["vlm.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
     notes = json.loads((policy / "training" / "commands.json").read_text())
     assert notes[0]["data"]["demo"]["seeds"] == [1_000_000, 1_000_002]
     paths = [notes[0]["config"][key] for key in ("data", "out")]

@@ -29,7 +29,7 @@ HEADLINE = ("success", "progress", "time_to_success_s")
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of one cell.
+    """Figures of one condition.
 
     Attributes:
         n: Number of episodes.
@@ -75,11 +75,11 @@ def summarise(episodes: Sequence[Mapping[str, Any]], confidence: float = CONFIDE
     return Summary(len(episodes), figures, frozenset(rates))
 
 
-def separation_notes(cells: Mapping[str, Summary], rate: str = "success") -> list[str]:
-    """One line per pair of cells: ranked if their intervals are apart, else the n it would take."""
+def separation_notes(conditions: Mapping[str, Summary], rate: str = "success") -> list[str]:
+    """One line per pair: ranked if their intervals are apart, else the n it would take."""
     notes = []
-    for (name_a, cell_a), (name_b, cell_b) in combinations(cells.items(), 2):
-        a, b = _rate(cell_a, rate), _rate(cell_b, rate)
+    for (name_a, condition_a), (name_b, condition_b) in combinations(conditions.items(), 2):
+        a, b = _rate(condition_a, rate), _rate(condition_b, rate)
         if not a.overlaps(b):
             above, below = (name_a, name_b) if a.value > b.value else (name_b, name_a)
             notes.append(f"{above} > {below} in {rate}: intervals are apart")
@@ -92,41 +92,47 @@ def separation_notes(cells: Mapping[str, Summary], rate: str = "success") -> lis
     return notes
 
 
-def markdown_table(cells: Mapping[str, Summary], names: Iterable[str] = HEADLINE) -> str:
-    """Markdown table, one row per cell, ``value [low, high]`` per figure."""
-    header, rows = _table(cells, names)
+def markdown_table(conditions: Mapping[str, Summary], names: Iterable[str] = HEADLINE) -> str:
+    """Markdown table, one row per condition, ``value [low, high]`` per figure."""
+    header, rows = _table(conditions, names)
     lines = ["| " + " | ".join(header) + " |", "|" + "|".join(["---"] * len(header)) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def rich_table(cells: Mapping[str, Summary], names: Iterable[str] = HEADLINE) -> Table:
+def rich_table(conditions: Mapping[str, Summary], names: Iterable[str] = HEADLINE) -> Table:
     """The same table for a terminal."""
     from rich.table import Table
 
-    header, rows = _table(cells, names)
+    header, rows = _table(conditions, names)
     table = Table()
     for column in header:
-        table.add_column(column, justify="left" if column == "cell" else "right")
+        table.add_column(column, justify="left" if column == "condition" else "right")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def _table(cells: Mapping[str, Summary], names: Iterable[str]) -> tuple[list[str], list[list[str]]]:
-    known = {name for cell in cells.values() for name in cell.figures}
+def _table(
+    conditions: Mapping[str, Summary], names: Iterable[str]
+) -> tuple[list[str], list[list[str]]]:
+    known = {name for condition in conditions.values() for name in condition.figures}
     shown = [name for name in names if name in known or name not in HEADLINE]
     for name in shown:
         if name not in known:
             raise unknown_name("figure", name, known)
     rows = []
-    for label, cell in cells.items():
-        row = [label, str(cell.n)]
+    for label, condition in conditions.items():
+        row = [label, str(condition.n)]
         for name in shown:
-            figure = cell.figures.get(name)
-            text = "–" if figure is None else format_interval(figure, cell.n, name in cell.rates)
+            figure = condition.figures.get(name)
+            text = (
+                "–"
+                if figure is None
+                else format_interval(figure, condition.n, name in condition.rates)
+            )
             row.append(text)
         rows.append(row)
-    return ["cell", "n", *shown], rows
+    return ["condition", "n", *shown], rows
 
 
 def format_interval(figure: Interval, n: int, is_rate: bool) -> str:
@@ -142,10 +148,10 @@ def format_interval(figure: Interval, n: int, is_rate: bool) -> str:
     return f"{figure.value:.3g} [{figure.low:.3g}, {figure.high:.3g}]{own_n}"
 
 
-def _rate(cell: Summary, name: str) -> Interval:
-    if name not in cell.rates:
-        raise unknown_name("rate", name, cell.rates)
-    return cell.figures[name]
+def _rate(condition: Summary, name: str) -> Interval:
+    if name not in condition.rates:
+        raise unknown_name("rate", name, condition.rates)
+    return condition.figures[name]
 
 
 def _json(number: float) -> float | None:

@@ -51,5 +51,5 @@ def success_curve(times_s: Sequence[float | None]) -> SuccessCurve:
 
 
 def compare_times(first: Sequence[float | None], second: Sequence[float | None]) -> KsResult:
-    """KS test between two cells; failures count as never."""
+    """KS test between two conditions; failures count as never."""
     return ks_two_sample(_as_times(first), _as_times(second))

@@ -42,15 +42,15 @@ def test_numpy_booleans_are_rates():
 
 
 def test_tables_show_n_and_interval():
-    cells = {"sync": summarise(rows(17)), "prefix": summarise(rows(20))}
-    text = markdown_table(cells, ["success", "time_to_success_s", "seam_position_mean_rad"])
+    conditions = {"sync": summarise(rows(17)), "prefix": summarise(rows(20))}
+    text = markdown_table(conditions, ["success", "time_to_success_s", "seam_position_mean_rad"])
     lines = text.splitlines()
-    assert lines[0].startswith("| cell | n | success |")
+    assert lines[0].startswith("| condition | n | success |")
     assert "| sync | 20 | 85.0 % [64.0, 94.8] | 4.8 [4.54, 5.06] (n=17) | – (n=0) |" in lines
     assert "100.0 % [83.9, 100.0]" in lines[3]
-    assert rich_table(cells).row_count == 2
+    assert rich_table(conditions).row_count == 2
     with pytest.raises(ConfigError, match="did you mean 'bricks_per_min'"):
-        markdown_table(cells, ["brick_per_min"])
+        markdown_table(conditions, ["brick_per_min"])
 
 
 def test_overlapping_cells_are_not_ranked():

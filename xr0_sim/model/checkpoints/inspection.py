@@ -23,7 +23,7 @@ from xr0_sim.model.checkpoints.weight_files import (
     read_header,
 )
 
-POLICY_BRAIN = "vlm.safetensors"
+POLICY_VLM = "vlm.safetensors"
 POLICY_HEADS = "heads/*/dit.safetensors"
 """Files of a shipped policy (`xr0_sim.model.checkpoints.shipped`, which imports torch)."""
 VLM_PREFIX = "vlm."
@@ -92,11 +92,11 @@ def inspect_checkpoint(path: Path) -> Inspection:
         raise CheckpointError(
             f"checkpoint {path}: expected a directory or a .safetensors file, found nothing there"
         )
-    if (path / POLICY_BRAIN).is_file() or any(path.glob(POLICY_HEADS)):
+    if (path / POLICY_VLM).is_file() or any(path.glob(POLICY_HEADS)):
         return _inspect_policy(path)
     if not (path / INDEX_FILE).is_file() and not (path / SINGLE_FILE).is_file():
         raise CheckpointError(
-            f"checkpoint {path}: expected {INDEX_FILE}, {SINGLE_FILE} or {POLICY_BRAIN}, found "
+            f"checkpoint {path}: expected {INDEX_FILE}, {SINGLE_FILE} or {POLICY_VLM}, found "
             "none of them; is this a checkpoint directory?"
         )
     found = find_weights(path)
@@ -111,13 +111,13 @@ def _inspect_policy(path: Path) -> Inspection:
     problems: list[str] = []
     parts: list[PartSummary] = []
     files = 0
-    if (path / POLICY_BRAIN).is_file():
-        found = read_header(path / POLICY_BRAIN)
+    if (path / POLICY_VLM).is_file():
+        found = read_header(path / POLICY_VLM)
         problems += mismatches(vlm_shapes, found)
         parts += _by_part({f"{VLM_PREFIX}{name}": tensor for name, tensor in found.items()})
         files += 1
     else:
-        problems.append(f"{POLICY_BRAIN} is missing")
+        problems.append(f"{POLICY_VLM} is missing")
     heads = sorted(path.glob(POLICY_HEADS))
     if not heads:
         problems.append("no head in heads/")
@@ -133,7 +133,7 @@ def _inspect_file(path: Path) -> Inspection:
     found = read_header(path)
     wanted = _wanted_in(path)
     problems = None if wanted is None else tuple(mismatches(wanted, found))
-    vlm_file = path.name == POLICY_BRAIN
+    vlm_file = path.name == POLICY_VLM
     named = {f"{VLM_PREFIX}{n}": t for n, t in found.items()} if vlm_file else found
     return Inspection(path, "file", 1, _by_part(named), problems)
 
@@ -144,7 +144,7 @@ def _wanted_in(path: Path) -> Shapes | None:
     if not (policy / CONFIG_FILE).is_file() or (path.parent / INDEX_FILE).is_file():
         return None
     wanted = expected_tensors(read_config_json(policy))
-    if path.name == POLICY_BRAIN:
+    if path.name == POLICY_VLM:
         return {n.removeprefix(VLM_PREFIX): s for n, s in wanted.items() if _of_vlm(n)}
     if path.match(POLICY_HEADS):
         return {name: shape for name, shape in wanted.items() if not _of_vlm(name)}
