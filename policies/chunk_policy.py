@@ -120,7 +120,7 @@ class ChunkPolicy:
             self._ask(i, {k: v[i] for k, v in rows.items()}, bool(fresh[i])) for i in range(count)
         ]
         self._answer([(i, request) for i, request in enumerate(asked) if request is not None])
-        actions = [to_unit(lane.executor.act().action) for lane in self._lanes]
+        actions = [to_unit(lane.executor.select().action) for lane in self._lanes]
         return (actions[0] if single else np.stack(actions)), state
 
     def _lane(self) -> _Lane:
@@ -137,7 +137,7 @@ class ChunkPolicy:
             lane.tick, lane.episodes = 0, lane.episodes + 1
         tick = lane.tick
         lane.tick += 1
-        return lane.executor.ask(
+        return lane.executor.request(
             lambda: Observation(
                 tick=tick,
                 time_ns=tick_ns(tick),
@@ -155,7 +155,7 @@ class ChunkPolicy:
         else:
             chunks = [model.infer(r.observation, r.prefix, r.noise_seed) for r in requests]
         for (index, _), chunk in zip(asked, chunks, strict=True):
-            self._lanes[index].executor.answer(chunk)
+            self._lanes[index].executor.submit(chunk)
 
 
 class XR0Policy(ChunkPolicy):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,18 +94,112 @@ class EventRecord:
 
 
 @dataclass(frozen=True)
+class InferenceMoment:
+    """An inference under way, as triggers and strategies may see it.
+
+    Attributes:
+        number: Inference number within the episode, from 0.
+        capture_tick: Tick of its observation.
+        due_tick: Tick in which its chunk arrives.
+        prefix_steps: Length of the prefix it was given.
+    """
+
+    number: int
+    capture_tick: int
+    due_tick: int
+    prefix_steps: int
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Soft targets for the first rows of a chunk, as guided real-time chunking gives them.
+
+    Attributes:
+        actions: (n, 14) absolute targets of ticks ``observation.tick + i``.
+        weights: (n,) in [0, 1]; 1 asks for the row as it is, 0 for nothing.
+    """
+
+    actions: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Rejects shapes that do not belong together and weights outside [0, 1]."""
+        shape, weights = np.shape(self.actions), np.asarray(self.weights)
+        if len(shape) != 2 or shape[1] != ENV_ACTION_DIM or weights.shape != shape[:1]:
+            raise ConfigError(
+                f"guide: expected actions (n, {ENV_ACTION_DIM}) and weights (n,), got {shape} "
+                f"and {weights.shape}"
+            )
+        if not np.isfinite(self.actions).all() or not ((weights >= 0) & (weights <= 1)).all():
+            raise ConfigError("guide: expected finite actions and weights in [0, 1]")
+
+
+def no_prefix() -> NDArray[np.float64]:
+    """The prefix (0, 14) of a chunk without one."""
+    return np.empty((0, ENV_ACTION_DIM))
+
+
+@dataclass(frozen=True)
 class ChunkRequest:
-    """One frame to infer.
+    """One inference asked of a chunk model.
 
     Attributes:
         observation: What was captured.
         prefix: (d, 14) actions already committed for its first d ticks, absolute; d may be 0.
-        noise_seed: (episode seed, inference number), the seed of the sampling noise.
+        noise_seed: (episode seed, inference number), the seed of the sampling noise; filled in by
+            the executor.
+        guide: Soft targets beside the hard prefix; needs the capability ``guide``.
+        samples: Chunks to draw; more than one needs the capability ``samples``.
+        refresh: Number of a finished inference whose VLM cache is used again, so that only the
+            action expert runs; needs the capability ``refresh``. None for a full inference.
     """
 
     observation: Observation
-    prefix: NDArray[np.float64]
-    noise_seed: tuple[int, int]
+    prefix: NDArray[np.float64] = field(default_factory=no_prefix)
+    noise_seed: tuple[int, int] = (0, 0)
+    guide: Guide | None = None
+    samples: int = 1
+    refresh: int | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Capabilities of a model that can answer this request."""
+        needs = {
+            "prefix": len(self.prefix) > 0,
+            "guide": self.guide is not None,
+            "samples": self.samples > 1,
+            "refresh": self.refresh is not None,
+        }
+        return frozenset(name for name, needed in needs.items() if needed)
+
+
+CAPABILITIES = {
+    "prefix": "repeats committed actions as the first rows of its chunk",
+    "guide": "takes soft targets for its first rows",
+    "samples": "draws several chunks of one inference",
+    "gradient": "differentiates a chunk with respect to its targets",
+    "refresh": "denoises again from the VLM cache of an earlier inference",
+}
+"""What a chunk model may be able to do, and a strategy may need."""
+
+PREFIX_ONLY = frozenset({"prefix"})
+"""Capabilities of a model that declares none: `ChunkModel.infer` takes a prefix."""
+
+
+def capabilities_of(model: object) -> frozenset[str]:
+    """Capabilities that a chunk model declares in its attribute ``capabilities``.
+
+    Raises:
+        ConfigError: A name that is not in `CAPABILITIES`.
+    """
+    found = frozenset(getattr(model, "capabilities", PREFIX_ONLY))
+    unknown = sorted(found - set(CAPABILITIES))
+    if unknown:
+        raise ConfigError(
+            f"{type(model).__name__}.capabilities: expected names out of "
+            f"{', '.join(CAPABILITIES)}, got {', '.join(unknown)}"
+        )
+    return found
 
 
 class ChunkModel(Protocol):
@@ -113,6 +207,8 @@ class ChunkModel(Protocol):
 
     Called by the executor at the capture tick of an inference; the *result* is delivered after the
     drawn latency. `infer` must be a pure function of its arguments and of what `reset` received.
+    A model that can do more than repeat a prefix says so in an attribute ``capabilities`` (names of
+    `CAPABILITIES`) and offers `RequestChunkModel.infer_request` for it.
     """
 
     @property
@@ -139,6 +235,42 @@ class ChunkModel(Protocol):
             d repeat the prefix exactly.
         """
         ...
+
+
+@runtime_checkable
+class RequestChunkModel(ChunkModel, Protocol):
+    """A chunk model that answers guides, several samples or a refresh."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names out of `CAPABILITIES`."""
+        ...
+
+    def infer_request(self, request: ChunkRequest) -> Sequence[ActionChunk]:
+        """``request.samples`` chunks, each as `ChunkModel.infer` returns one."""
+        ...
+
+
+def infer_chunks(model: ChunkModel, request: ChunkRequest) -> tuple[ActionChunk, ...]:
+    """Answers a request by the method of the model that can.
+
+    Raises:
+        ConfigError: The request needs a capability that the model does not declare.
+    """
+    if request.guide is None and request.samples == 1 and request.refresh is None:
+        return (model.infer(request.observation, request.prefix, request.noise_seed),)
+    missing = sorted(request.needs - capabilities_of(model))
+    if missing or not isinstance(model, RequestChunkModel):
+        raise ConfigError(
+            f"{type(model).__name__}: expected a model with {', '.join(missing) or 'infer_request'}"
+            f", it has {', '.join(sorted(capabilities_of(model)))}; use another strategy or model"
+        )
+    chunks = tuple(model.infer_request(request))
+    if len(chunks) != request.samples:
+        raise ConfigError(
+            f"{type(model).__name__}: expected {request.samples} chunks, got {len(chunks)}"
+        )
+    return chunks
 
 
 @runtime_checkable

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,15 +16,25 @@ from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
-from xr0_sim.runtime.strategies.base import Arrival, Strategy
+from xr0_sim.runtime.strategies.base import Arrival, Situation, Strategy
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS, NONE, Handover, TickRecord, continued
 from xr0_sim.runtime.timeline import PlacedChunk, Slot, Timeline
-from xr0_sim.types import ActionChunk, ChunkModel, ChunkRequest, Observation
+from xr0_sim.types import (
+    ActionChunk,
+    ChunkModel,
+    ChunkRequest,
+    InferenceMoment,
+    Observation,
+    capabilities_of,
+    infer_chunks,
+)
 
 _log = logging.getLogger(__name__)
 
 _NO_LATENCY = Constant(0.0)
 _TRUE_DELAY = TrueDelay()
+_overruns_told: set[str] = set()
+"""Strategies whose first overrun has been told; once a process is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +51,22 @@ class Inference:
     prefix_steps: int
     standstill: bool
 
+    @property
+    def moment(self) -> InferenceMoment:
+        """What strategies and triggers may see of it."""
+        return InferenceMoment(self.number, self.capture_tick, self.due_tick, self.prefix_steps)
+
 
 class Executor:
     """Turns chunks into one action per tick; deterministic, never sleeps.
 
-    A tick goes: deliver the inference that has finished, let the strategy start one, pick the
+    A tick goes: deliver the inferences that have finished, let the strategy start one, pick the
     action or hold the last command. At latency 0 an inference is delivered in its capture tick.
-    At most one inference is under way. All times are virtual; the model is called at the capture
-    and its result kept back until the drawn latency has passed.
+    All times are virtual; the model is called at the capture and its result kept back until the
+    drawn latency has passed.
 
     `tick` does all of it. Whoever runs many environments side by side calls its three parts
-    instead, `ask`, `answer` and `act`, and answers what all of them asked in one pass.
+    instead, `request`, `submit` and `select`, and answers what all of them asked in one pass.
 
     Args:
         model: Chunk model.
@@ -59,6 +74,9 @@ class Executor:
         latency: True latency; drawn from the episode's own stream, inference by inference.
         estimator: What the controller believes about the delay.
         control_hz: Control rate [Hz].
+
+    Raises:
+        ConfigError: The strategy cannot run this model.
     """
 
     def __init__(
@@ -69,14 +87,13 @@ class Executor:
         estimator: DelayEstimator = _TRUE_DELAY,
         control_hz: int = CONTROL_HZ,
     ) -> None:
-        strategy.check(model.horizon)
+        strategy.check(model.horizon, capabilities_of(model))
         self.model = model
         self.strategy = strategy
         self.latency = latency
         self.estimator = estimator
         self.control_hz = control_hz
         self._seed: int | None = None
-        self._warned = False
 
     def reset(self, episode_seed: int, command: ArrayLike, first_tick: int = 0) -> None:
         """Starts an episode.
@@ -95,12 +112,13 @@ class Executor:
         self._tick = first_tick
         self._clock = VirtualClock(tick_ns(first_tick, self.control_hz))
         self._timeline = Timeline()
-        self._inference: Inference | None = None
+        self._in_flight: list[tuple[Inference, ActionChunk]] = []
         self._asked = False
         self._request: ChunkRequest | None = None
         self._started: Inference | None = None
         self._delivered, self._overrun = NONE, False
         self._count = 0
+        self._newest_capture = first_tick - 1
         self._delays: list[int] = []
         self._last_slot: Slot | None = None
         self._held = True
@@ -110,22 +128,27 @@ class Executor:
         """The next ``steps`` actions if nothing new arrives, (m, 14), m <= steps."""
         return self._timeline.committed(self._tick, steps)
 
+    def inferences(self) -> tuple[InferenceMoment, ...]:
+        """Inferences under way, oldest first."""
+        return tuple(inference.moment for inference, _ in self._in_flight)
+
     def tick(
         self, observe: Callable[[], Observation], command: ArrayLike | None = None
     ) -> TickRecord:
         """Decides the action of the next tick.
 
         Args:
-            observe: Captures the observation of this tick; called only if an inference starts.
+            observe: Captures the observation of this tick; called only if an inference starts, or
+                if the strategy looks.
             command: (14,) the robot's last command if someone else changed it since the last
                 tick; a hold repeats it.
         """
-        request = self.ask(observe, command)
+        request = self.request(observe, command)
         if request is not None:
-            self.answer(self.model.infer(request.observation, request.prefix, request.noise_seed))
-        return self.act()
+            self.submit(infer_chunks(self.model, request))
+        return self.select()
 
-    def ask(
+    def request(
         self, observe: Callable[[], Observation], command: ArrayLike | None = None
     ) -> ChunkRequest | None:
         """First part of a tick: delivers what has finished and lets the strategy start.
@@ -135,14 +158,14 @@ class Executor:
             command: See `tick`.
 
         Returns:
-            What the model has to `answer` before `act`, or None.
+            What the model has to answer by `submit` before `select`, or None.
         """
         if self._seed is None:
             raise ConfigError("executor: expected reset() before tick()")
         if self._asked:
             raise ConfigError(
-                "executor: expected act() before the next ask(); after an inference that failed, "
-                "reset() first"
+                "executor: expected select() before the next request(); after an inference that "
+                "failed, reset() first"
             )
         if command is not None:
             self._command = _read_only(command)
@@ -151,32 +174,38 @@ class Executor:
         self._clock.advance_to(time_ns)
         self._started = None
         self._delivered, self._overrun = self._deliver(tick)
-        if self._inference is None and self.strategy.due(self._timeline, tick):
-            self._started, self._request = self._start(observe, tick, time_ns)
+        if len(self._in_flight) < self.strategy.max_in_flight:
+            capture = _Capture(observe, tick)
+            situation = Situation(tick, self._timeline, self.inferences(), capture)
+            if self.strategy.due(situation):
+                self._started, self._request = self._start(capture, tick, time_ns)
         self._asked = True
         return self._request
 
-    def answer(self, chunk: ActionChunk) -> None:
-        """Second part of a tick: takes the chunk that was asked for."""
+    def submit(self, answer: ActionChunk | Sequence[ActionChunk]) -> None:
+        """Second part of a tick: takes the chunk that was asked for, or the samples."""
         request, started = self._request, self._started
         if request is None or started is None:
-            raise ConfigError("executor: expected an answer only to what ask() returned")
-        self._check_chunk(chunk, started.capture_tick, request.prefix)
-        self._inference, self._chunk = started, _read_only(chunk.actions)
+            raise ConfigError("executor: expected an answer only to what request() returned")
+        chunks = [answer] if isinstance(answer, ActionChunk) else list(answer)
+        for chunk in chunks:
+            self._check_chunk(chunk, started.capture_tick, request.prefix)
+        chosen = chunks[0] if len(chunks) == 1 else self.strategy.choose(self._timeline, chunks)
+        self._in_flight.append((started, chosen))
         self._request = None
         if started.due_tick <= self._tick:
             self._delivered, self._overrun = self._deliver(self._tick)
 
-    def act(self) -> TickRecord:
+    def select(self) -> TickRecord:
         """Last part of a tick: picks the action, or holds."""
         if not self._asked or self._request is not None:
-            raise ConfigError("executor: expected ask(), and an answer to it, before act()")
+            raise ConfigError("executor: expected request(), and its answer, before select()")
         self._asked = False
         tick, started = self._tick, self._started
         slot = self._timeline.at(tick)
         handover = self._handover(slot)
         if slot is not None:
-            self._command = slot.chunk.actions[slot.index]
+            self._command = self._select(tick)
             self._last_slot = slot
         self._held = slot is None
         self._tick = tick + 1
@@ -189,7 +218,7 @@ class Executor:
             age_ticks=NONE if slot is None else tick - slot.chunk.capture_tick,
             hold=slot is None,
             queue=self._timeline.remaining(tick + 1),
-            inferring=self._inference is not None,
+            inferring=bool(self._in_flight),
             started=NONE if started is None else started.number,
             latency_s=float("nan") if started is None else started.latency_s,
             d_floor=NONE if started is None else started.d_floor,
@@ -202,10 +231,23 @@ class Executor:
             handover=handover,
         )
 
+    def _select(self, tick: int) -> NDArray[np.float64]:
+        """The strategy's action, checked where it is not simply a row."""
+        action = self.strategy.select(self._timeline.covering(tick))
+        if action.base is None or action.flags.writeable:
+            action = _read_only(action)
+        if action.shape != (ENV_ACTION_DIM,) or not np.isfinite(action).all():
+            raise ConfigError(
+                f"{type(self.strategy).__name__}.select: expected a finite action "
+                f"({ENV_ACTION_DIM},), got {action!r}"
+            )
+        return action
+
     def _start(
-        self, observe: Callable[[], Observation], tick: int, time_ns: int
+        self, capture: Callable[[], Observation], tick: int, time_ns: int
     ) -> tuple[Inference, ChunkRequest]:
         """Captures and draws the latency; the chunk itself is yet to come."""
+        assert self._seed is not None
         number = self._count
         self._count += 1
         rng = stream_rng(self._seed, Stream.LATENCY, number)
@@ -213,11 +255,11 @@ class Executor:
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None
-        prefix = self.strategy.begin(self._timeline, tick, estimated)
-        observation = observe()
-        if observation.tick != tick:
+        request = self.strategy.request(self._timeline, tick, estimated, capture())
+        if request.observation.tick != tick:
             raise ConfigError(
-                f"observation: expected a capture in tick {tick}, got tick {observation.tick}"
+                f"{type(self.strategy).__name__}.request: expected an observation of tick {tick}, "
+                f"got tick {request.observation.tick}"
             )
         inference = Inference(
             number=number,
@@ -227,40 +269,55 @@ class Executor:
             d_floor=d_floor,
             d_ceil=d_ceil,
             estimated_ticks=estimated,
-            prefix_steps=len(prefix),
+            prefix_steps=len(request.prefix),
             standstill=standstill,
         )
-        return inference, ChunkRequest(observation, prefix, (self._seed, number))
+        return inference, replace(request, noise_seed=(self._seed, number))
 
     def _deliver(self, tick: int) -> tuple[int, bool]:
-        """Merges the inference that has finished, if any; its number and whether it overran."""
-        done = self._inference
-        if done is None or done.due_tick > tick:
+        """Places every chunk that has arrived; number of the last one and whether it overran."""
+        arrived = [entry for entry in self._in_flight if entry[0].due_tick <= tick]
+        if not arrived:
             return NONE, False
-        self._inference = None
+        self._in_flight = [entry for entry in self._in_flight if entry[0].due_tick > tick]
+        overrun = False
+        for inference, chunk in arrived:
+            overrun = self._place(inference, chunk, tick)
+        return arrived[-1][0].number, overrun
+
+    def _place(self, done: Inference, chunk: ActionChunk, tick: int) -> bool:
+        """Merges one chunk into the timeline; whether its delay exceeded its prefix."""
         self._delays.append(done.d_ceil)
-        arrival = Arrival(tick, done.capture_tick, done.prefix_steps, done.standstill)
-        placement = self.strategy.place(arrival)
+        newest = done.capture_tick > self._newest_capture
+        self._newest_capture = max(self._newest_capture, done.capture_tick)
+        placement = self.strategy.place(
+            Arrival(
+                tick, done.capture_tick, done.prefix_steps, done.standstill, done.number, newest
+            )
+        )
+        if placement is None:
+            return False
         self._timeline.forget(tick)
         self._timeline.merge(
             PlacedChunk.place(
                 done.number,
-                self._chunk,
+                _read_only(chunk.actions),
                 capture_tick=done.capture_tick,
                 start_tick=placement.start_tick,
                 takeover_tick=tick,
             )
         )
-        if placement.overrun and not self._warned:
-            self._warned = True
+        if placement.overrun and self.strategy.label not in _overruns_told:
+            _overruns_told.add(self.strategy.label)
             _log.warning(
                 "inference %d took %d ticks but its prefix covers %d: the hand-over may jump "
-                "(said once; see the overrun column)",
+                "(said once for %s; see the overrun column)",
                 done.number,
                 done.d_ceil,
                 done.prefix_steps,
+                self.strategy.label,
             )
-        return done.number, placement.overrun
+        return placement.overrun
 
     def _handover(self, slot: Slot | None) -> Handover | None:
         """Both plans, if ``slot`` is the first of a chunk other than the one executed before."""
@@ -286,6 +343,24 @@ class Executor:
                 f"chunk model: expected the first {len(prefix)} rows to repeat the prefix "
                 "exactly; paste the prefix over the prediction before returning it"
             )
+
+
+class _Capture:
+    """The observation of one tick, captured on the first call."""
+
+    def __init__(self, observe: Callable[[], Observation], tick: int) -> None:
+        self._observe, self._tick = observe, tick
+        self._observation: Observation | None = None
+
+    def __call__(self) -> Observation:
+        if self._observation is None:
+            self._observation = self._observe()
+            if self._observation.tick != self._tick:
+                raise ConfigError(
+                    f"observation: expected a capture in tick {self._tick}, got tick "
+                    f"{self._observation.tick}"
+                )
+        return self._observation
 
 
 def _read_only(array: ArrayLike) -> NDArray[np.float64]:

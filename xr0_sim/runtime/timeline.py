@@ -8,6 +8,9 @@ fewer ticks than it has actions, because a newer chunk took over or because it w
     chunk 5                    [  3    4    5    6    7 ]        row 0 due at tick 20
 
 Ticks that nobody owns are starved: the robot holds.
+
+Beside what it owns, every chunk keeps the ticks that it has actions for, until it is cut: an
+ensembling strategy reads all chunks that cover a tick (`Timeline.covering`).
 """
 
 from __future__ import annotations
@@ -74,6 +77,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._segments: list[PlacedChunk] = []
+        self._placed: list[PlacedChunk] = []
 
     def at(self, tick: int) -> Slot | None:
         """Action of a tick, or None when the tick is starved."""
@@ -83,6 +87,22 @@ class Timeline:
                     return Slot(segment, tick - segment.start_tick)
                 return None
         return None
+
+    def covering(self, tick: int) -> tuple[Slot, ...]:
+        """Every chunk with an action for a tick, oldest first; empty when the tick is starved.
+
+        The last slot is the owner's, see `at`. A chunk that arrived after ``tick`` is not there.
+        """
+        owner = self.at(tick)
+        if owner is None:
+            return ()
+        older = (
+            Slot(chunk, tick - chunk.start_tick)
+            for chunk in self._placed
+            if chunk.takeover_tick <= tick < chunk.end_tick
+            and chunk.chunk_id != owner.chunk.chunk_id
+        )
+        return (*older, owner)
 
     def next_index(self, tick: int) -> int | None:
         """Row that is due at ``tick``, or None when the tick is starved."""
@@ -120,17 +140,24 @@ class Timeline:
 
     def merge(self, chunk: PlacedChunk) -> None:
         """Gives ``chunk`` every tick from its takeover on; older chunks keep what lies before."""
-        self.cut(chunk.takeover_tick)
-        self._segments.append(chunk)
+        self._segments = [*_until(self._segments, chunk.takeover_tick), chunk]
+        self._placed.append(chunk)
 
     def cut(self, tick: int) -> None:
-        """Takes every tick from ``tick`` on away from the chunks that own them."""
-        self._segments = [
-            segment if segment.end_tick <= tick else replace(segment, end_tick=tick)
-            for segment in self._segments
-            if segment.takeover_tick < tick
-        ]
+        """Takes every tick from ``tick`` on away from all chunks."""
+        self._segments = _until(self._segments, tick)
+        self._placed = _until(self._placed, tick)
 
     def forget(self, before_tick: int) -> None:
         """Drops chunks that own nothing at or after ``before_tick``."""
         self._segments = [s for s in self._segments if s.end_tick > before_tick]
+        self._placed = [s for s in self._placed if s.end_tick > before_tick]
+
+
+def _until(chunks: list[PlacedChunk], tick: int) -> list[PlacedChunk]:
+    """The chunks without their ticks from ``tick`` on."""
+    return [
+        chunk if chunk.end_tick <= tick else replace(chunk, end_tick=tick)
+        for chunk in chunks
+        if chunk.takeover_tick < tick
+    ]

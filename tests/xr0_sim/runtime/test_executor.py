@@ -287,20 +287,20 @@ def test_the_three_parts_of_a_tick_are_the_tick(latency_s):
     executor = Executor(model, PrefixAsync(10, 5), Constant(latency_s))
     plant.reset(0)
     executor.reset(0, plant.robot_state().command)
-    with pytest.raises(ConfigError, match=r"expected ask\(\)"):
-        executor.act()
+    with pytest.raises(ConfigError, match=r"expected request\(\)"):
+        executor.select()
     for record in whole:
-        asked = executor.ask(plant.observe)
+        asked = executor.request(plant.observe)
         assert (asked is None) == (record.started < 0)
-        with pytest.raises(ConfigError, match=r"expected act\(\) before"):
-            executor.ask(plant.observe)
+        with pytest.raises(ConfigError, match=r"expected select\(\) before"):
+            executor.request(plant.observe)
         if asked is not None:
             with pytest.raises(ConfigError, match="an answer to it"):
-                executor.act()
-            executor.answer(model.infer(asked.observation, asked.prefix, asked.noise_seed))
-        with pytest.raises(ConfigError, match=r"only to what ask\(\)"):
-            executor.answer(ActionChunk(np.zeros((HORIZON, ENV_ACTION_DIM)), record.tick))
-        found = executor.act()
+                executor.select()
+            executor.submit(model.infer(asked.observation, asked.prefix, asked.noise_seed))
+        with pytest.raises(ConfigError, match=r"only to what request\(\)"):
+            executor.submit(ActionChunk(np.zeros((HORIZON, ENV_ACTION_DIM)), record.tick))
+        found = executor.select()
         assert np.array_equal(found.action, record.action)
         assert repr(found) == repr(record)
         plant.step(found.action)

@@ -4,13 +4,21 @@ import pytest
 from xr0_sim import registry
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.strategies.base import Arrival
+from xr0_sim.runtime.strategies.base import Arrival, Situation
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
 from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.runtime.timeline import PlacedChunk, Timeline
 
 HORIZON = 30
+
+
+def prefix_of(strategy, timeline, tick, estimate):
+    return strategy.request(timeline, tick, estimate, None).prefix
+
+
+def due(strategy, timeline, tick):
+    return strategy.due(Situation(tick, timeline, (), None))
 
 
 def running():
@@ -24,16 +32,16 @@ def running():
 @pytest.mark.parametrize("strategy", [Sync(10), NaiveAsync(10), PrefixAsync(10)])
 def test_all_start_after_the_same_number_of_rows(strategy):
     timeline = running()
-    assert [t for t in range(HORIZON) if strategy.due(timeline, t)] == list(range(10, HORIZON))
-    assert strategy.due(Timeline(), 0)
+    assert [t for t in range(HORIZON) if due(strategy, timeline, t)] == list(range(10, HORIZON))
+    assert due(strategy, Timeline(), 0)
 
 
 def test_sync_drops_the_rest_and_naive_keeps_it():
     timeline = running()
-    assert len(Sync(10).begin(timeline, 10, 3)) == 0
+    assert len(prefix_of(Sync(10), timeline, 10, 3)) == 0
     assert timeline.at(10) is None
     timeline = running()
-    assert len(NaiveAsync(10).begin(timeline, 10, 3)) == 0
+    assert len(prefix_of(NaiveAsync(10), timeline, 10, 3)) == 0
     assert timeline.next_index(10) == 10
 
 
@@ -48,21 +56,21 @@ def test_sync_drops_the_rest_and_naive_keeps_it():
     ],
 )
 def test_report_prefix_is_what_the_next_ticks_execute(rule, estimate, expected):
-    prefix = PrefixAsync(10, rule).begin(running(), 10, estimate)
+    prefix = prefix_of(PrefixAsync(10, rule), running(), 10, estimate)
     assert prefix[:, 0].tolist() == list(expected)
 
 
 def test_report_prefix_ends_where_the_chunk_ends():
-    assert PrefixAsync(10, 6).begin(running(), 27, 3)[:, 0].tolist() == [27, 28, 29]
+    assert prefix_of(PrefixAsync(10, 6), running(), 27, 3)[:, 0].tolist() == [27, 28, 29]
 
 
 def test_readme_starts_with_nine_left_and_takes_the_far_end():
     strategy = PrefixAsync(prefix_steps=6, alignment="readme")
     timeline = running()
-    assert next(t for t in range(HORIZON) if strategy.due(timeline, t)) == 21
-    assert strategy.begin(timeline, 21, 3)[:, 0].tolist() == [24, 25, 26, 27, 28, 29]
+    assert next(t for t in range(HORIZON) if due(strategy, timeline, t)) == 21
+    assert prefix_of(strategy, timeline, 21, 3)[:, 0].tolist() == [24, 25, 26, 27, 28, 29]
     everything = PrefixAsync(prefix_steps=9, alignment="readme")
-    assert everything.begin(timeline, 21, 3)[:, 0].tolist() == list(range(21, 30))
+    assert prefix_of(everything, timeline, 21, 3)[:, 0].tolist() == list(range(21, 30))
 
 
 def test_placement():

@@ -12,14 +12,24 @@ nothing was executed meanwhile, so no row is in the past.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.timeline import Timeline
+from xr0_sim.runtime.timeline import Slot, Timeline
+from xr0_sim.types import (
+    CAPABILITIES,
+    PREFIX_ONLY,
+    ActionChunk,
+    ChunkRequest,
+    InferenceMoment,
+    Observation,
+)
 
 DEFAULT_EXECUTION_HORIZON = 10
 """Default T_e: executed rows of a chunk before the next inference starts."""
@@ -34,12 +44,16 @@ class Arrival:
         capture_tick: Tick of the observation.
         prefix_steps: Length of the prefix the chunk was conditioned on.
         standstill: Nothing was committed at the capture; the robot held ever since.
+        number: Number of its inference.
+        newest: No chunk of a later capture has arrived before.
     """
 
     tick: int
     capture_tick: int
     prefix_steps: int
     standstill: bool
+    number: int = 0
+    newest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +69,101 @@ class Placement:
     overrun: bool = False
 
 
-class Strategy(Protocol):
-    """Port of execution strategies; the executor asks only while no inference is under way."""
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a strategy may look at when it decides whether an inference starts.
+
+    Attributes:
+        tick: Present tick.
+        timeline: Chunks on their ticks.
+        in_flight: Inferences under way, oldest first.
+        observe: Captures the observation of this tick; it is captured once however often asked.
+            Pictures are rendered for it, so a strategy that looks every tick pays for it.
+    """
+
+    tick: int
+    timeline: Timeline
+    in_flight: tuple[InferenceMoment, ...]
+    observe: Callable[[], Observation]
+
+
+class Strategy(ABC):
+    """Port of execution strategies: a frozen dataclass with `due` and, as needed, the rest.
+
+    The executor asks in this order: `due` in every tick with fewer than `max_in_flight` inferences
+    under way; `request` when one starts; `choose` and `place` when it arrives; `select` for the
+    action of every tick. What is not overridden does what the three published basic strategies do.
+
+    Attributes:
+        max_in_flight: Most inferences under way at a time.
+        needs: Capabilities the chunk model must have, names of `xr0_sim.types.CAPABILITIES`.
+        head: Action-expert head trained for this strategy, used where none is named.
+    """
+
+    max_in_flight: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+    head: ClassVar[str] = "sync"
 
     @property
     def label(self) -> str:
-        """Short text for captions and tables."""
-        ...
+        """Short text for captions and tables; by default the fields."""
+        return repr(self)
 
-    def check(self, horizon: int) -> None:
-        """Raises `ConfigError` if the strategy cannot run chunks of ``horizon`` rows."""
-        ...
+    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
+        """Raises `ConfigError` if the strategy cannot run a model.
 
-    def due(self, timeline: Timeline, tick: int) -> bool:
+        Args:
+            horizon: Rows of its chunks.
+            capabilities: What the model can do.
+        """
+        check_needs(type(self).__name__, self.needs, capabilities)
+
+    @abstractmethod
+    def due(self, situation: Situation) -> bool:
         """Whether an inference starts in this tick."""
-        ...
 
-    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
-        """Prepares the timeline for the inference that starts now; returns its (n, 14) prefix."""
-        ...
+    def request(
+        self, timeline: Timeline, tick: int, estimated_ticks: int, observation: Observation
+    ) -> ChunkRequest:
+        """What the model is asked by the inference that starts now; no prefix by default.
 
-    def place(self, arrival: Arrival) -> Placement:
-        """Says where the arriving chunk goes; it owns every tick from the arrival on."""
-        ...
+        Args:
+            timeline: May be prepared, e.g. cut.
+            tick: Tick of the capture.
+            estimated_ticks: Delay that the controller believes in; the true one is not known here.
+            observation: As captured; a strategy may hand on a changed copy with the same tick.
+        """
+        return ChunkRequest(observation)
+
+    def choose(self, timeline: Timeline, chunks: Sequence[ActionChunk]) -> ActionChunk:
+        """The chunk that is placed, out of the samples of an inference; the first by default."""
+        return chunks[0]
+
+    def place(self, arrival: Arrival) -> Placement | None:
+        """Where the arriving chunk goes; None drops it.
+
+        Time-aligned by default: row i belongs to tick ``capture_tick + i``, or to the arrival if
+        the robot stood still. A chunk older than one that has arrived is dropped.
+        """
+        if not arrival.newest:
+            return None
+        return Placement(arrival.tick if arrival.standstill else arrival.capture_tick)
+
+    def select(self, slots: tuple[Slot, ...]) -> NDArray[np.float64]:
+        """Action (14,) of a tick from the chunks that cover it, oldest first; the newest's row."""
+        newest = slots[-1]
+        return newest.chunk.actions[newest.index]
+
+
+def check_needs(what: str, needs: frozenset[str], capabilities: frozenset[str]) -> None:
+    """Rejects a chunk model that cannot do what a strategy needs."""
+    missing = sorted(needs - capabilities)
+    if missing:
+        words = "; ".join(f"{name}: {CAPABILITIES.get(name, 'unknown')}" for name in missing)
+        raise ConfigError(
+            f"{what}: expected a chunk model that can do {words}; this one can do "
+            f"{', '.join(sorted(capabilities)) or 'nothing of it'}; use another strategy or model"
+        )
 
 
 def check_execution_horizon(execution_horizon: int, horizon: int) -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
-    Arrival,
-    Placement,
+    Situation,
+    Strategy,
     check_execution_horizon,
     executed,
 )
-from xr0_sim.runtime.timeline import Timeline
+from xr0_sim.types import PREFIX_ONLY
 
 
 @dataclass(frozen=True)
-class NaiveAsync:
+class NaiveAsync(Strategy):
     """Infers while moving and swaps on arrival, aligned in time, without telling the model.
 
     ::
@@ -41,18 +37,11 @@ class NaiveAsync:
         """For example ``naive async T_e=10``."""
         return f"naive async T_e={self.execution_horizon}"
 
-    def check(self, horizon: int) -> None:
+    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
         """Rejects more executed rows than a chunk has."""
+        super().check(horizon, capabilities)
         check_execution_horizon(self.execution_horizon, horizon)
 
-    def due(self, timeline: Timeline, tick: int) -> bool:
+    def due(self, situation: Situation) -> bool:
         """After ``execution_horizon`` rows, or when starved."""
-        return executed(timeline, tick, self.execution_horizon)
-
-    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
-        """No prefix; the running chunk goes on."""
-        return np.empty((0, ENV_ACTION_DIM))
-
-    def place(self, arrival: Arrival) -> Placement:
-        """Time-aligned: row i belongs to tick k + i."""
-        return Placement(arrival.tick if arrival.standstill else arrival.capture_tick)
+        return executed(situation.timeline, situation.tick, self.execution_horizon)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import ClassVar, Literal
 
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
     Arrival,
     Placement,
+    Situation,
+    Strategy,
     check_execution_horizon,
     executed,
 )
 from xr0_sim.runtime.timeline import Timeline
+from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
 
 TRAINED_PREFIX_STEPS = 6
 """Longest prefix XR-0 was trained with (arXiv 2602.12684): 200 ms at 30 Hz."""
@@ -44,7 +44,7 @@ class EstimatedPrefix:
 
 
 @dataclass(frozen=True)
-class PrefixAsync:
+class PrefixAsync(Strategy):
     """Infers while moving, with the actions already committed as a clean prefix of the new chunk.
 
     ``alignment="report"`` (XR-0 report): the prefix is what ticks k .. k+Δ-1 will execute. ::
@@ -79,6 +79,9 @@ class PrefixAsync:
         alignment: Which of the two published alignments.
     """
 
+    needs: ClassVar[frozenset[str]] = PREFIX_ONLY
+    head: ClassVar[str] = "prefix_lambda"
+
     execution_horizon: int | None = None
     prefix_steps: int | EstimatedPrefix = EstimatedPrefix()
     alignment: Literal["report", "readme"] = "report"
@@ -109,8 +112,9 @@ class PrefixAsync:
         chosen = self.execution_horizon
         return DEFAULT_EXECUTION_HORIZON if chosen is None else chosen
 
-    def check(self, horizon: int) -> None:
+    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
         """Rejects T_e + Δ beyond the chunk: the prefix could never be filled."""
+        super().check(horizon, capabilities)
         fixed = self.prefix_steps if isinstance(self.prefix_steps, int) else 0
         if self.alignment == "readme":
             if horizon <= README_STEPS_LEFT:
@@ -126,13 +130,15 @@ class PrefixAsync:
                 f"{self._execution_horizon} + {fixed}; lower one of them"
             )
 
-    def due(self, timeline: Timeline, tick: int) -> bool:
+    def due(self, situation: Situation) -> bool:
         """After T_e rows (report), with few rows left (README), or when starved."""
         if self.alignment == "readme":
-            return timeline.remaining(tick) < README_STEPS_LEFT
-        return executed(timeline, tick, self._execution_horizon)
+            return situation.timeline.remaining(situation.tick) < README_STEPS_LEFT
+        return executed(situation.timeline, situation.tick, self._execution_horizon)
 
-    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
+    def request(
+        self, timeline: Timeline, tick: int, estimated_ticks: int, observation: Observation
+    ) -> ChunkRequest:
         """The committed actions, from the near end (report) or the far end (README)."""
         rule = self.prefix_steps
         if isinstance(rule, int):
@@ -141,8 +147,10 @@ class PrefixAsync:
             steps = min(estimated_ticks + rule.margin_steps, rule.longest)
         if self.alignment == "readme":
             left = timeline.remaining(tick)
-            return timeline.committed(tick, left)[max(0, left - steps) :]
-        return timeline.committed(tick, steps)
+            prefix = timeline.committed(tick, left)[max(0, left - steps) :]
+        else:
+            prefix = timeline.committed(tick, steps)
+        return ChunkRequest(observation, prefix)
 
     def place(self, arrival: Arrival) -> Placement:
         """Time-aligned; the chunk takes over at its row d."""

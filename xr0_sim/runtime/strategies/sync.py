@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
     Arrival,
     Placement,
+    Situation,
+    Strategy,
     check_execution_horizon,
     executed,
 )
 from xr0_sim.runtime.timeline import Timeline
+from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
 
 
 @dataclass(frozen=True)
-class Sync:
+class Sync(Strategy):
     """Executes ``execution_horizon`` rows, stops, infers, continues from row 0: the robot waits.
 
     ::
@@ -39,18 +38,21 @@ class Sync:
         """For example ``sync T_e=10``."""
         return f"sync T_e={self.execution_horizon}"
 
-    def check(self, horizon: int) -> None:
+    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
         """Rejects more executed rows than a chunk has."""
+        super().check(horizon, capabilities)
         check_execution_horizon(self.execution_horizon, horizon)
 
-    def due(self, timeline: Timeline, tick: int) -> bool:
+    def due(self, situation: Situation) -> bool:
         """After ``execution_horizon`` rows, or when starved."""
-        return executed(timeline, tick, self.execution_horizon)
+        return executed(situation.timeline, situation.tick, self.execution_horizon)
 
-    def begin(self, timeline: Timeline, tick: int, estimated_ticks: int) -> NDArray[np.float64]:
+    def request(
+        self, timeline: Timeline, tick: int, estimated_ticks: int, observation: Observation
+    ) -> ChunkRequest:
         """Drops the rest of the running chunk; no prefix."""
         timeline.cut(tick)
-        return np.empty((0, ENV_ACTION_DIM))
+        return ChunkRequest(observation)
 
     def place(self, arrival: Arrival) -> Placement:
         """Row 0 on arrival."""
