@@ -32,7 +32,10 @@ CORE_MAY_IMPORT = {
     "metrics": {"runtime"},
     "view": {"metrics", "record", "runtime"},
 }
-CORE_PARTS_FOR = {"envs": {"perturb"}, "policies": {"model", "perturb", "runtime"}}
+CORE_PARTS_FOR = {
+    "envs": {"perturb"},
+    "policies": {"metrics", "model", "perturb", "record", "runtime"},
+}
 """Packages of the core that envs and policies may use; none of them is about training."""
 HEAVY = ("torch", "mujoco", "transformers")
 

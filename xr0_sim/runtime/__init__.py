@@ -1,6 +1,13 @@
 """Executing chunk policies under inference latency in deterministic virtual time."""
 
-from xr0_sim.runtime.episode import EpisodeResult, Plant, Subscriber, run_episode
+from xr0_sim.runtime.episode import (
+    EpisodeLoop,
+    EpisodeResult,
+    Plant,
+    Subscriber,
+    SubscriberBase,
+    run_episode,
+)
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import (
@@ -23,6 +30,7 @@ __all__ = [
     "Conservative",
     "Constant",
     "DelayEstimator",
+    "EpisodeLoop",
     "EpisodeResult",
     "EstimatedPrefix",
     "Executor",
@@ -36,6 +44,7 @@ __all__ = [
     "PrefixAsync",
     "Strategy",
     "Subscriber",
+    "SubscriberBase",
     "Sync",
     "TickRecord",
     "TrueDelay",

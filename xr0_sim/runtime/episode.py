@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,16 @@ from xr0_sim.conventions import NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.tick_record import TickRecord
-from xr0_sim.types import Observation, RobotState
+from xr0_sim.types import (
+    ActionChunk,
+    ChunkRequest,
+    EventRecord,
+    Observation,
+    RobotState,
+    infer_chunks,
+)
 
-if TYPE_CHECKING:
-    from xr0_sim.types import EventRecord
-
-Outcome = Literal["success", "failure", "interrupted", "error"]
+Outcome = Literal["success", "failure", "interrupted", "error", "unknown"]
 
 
 class Plant(Protocol):
@@ -82,7 +86,8 @@ class EpisodeResult:
 
     Attributes:
         seed: Seed of the episode.
-        outcome: ``success`` or ``failure``; ``interrupted`` or ``error`` if it was cut short.
+        outcome: ``success`` or ``failure``; ``interrupted`` or ``error`` if it was cut short;
+            ``unknown`` if nobody said what came of it.
         progress: Share of the task done, 0..1.
         ticks: Executed ticks.
         duration_s: Simulated time [s].
@@ -134,34 +139,157 @@ class Subscriber(Protocol):
         ...
 
 
-class _Episode:
-    """Running totals of an episode."""
+class SubscriberBase:
+    """A subscriber that does nothing; override what is wanted."""
 
-    def __init__(self, seed: int, control_hz: int) -> None:
+    def on_reset(self, start: EpisodeStart) -> None:
+        """See `Subscriber.on_reset`."""
+
+    def on_tick(self, sample: TickSample) -> None:
+        """See `Subscriber.on_tick`."""
+
+    def on_event(self, event: EventRecord) -> None:
+        """See `Subscriber.on_event`."""
+
+    def on_end(self, result: EpisodeResult) -> None:
+        """See `Subscriber.on_end`."""
+
+
+class EpisodeLoop:
+    """One episode, tick by tick: the loop of `run_episode` and of every Gym policy.
+
+    A tick is `decide`, then, once the plant has moved, `complete`. Whoever infers for several
+    environments in one pass calls `request`, `submit` and `select` in place of `decide`.
+
+    Args:
+        executor: Executor with its model.
+        subscribers: Watchers, called in order.
+    """
+
+    def __init__(self, executor: Executor, subscribers: Sequence[Subscriber] = ()) -> None:
+        self.executor = executor
+        self.subscribers = tuple(subscribers)
+        self._begun: list[Subscriber] = []
+        self._running = False
+        self._decided: tuple[TickRecord, RobotState] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether an episode has begun and not ended."""
+        return self._running
+
+    @property
+    def decided(self) -> bool:
+        """Whether an action was decided whose outcome is yet to be told."""
+        return self._decided is not None
+
+    @property
+    def ticks(self) -> int:
+        """Completed ticks of the episode."""
+        return self._ticks
+
+    @property
+    def over(self) -> bool:
+        """Whether the task or a limit has ended the episode."""
+        return self._terminated or self._truncated
+
+    def begin(self, seed: int, robot: RobotState, options: Mapping[str, Any] | None = None) -> None:
+        """Starts an episode after the plant was reset.
+
+        Args:
+            seed: Seed of the latencies and of the sampling noise.
+            robot: Proprioception at tick 0.
+            options: Reset options, for the subscribers.
+        """
+        self.executor.reset(seed, robot.command)
         self.seed = seed
-        self.control_hz = control_hz
-        self.ticks = 0
-        self.total_reward = 0.0
-        self.terminated = False
-        self.truncated = False
-        self.events: list[EventRecord] = []
-        self.info: Mapping[str, Any] = {}
+        self._ticks, self._total_reward = 0, 0.0
+        self._terminated = self._truncated = False
+        self._events: list[EventRecord] = []
+        self._info: Mapping[str, Any] = {}
+        self._decided = None
+        self._robot = robot
+        self._begun, self._running = [], True
+        start = EpisodeStart(seed, dict(options or {}), self.executor.control_hz)
+        for subscriber in self.subscribers:
+            self._begun.append(subscriber)
+            subscriber.on_reset(start)
 
-    def result(self, outcome: Outcome | None = None) -> EpisodeResult:
+    def decide(self, robot: RobotState, observe: Callable[[], Observation]) -> TickRecord:
+        """Decides the action of the next tick.
+
+        Args:
+            robot: Proprioception at the start of the tick.
+            observe: See `Executor.tick`.
+        """
+        request = self.request(robot, observe)
+        if request is not None:
+            self.submit(infer_chunks(self.executor.model, request))
+        return self.select()
+
+    def request(self, robot: RobotState, observe: Callable[[], Observation]) -> ChunkRequest | None:
+        """`Executor.request`."""
+        self._robot = robot
+        return self.executor.request(observe)
+
+    def submit(self, answer: ActionChunk | Sequence[ActionChunk]) -> None:
+        """`Executor.submit`."""
+        self.executor.submit(answer)
+
+    def select(self) -> TickRecord:
+        """`Executor.select`."""
+        record = self.executor.select()
+        self._decided = (record, self._robot)
+        return record
+
+    def complete(
+        self, reward: float, terminated: bool, truncated: bool, info: Mapping[str, Any]
+    ) -> None:
+        """Takes what came of the tick that was decided last, and tells the subscribers."""
+        if self._decided is None:
+            raise ConfigError("episode: expected decide() before complete()")
+        record, robot = self._decided
+        self._decided = None
+        self._ticks += 1
+        self._total_reward += float(reward)
+        self._terminated, self._truncated = bool(terminated), bool(truncated)
+        self._info = info
+        fired = tuple(info.get("events", ()))
+        self._events.extend(fired)
+        sample = TickSample(record, robot, float(reward), info)
+        for subscriber in self.subscribers:
+            for event in fired:
+                subscriber.on_event(event)
+            subscriber.on_tick(sample)
+
+    def end(self, outcome: Outcome | None = None) -> EpisodeResult:
+        """Ends the episode and tells every subscriber that has begun, once.
+
+        Args:
+            outcome: None for ``success`` or ``failure`` as the last info says.
+
+        Returns:
+            The result; the same object every subscriber gets.
+        """
         if outcome is None:
-            outcome = "success" if self.info.get("success", False) else "failure"
-        return EpisodeResult(
+            outcome = "success" if self._info.get("success", False) else "failure"
+            self._truncated = self._truncated or not self._terminated
+        result = EpisodeResult(
             seed=self.seed,
             outcome=outcome,
-            progress=float(self.info.get("progress", 0.0)),
-            ticks=self.ticks,
-            duration_s=tick_ns(self.ticks, self.control_hz) / NS_PER_S,
-            total_reward=self.total_reward,
-            terminated=self.terminated,
-            truncated=self.truncated,
-            events=tuple(self.events),
-            info=self.info,
+            progress=float(self._info.get("progress", 0.0)),
+            ticks=self._ticks,
+            duration_s=tick_ns(self._ticks, self.executor.control_hz) / NS_PER_S,
+            total_reward=self._total_reward,
+            terminated=self._terminated,
+            truncated=self._truncated,
+            events=tuple(self._events),
+            info=self._info,
         )
+        self._running, begun = False, self._begun
+        self._begun = []
+        _end(begun, result)
+        return result
 
 
 def run_episode(
@@ -196,49 +324,21 @@ def run_episode(
             f"got {executor.control_hz} Hz"
         )
     plant.reset(seed, options)
-    executor.reset(seed, plant.robot_state().command)
-    episode = _Episode(seed, plant.control_hz)
-    begun: list[Subscriber] = []
+    loop = EpisodeLoop(executor, subscribers)
     try:
-        for subscriber in subscribers:
-            begun.append(subscriber)
-            subscriber.on_reset(EpisodeStart(seed, dict(options or {}), plant.control_hz))
-        while episode.ticks < max_ticks and not (episode.terminated or episode.truncated):
-            _run_tick(plant, executor, subscribers, episode, images)
+        loop.begin(seed, plant.robot_state(), options)
+        while loop.ticks < max_ticks and not loop.over:
+            record = loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
+            loop.complete(*plant.step(record.action))
     except BaseException as error:
         outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         try:
-            _end(begun, episode.result(outcome))
+            if loop.running:
+                loop.end(outcome)
         except Exception as second:  # the first error is the one to see
             error.add_note(f"closing a subscriber failed as well: {second!r}")
         raise
-    episode.truncated = episode.truncated or not episode.terminated
-    result = episode.result()
-    _end(begun, result)
-    return result
-
-
-def _run_tick(
-    plant: Plant,
-    executor: Executor,
-    subscribers: Sequence[Subscriber],
-    episode: _Episode,
-    images: bool,
-) -> None:
-    robot = plant.robot_state()
-    record = executor.tick(lambda: plant.observe(images=images))
-    reward, terminated, truncated, info = plant.step(record.action)
-    episode.ticks += 1
-    episode.total_reward += float(reward)
-    episode.terminated, episode.truncated = bool(terminated), bool(truncated)
-    episode.info = info
-    fired = tuple(info.get("events", ()))
-    episode.events.extend(fired)
-    sample = TickSample(record, robot, float(reward), info)
-    for subscriber in subscribers:
-        for event in fired:
-            subscriber.on_event(event)
-        subscriber.on_tick(sample)
+    return loop.end()
 
 
 def _end(subscribers: Sequence[Subscriber], result: EpisodeResult) -> None:
