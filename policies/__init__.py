@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from policies.chunk_policy import ChunkPolicy, XR0Policy
+    from policies.chunk_policy import ChunkPolicy
     from policies.scripted.policy import ScriptedPolicy
+    from policies.xr0.policy import XR0Policy
 
 _HOMES = {
     "ChunkPolicy": "policies.chunk_policy",
     "ScriptedPolicy": "policies.scripted.policy",
-    "XR0Policy": "policies.chunk_policy",
+    "XR0Policy": "policies.xr0.policy",
 }
 
 __all__ = ["ChunkPolicy", "ScriptedPolicy", "XR0Policy"]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.options.catalog import default_checkpoint, make_env, register_events
+from experiments.options.catalog import make_env, register_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
+from policies.xr0.checkpoints import default_checkpoint
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.prefix_reliance import offset_carry, picture_follow, picture_followed

@@ -96,7 +96,7 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
     import torch
 
     from policies.supervision.table import lesson
-    from policies.xr0.chunk_model import find_checkpoint
+    from policies.xr0.checkpoints import find_checkpoint
     from xr0_sim.data.chunk_store import ChunkStore
     from xr0_sim.model.checkpoints.shipped import load_config, load_vlm
     from xr0_sim.model.vla import XR0ForActionGeneration

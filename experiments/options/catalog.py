@@ -5,16 +5,15 @@ Adding one is one entry in a table. Whatever is heavy is imported by the entry i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from policies.xr0.checkpoints import Weights
 from policies.xr0.execution import EXECUTION_HORIZONS
-from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.errors import ConfigError
 from xr0_sim.registry import look_up
 from xr0_sim.runtime.strategies.base import Strategy
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
@@ -86,31 +85,6 @@ class Policy:
     bind: Callable[[DualArmEnv], ChunkModel]
     image_size: int = DEFAULT_IMAGE_SIZE
     looks: bool = True
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Which weights a policy runs and how it computes with them.
-
-    Attributes:
-        checkpoint: Shipped name or path.
-        digest: Which files these were, see `checkpoint_digest`.
-        head: Action-expert head.
-        temperature: Factor on its flow noise; None for the policy's own.
-        precision: Number format of the network.
-        device: Where the network runs, as torch names it.
-        vlm_weights: How the VLM's weights are kept.
-        compile: Whether the Euler step is compiled.
-    """
-
-    checkpoint: str
-    digest: str
-    head: str
-    temperature: float | None
-    precision: str
-    device: str
-    vlm_weights: str
-    compile: bool
 
 
 @dataclass(frozen=True)
@@ -204,43 +178,3 @@ def make_env(
     cls = env_class(task)
     mode = "rgb_array" if filmed else None
     return cls(observation="state", image_size=image_size, render_mode=mode, **level)
-
-
-def default_checkpoint(task: str) -> str:
-    """Shipped checkpoint for a task: the one named after it."""
-    from assets import checkpoint_names
-
-    names = checkpoint_names()
-    fitting = [name for name in names if name.startswith(task)]
-    if not fitting:
-        raise CheckpointError(
-            f"policy 'xr0': expected a shipped checkpoint named after env {task!r}, got "
-            f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy "
-            "expert"
-        )
-    return fitting[0]
-
-
-def checkpoint_path(name: str) -> Path:
-    """Folder of a checkpoint given by shipped name or by path."""
-    from assets import CHECKPOINT_DIR, checkpoint_names
-
-    for path in (CHECKPOINT_DIR / name, Path(name)):
-        if (path / "config.json").is_file():
-            return path
-    raise unknown_name("checkpoint", name, [*checkpoint_names(), "PATH"])
-
-
-def checkpoint_heads(name: str) -> list[str]:
-    """Action-expert heads a checkpoint holds."""
-    return sorted(p.parent.name for p in checkpoint_path(name).glob("heads/*/config.json"))
-
-
-def checkpoint_digest(name: str) -> str:
-    """First 16 hex digits of the SHA-256 over a checkpoint's files, names included."""
-    sha = hashlib.sha256()
-    for file in sorted(checkpoint_path(name).rglob("*")):
-        if file.is_file():
-            sha.update(f"|{file.name}|".encode())
-            sha.update(file.read_bytes())
-    return sha.hexdigest()[:16]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from experiments.options.catalog import (
-    HEAD_FOR,
-    POLICIES,
+from experiments.options.catalog import HEAD_FOR, POLICIES
+from policies.xr0.checkpoints import (
     Weights,
     checkpoint_digest,
     checkpoint_heads,

@@ -10,11 +10,11 @@ from experiments.options.catalog import (
     POLICIES,
     STRATEGY_NAMES,
     TASKS,
-    Weights,
     own_presets,
     register_events,
 )
 from experiments.options.task_options import LEVELS
+from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event

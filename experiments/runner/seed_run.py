@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.options.catalog import POLICIES, TASKS, Policy, Weights, make_env
+from experiments.options.catalog import POLICIES, TASKS, Policy, make_env
 from experiments.runner.condition import Condition
 from experiments.runner.pool import check_stop
+from policies.xr0.checkpoints import Weights
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
 from xr0_sim.record import TickLog, TickTable, write_ticklog

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from assets import CHECKPOINT_DIR, checkpoint_names
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW, join_arms, split_arms
 from envs.robot.kinematics import DualArmKinematics
+from policies.xr0.checkpoints import find_checkpoint
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
-from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
 from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints, decode_tools
@@ -152,22 +152,6 @@ def _pictures(observation: Observation) -> NDArray[np.uint8]:
             f"{', '.join(missing)}; capture with images=True"
         )
     return np.stack([observation.images[name] for name in CAMERAS])
-
-
-def find_checkpoint(name: str | Path | None) -> Path:
-    """Directory of a checkpoint: a shipped name, a path, or for None the first shipped by name."""
-    names = checkpoint_names()
-    if name is None:
-        if not names:
-            raise CheckpointError(
-                f"checkpoint: expected one in {CHECKPOINT_DIR}, found none; train one with "
-                "xr0-sim train or name a directory"
-            )
-        return CHECKPOINT_DIR / names[0]
-    for path in (CHECKPOINT_DIR / name, Path(name)):
-        if (path / "config.json").is_file():
-            return path
-    raise unknown_name("checkpoint", str(name), names)
 
 
 def resolve_precision(
