@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.options.catalog import default_checkpoint, make_env, register_events
+from envs.tasks import make_env, register_events
+from experiments.options.catalog import default_checkpoint
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
