@@ -34,13 +34,10 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import envs
-from experiments.options.catalog import (
-    TASKS,
-)
-from xr0_sim.registry import look_up
+from envs.tasks import task_spec
 
 TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
-task = look_up("XR0_SIM_NOTEBOOK_ENV", TASK, TASKS)
+task = task_spec(TASK)
 SEEDS = range(int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "4")))
 
 # %% [markdown]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.task_spec import BenchTargets
+from envs.tasks import env_class, make_env, task_spec
 from experiments.benchmarks.report import Measure, report
 from experiments.benchmarks.step_replay import (
     RecordedTick,
@@ -19,8 +21,7 @@ from experiments.benchmarks.step_replay import (
     time_physics,
     time_step,
 )
-from experiments.options.catalog import TASKS, make_env
-from experiments.options.task_options import LEVELS, LevelOptions
+from experiments.options.task_options import TaskOptions
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.types import ActionChunk, Observation
@@ -28,11 +29,6 @@ from xr0_sim.types import ActionChunk, Observation
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
 
-STEP_RATIO_TARGET = 1.15
-BLOCKS_WITH_PICTURES = 2.0
-TOWEL_WITH_PICTURES = {13: 1.5}
-TOWEL_PHYSICS = {9: 5.0, 13: 2.5, 17: 1.3}
-"""Real-time factors to reach, by mass points along a side."""
 EXECUTOR_TARGET_US = 200.0
 EXECUTOR_TICKS = 900
 WARM_UP_TICKS = 30
@@ -62,11 +58,11 @@ DETAILS = {
 
 
 @dataclass(frozen=True)
-class BenchEnvConfig(LevelOptions):
+class BenchEnvConfig(TaskOptions):
     """Times env.step against its own physics, the cameras, and the executor; CPU time, as ratios.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         seed: Seed of the recorded episode.
         ticks: Longest recording [control ticks].
         repeats: How often every tick is replayed.
@@ -82,44 +78,20 @@ class BenchEnvConfig(LevelOptions):
     json: bool = False
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What a task's step is held to; None where nothing is asked.
-
-    Attributes:
-        step_ratio: Largest cost of a step over its physics.
-        physics: Smallest real-time factor of the physics alone.
-        pictures: Smallest real-time factor with three 128² pictures a tick.
-    """
-
-    step_ratio: float | None
-    physics: float | None
-    pictures: float | None
-
-    @classmethod
-    def of(cls, env: str, level: dict[str, Any]) -> Targets:
-        """Targets of a task's level."""
-        if env == "towel_folding":
-            grid = level["grid"]
-            return cls(None, TOWEL_PHYSICS.get(grid), TOWEL_WITH_PICTURES.get(grid))
-        return cls(STEP_RATIO_TARGET, None, BLOCKS_WITH_PICTURES)
-
-
 def run(config: BenchEnvConfig) -> int:
     """Measures and prints; exit status 0 also if a target is missed."""
-    level = config.level_of(config.env)
-    targets = Targets.of(config.env, level)
+    env_kwargs, spec = config.env_kwargs(), task_spec(config.task)
+    targets = spec.bench(env_kwargs)
     if config.ticks < 10 or config.repeats < 1:
         raise ConfigError("--ticks, --repeats: expected at least 10 and 1")
-    env = make_env(config.env, **level)
+    env = make_env(config.task, **env_kwargs)
     ticks = record_expert(env, config.seed, config.ticks)
     measures, profile = measure_step(env, ticks, config.repeats, targets)
     if not config.no_images:
-        measures += measure_images(config, level, [tick.action for tick in ticks], targets)
+        measures += measure_images(config, env_kwargs, [tick.action for tick in ticks], targets)
     measures += measure_executor()
     report(
-        f"{config.env}, {LEVELS[config.env].words(level)}, {len(ticks)} ticks of the expert, "
-        "CPU time",
+        f"{config.task}, {spec.words(env_kwargs)}, {len(ticks)} ticks of the expert, CPU time",
         measures,
         as_json=config.json,
         config=config,
@@ -129,7 +101,7 @@ def run(config: BenchEnvConfig) -> int:
 
 
 def measure_step(
-    env: DualArmEnv, ticks: list[RecordedTick], repeats: int, targets: Targets
+    env: DualArmEnv, ticks: list[RecordedTick], repeats: int, targets: BenchTargets
 ) -> tuple[list[Measure], list[dict[str, Any]]]:
     """Ratio of env.step to its physics, and the profile of env.step."""
     whole = np.empty((repeats, len(ticks)))
@@ -214,22 +186,18 @@ def _watched(
 
 def measure_images(
     config: BenchEnvConfig,
-    level: dict[str, Any],
+    env_kwargs: dict[str, Any],
     actions: list[NDArray[np.float64]],
-    targets: Targets,
+    targets: BenchTargets,
 ) -> list[Measure]:
     """Real-time factor of env.step with three 128² pictures every tick.
 
     CPU time of all threads of the process: what one core has to do.
     """
-    from importlib import import_module
-
-    entry = TASKS[config.env]
     try:
         _check_renderer()
-        env = getattr(import_module(entry.module), entry.cls)(
-            observation="pixels", image_size=128, **level
-        )
+        cls = env_class(config.task)
+        env = cls(observation="pixels", image_size=128, **env_kwargs)
         env.reset(seed=config.seed)
     except RenderError as error:
         return [Measure("image_real_time_factor", f"pictures: {error}", 0.0, target=None)]

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.options.catalog import env_class, make_env, own_presets, register_events
-from experiments.options.task_options import LevelOptions
+from envs.tasks import env_class, make_env, own_presets, register_events
+from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
@@ -26,11 +26,11 @@ BLOCK = 10
 
 
 @dataclass(frozen=True)
-class CollectConfig(LevelOptions):
+class CollectConfig(TaskOptions):
     """Collects training samples; an interrupted collection goes on where it stopped.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         out: Store directory.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
@@ -76,7 +76,7 @@ class CollectTask:
 
 def run(config: CollectConfig) -> int:
     """Collects; returns the exit status."""
-    config.level_of(config.env)
+    config.env_kwargs()
     if config.episodes < 1 or config.seed < 0:
         raise ConfigError(
             f"collect: expected --episodes >= 1 and --seed >= 0, got {config.episodes} and "
@@ -108,10 +108,10 @@ def _check_events(config: CollectConfig) -> None:
     from experiments.datagen.rearranged_scenes import KINDS
 
     if config.events:
-        events = choose_events(config.env, config.events)
+        events = choose_events(config.task, config.events)
         if not events:
             raise ConfigError("--events: expected presets, got none; use --event-share 0")
-        check_events(events, env_class(config.env))
+        check_events(events, env_class(config.task))
     share = config.event_share
     if share is not None and not 0.0 <= share <= 1.0:
         raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")
@@ -123,11 +123,11 @@ def _check_events(config: CollectConfig) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(task: str, level: tuple[tuple[str, Any], ...], image_size: int) -> ChunkOracle:
+def _stage(task: str, env_kwargs: tuple[tuple[str, Any], ...], image_size: int) -> ChunkOracle:
     from policies.scripted.oracle import ChunkOracle
 
     register_events(task)
-    return ChunkOracle(make_env(task, image_size=image_size, **dict(level)))
+    return ChunkOracle(make_env(task, image_size=image_size, **dict(env_kwargs)))
 
 
 @functools.lru_cache(maxsize=1)
@@ -146,13 +146,13 @@ def store_meta(config: CollectConfig) -> StoreMeta:
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_schema import StoreMeta
 
-    spec = lesson(config.env).spec()
+    spec = lesson(config.task).spec()
     return StoreMeta(
         horizon=HORIZON,
         image_size=config.image_size,
         grounding_dim=spec.width,
         grounding=spec.to_dict(),
-        provenance={"command": "xr0-sim collect", **asdict(config)},
+        provenance={"command": "xr0-sim collect", **asdict(config), "env": config.task},
     )
 
 
@@ -165,11 +165,11 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     from xr0_sim.data.chunk_writer import ChunkWriter
 
     config = task.config
-    level, taught = config.level_of(config.env), lesson(config.env)
+    env_kwargs, taught = config.env_kwargs(), lesson(config.task)
     if config.events:
-        taught = replace(taught, events=tuple(own_presets(config.env, config.events)))
+        taught = replace(taught, events=tuple(own_presets(config.task, config.events)))
     share = {} if config.event_share is None else {"event_share": config.event_share}
-    oracle = _stage(config.env, tuple(level.items()), config.image_size)
+    oracle = _stage(config.task, tuple(env_kwargs.items()), config.image_size)
     env = oracle.env
     meta = store_meta(config)
     writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.options.network_options import WeightOptions
-from experiments.options.task_options import LevelOptions
+from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.report.paired import paired_table, paired_to_first
 from experiments.runner.condition import Condition, choose_strategy, make_condition
@@ -35,14 +35,14 @@ TABLE = "comparison.md"
 
 
 @dataclass(frozen=True)
-class CompareConfig(LevelOptions, WeightOptions):
+class CompareConfig(TaskOptions, WeightOptions):
     """Runs the same seeds for every switch position and latency; a table and a picture.
 
     Every condition sees the same scenes, latencies and noise. The perfect planner draws a new mode
     in every chunk here, as a sampling policy does. Conditions that are done are not run again.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         policy: xr0 (trained) or expert (perfect planner).
         positions: Switch positions STRATEGY[:HEAD]; default: all that fit the policy.
         latency: One or several latencies: presets or amounts.
@@ -74,7 +74,7 @@ class CompareConfig(LevelOptions, WeightOptions):
 
     def conditions(self) -> dict[str, Condition]:
         """Conditions by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
-        level = self.level_of(self.env)
+        env_kwargs = self.env_kwargs()
         policy = "expert_redrawn" if self.policy == "expert" else self.policy
         positions = self.positions or POSITIONS.get(policy, ())
         found = {}
@@ -82,13 +82,13 @@ class CompareConfig(LevelOptions, WeightOptions):
             for position in positions:
                 name, _, head = position.partition(":")
                 strategy = choose_strategy(
-                    name, self.execution_horizon, None, "report", policy, self.env
+                    name, self.execution_horizon, None, "report", policy, self.task
                 )
                 found[condition_name(position, latency)] = make_condition(
-                    env=self.env,
-                    level=level,
+                    env=self.task,
+                    env_kwargs=env_kwargs,
                     policy=policy,
-                    weights=self.weights_of(self.env, policy, strategy, head or None),
+                    weights=self.weights_of(self.task, policy, strategy, head or None),
                     strategy=strategy,
                     latency=latency,
                     delay_error=self.delay_error,

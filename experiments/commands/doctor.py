@@ -102,7 +102,7 @@ def check_physics() -> list[Finding]:
     """Builds the task and runs one tick without pictures."""
     import mujoco
 
-    from experiments.options.catalog import make_env
+    from envs.tasks import make_env
 
     env = make_env("block_dismantling")
     env.reset_scene(0)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.options.catalog import TASKS, make_env
-from experiments.options.task_options import LEVELS, LevelOptions
+from envs.tasks import make_env, task_spec
+from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
@@ -25,30 +25,13 @@ if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
     from policies.scripted.expert import ScriptedExpert
 
-TASK_FIGURES = {
-    "drops": "drops",
-    "failed_grasps": "failed_grasps",
-    "peak_contact_force": "peak_contact_force_n",
-}
-"""What a task may tell in its info -> the figure; of a value per arm, the sum."""
-SHOWN = (
-    "success",
-    "progress",
-    "bricks_per_min",
-    "towels_per_min",
-    "duration_s",
-    "drops",
-    "failed_grasps",
-    "peak_contact_force_n",
-)
-
 
 @dataclass(frozen=True)
-class ExpertEvalConfig(LevelOptions):
+class ExpertEvalConfig(TaskOptions):
     """Runs the scripted expert on privileged state and counts successes.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
@@ -72,22 +55,22 @@ class ExpertTask:
 
     seed: int
     env: str
-    level: tuple[tuple[str, Any], ...]
+    env_kwargs: tuple[tuple[str, Any], ...]
     events: tuple[Event, ...]
     max_ticks: int
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(task: str, level: tuple[tuple[str, Any], ...]) -> tuple[DualArmEnv, ScriptedExpert]:
+def _stage(task: str, env_kwargs: tuple[tuple[str, Any], ...]) -> tuple[DualArmEnv, ScriptedExpert]:
     from policies.scripted.experts import make_expert
 
-    env = make_env(task, **dict(level))
+    env = make_env(task, **dict(env_kwargs))
     return env, make_expert(env)
 
 
 def run_expert(task: ExpertTask) -> dict[str, Any]:
     """Plays one episode; returns its figures."""
-    env, expert = _stage(task.env, task.level)
+    env, expert = _stage(task.env, task.env_kwargs)
     env.reset_scene(task.seed, {"events": list(task.events)})
     info: dict[str, Any] = {}
     for _ in range(task.max_ticks):
@@ -96,7 +79,7 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
         if terminated:
             break
     seconds = env.tick / CONTROL_HZ
-    entry = TASKS[task.env]
+    entry = task_spec(task.env)
     row = {
         "seed": task.seed,
         "success": bool(info["success"]),
@@ -106,26 +89,26 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
         f"{entry.pieces}_per_min": 60.0 * entry.count(info) / seconds,
         "physics_failed": "failure" in info,
     }
-    extra = {name: info[key] for key, name in TASK_FIGURES.items() if key in info}
+    extra = {name: info[key] for key, name in entry.figures.items() if key in info}
     return row | {name: float(np.sum(value)) for name, value in extra.items()}
 
 
 def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
-    level = config.level_of(config.env)
-    events = choose_events(config.env, config.event)
-    limit = time_limit_ticks(config.env, level, config.max_seconds)
+    task, env_kwargs = config.task, config.env_kwargs()
+    events = choose_events(task, config.event)
+    limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
     seeds = seed_range(config.seed, config.episodes)
-    tasks = [ExpertTask(s, config.env, tuple(level.items()), events, limit) for s in seeds]
+    tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}
     status = 0
-    title = f"expert, {LEVELS[config.env].words(level)}, event {config.event}"
+    title = f"expert, {task_spec(task).words(env_kwargs)}, event {config.event}"
     try:
         with TaskPool(config.workers) as pool, Progress(len(tasks), title) as progress:
-            for task, row in pool.run(run_expert, tasks):
-                rows[task.seed] = row
+            for done, row in pool.run(run_expert, tasks):
+                rows[done.seed] = row
                 outcome = "success" if row["success"] else "failure"
-                progress.advance(f"seed {task.seed}", outcome, f"{row['duration_s']:.1f} s")
+                progress.advance(f"seed {done.seed}", outcome, f"{row['duration_s']:.1f} s")
     except KeyboardInterrupt:
         status = 130
     _show(config, title, [rows[seed] for seed in seeds if seed in rows])
@@ -149,6 +132,8 @@ def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> N
     rate = wilson(len(rows) - len(failing), len(rows))
     print(f"{title}, n = {len(rows)}")
     print(f"  success               {format_interval(rate, len(rows), True)}")
-    for name in (name for name in SHOWN[1:] if name in summary.figures):
+    spec = task_spec(config.task)
+    shown = ("progress", f"{spec.pieces}_per_min", "duration_s", *spec.figures.values())
+    for name in (name for name in shown if name in summary.figures):
         print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
     print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")

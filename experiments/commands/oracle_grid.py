@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.options.task_options import LevelOptions
+from envs.tasks import task_spec
+from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.runner.condition import Condition, make_condition
 from experiments.runner.pool import TaskPool
@@ -37,15 +38,16 @@ STRATEGY_NAMES: dict[str, Strategy] = {
     # A planner is not bound to the prefix lengths a network was trained with.
     "prefix": PrefixAsync(prefix_steps=EstimatedPrefix(longest=LONGEST_DELAY)),
 }
-COLUMNS = ("success", "bricks/min", "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
+COLUMNS = ("starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
+"""Columns after the success and those of the task."""
 
 
 @dataclass(frozen=True)
-class OracleGridConfig(LevelOptions):
+class OracleGridConfig(TaskOptions):
     """Perfect planner over delays, executors and events: sync slows, naive jerks, prefix does not.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         delays: Delays of every inference [control ticks].
         events: Disturbances, each a row of the grid: none or PRESET[@TRIGGER].
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
@@ -73,11 +75,11 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Condition]:
         if not 0 <= delay <= LONGEST_DELAY:
             raise ConfigError(f"--delays: expected 0 .. {LONGEST_DELAY} ticks, got {delay}")
     conditions = {}
-    level = config.level_of(config.env)
+    env_kwargs = config.env_kwargs()
     for event in config.events:
         base = make_condition(
-            env=config.env,
-            level=level,
+            env=config.task,
+            env_kwargs=env_kwargs,
             policy="expert_redrawn",
             weights=None,
             strategy=Sync(),
@@ -130,9 +132,10 @@ def run(config: OracleGridConfig) -> int:
             for name, condition in rows.items()
             if name.endswith(f" {event}")
         }
+        task = [column.label for column in task_spec(config.task).metric_columns]
         known = {label for summary in found.values() for label in summary.figures}
         print(f"\nevent: {event}\n")
-        print(markdown_table(found, [c for c in COLUMNS if c in known]))
+        print(markdown_table(found, [c for c in ("success", *task, *COLUMNS) if c in known]))
     digest = joint_digest(_named(rows))
     print(f"\ndigest  {digest}")
     return 0

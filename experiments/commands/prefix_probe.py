@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.options.catalog import make_env, register_events
+from envs.tasks import make_env, register_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.options.network_options import WeightOptions
-from experiments.options.task_options import LevelOptions
+from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, summary_object, upright_table
 from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.pool import TaskPool
@@ -23,13 +23,13 @@ DEFAULT_PARENT = "out"
 
 
 @dataclass(frozen=True)
-class RolloutConfig(LevelOptions, WeightOptions):
+class RolloutConfig(TaskOptions, WeightOptions):
     """Runs episodes and writes videos, tick logs, a run card and a table.
 
     With an event every seed also runs as its undisturbed twin, for the reaction time.
 
     Attributes:
-        env: Task.
+        env: Task, or TASK:field=value,... with its arguments.
         policy: xr0 (trained), expert (perfect planner) or expert_redrawn (one mode per chunk).
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
         strategy: sync, naive_async or prefix_async.
@@ -79,13 +79,13 @@ class RolloutConfig(LevelOptions, WeightOptions):
             self.prefix_steps,
             self.alignment,
             self.policy,
-            self.env,
+            self.task,
         )
         return make_condition(
-            env=self.env,
-            level=self.level_of(self.env),
+            env=self.task,
+            env_kwargs=self.env_kwargs(),
             policy=self.policy,
-            weights=self.weights_of(self.env, self.policy, strategy, self.head),
+            weights=self.weights_of(self.task, self.policy, strategy, self.head),
             strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,

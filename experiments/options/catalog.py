@@ -1,20 +1,17 @@
-"""What names on the command line stand for: tasks, policies, heads and executors.
+"""What names on the command line stand for: policies, heads and executors.
 
 Adding one is one entry in a table. Whatever is heavy is imported by the entry itself, when used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from envs.tasks import DEFAULT_IMAGE_SIZE
 from policies.xr0.checkpoints import Weights
-from policies.xr0.execution import EXECUTION_HORIZONS
 from xr0_sim.errors import ConfigError
-from xr0_sim.registry import look_up
 from xr0_sim.runtime.strategies.base import Strategy
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
@@ -23,53 +20,6 @@ from xr0_sim.runtime.strategies.sync import Sync
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
     from xr0_sim.types import ChunkModel
-
-
-DEFAULT_IMAGE_SIZE = 128
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of `envs`.
-
-    Attributes:
-        module: Module of the environment.
-        cls: Class in it.
-        events: Module that registers the task's event presets.
-        pieces: What throughput counts.
-        count: Number of finished pieces from the info of a tick.
-        execution_horizon: Executed rows before the next inference that suit policies trained on it.
-        presets: Common name of an event preset -> the task's own, where they differ.
-    """
-
-    module: str
-    cls: str
-    events: str
-    pieces: str
-    count: Callable[[Mapping[str, Any]], int]
-    execution_horizon: int
-    presets: Mapping[str, str] = field(default_factory=dict)
-
-
-TASKS: dict[str, Task] = {
-    "block_dismantling": Task(
-        module="envs.block_dismantling.env",
-        cls="BlockDismantlingEnv",
-        events="envs.block_dismantling.events",
-        pieces="bricks",
-        count=lambda info: info["bricks"].count("sorted"),
-        execution_horizon=EXECUTION_HORIZONS["block_dismantling"],
-    ),
-    "towel_folding": Task(
-        module="envs.towel_folding.env",
-        cls="TowelFoldingEnv",
-        events="envs.towel_folding.events",
-        pieces="towels",
-        count=lambda info: info["towels"][0] if "towels" in info else int(info["success"]),
-        execution_horizon=EXECUTION_HORIZONS["towel_folding"],
-        presets={"shove": "towel_shove"},
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -144,37 +94,3 @@ POLICIES: dict[str, PolicyEntry] = {
 }
 """``expert``: perfect planner, always the same way of doing the task; ``expert_redrawn``: the same
 with a tempo of its own in every chunk, as a sampling policy draws a mode of its own."""
-
-
-def register_events(task: str) -> None:
-    """Makes the event presets of a task known."""
-    name = look_up("env", task, TASKS).events
-    import_module("xr0_sim.perturb.signals.cameras")
-    if find_spec(name) is not None:
-        import_module(name)
-
-
-def own_preset(task: str, text: str) -> str:
-    """``PRESET[@TRIGGER]`` with a common preset name replaced by the task's own."""
-    name, at, when = text.partition("@")
-    return TASKS[task].presets.get(name, name) + at + when
-
-
-def own_presets(task: str, text: str) -> list[str]:
-    """`own_preset` of each of several, with commas."""
-    return [own_preset(task, part.strip()) for part in text.split(",")]
-
-
-def env_class(task: str) -> type[DualArmEnv]:
-    """Class of a task's environment."""
-    entry = look_up("env", task, TASKS)
-    return getattr(import_module(entry.module), entry.cls)
-
-
-def make_env(
-    task: str, *, image_size: int = DEFAULT_IMAGE_SIZE, filmed: bool = False, **level: Any
-) -> DualArmEnv:
-    """Environment of a task; pictures are rendered only when somebody asks for them."""
-    cls = env_class(task)
-    mode = "rgb_array" if filmed else None
-    return cls(observation="state", image_size=image_size, render_mode=mode, **level)

@@ -44,7 +44,7 @@ class WeightOptions:
         """What these options stand for, checked, with the task's and the executor's own filled in.
 
         Args:
-            task: Key of `experiments.options.catalog.TASKS`.
+            task: Key of `xr0_sim.registry.tasks`.
             policy: Key of `experiments.options.catalog.POLICIES`.
             strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.

@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from envs.task_spec import MetricColumn
+from envs.tasks import task_spec
 from experiments.runner.seed_run import Row, figures_of
 from xr0_sim.metrics.reaction import Reaction, summarise_reactions
 from xr0_sim.metrics.statistics import Interval
 from xr0_sim.metrics.summary import Summary, format_interval, summarise
+from xr0_sim.registry import tasks
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-@dataclass(frozen=True)
-class Headline:
-    """One line of a table.
-
-    Attributes:
-        figure: Name in the episode rows.
-        label: Name people read, with its unit.
-        scale: Factor from the figure's unit to the label's.
-        meaning: One line of explanation.
-    """
-
-    figure: str
-    label: str
-    scale: float
-    meaning: str
-
-
-HEADLINES = (
-    Headline("success", "success", 1.0, "the whole task done"),
-    Headline("progress", "progress", 1.0, "share of the task done"),
-    Headline("bricks_per_min", "bricks/min", 1.0, "sorted per simulated minute"),
-    Headline("towels_per_min", "towels/min", 1.0, "folded per simulated minute"),
-    Headline("age_mean_ticks", "action age (ticks)", 1.0, "since its observation"),
-    Headline("hold_share", "starvation", 1.0, "ticks without an action"),
-    Headline("seam_position_mean_rad", "seam (mrad)", 1e3, "joint jump where chunks meet"),
-    Headline("tool_jerk_m_s3", "jerk (m/s³)", 1.0, "RMS of both tools"),
-    Headline("reaction_s", "reaction (s)", 1.0, "event to changed command"),
+OUTCOME = (
+    MetricColumn("success", "success", 1.0, "the whole task done"),
+    MetricColumn("progress", "progress", 1.0, "share of the task done"),
 )
+EXECUTION = (
+    MetricColumn("age_mean_ticks", "action age (ticks)", 1.0, "since its observation"),
+    MetricColumn("hold_share", "starvation", 1.0, "ticks without an action"),
+    MetricColumn("seam_position_mean_rad", "seam (mrad)", 1e3, "joint jump where chunks meet"),
+    MetricColumn("tool_jerk_m_s3", "jerk (m/s³)", 1.0, "RMS of both tools"),
+    MetricColumn("reaction_s", "reaction (s)", 1.0, "event to changed command"),
+)
+
+
+def table_columns() -> list[MetricColumn]:
+    """Every line a table may show: the outcome, what the tasks count, the execution."""
+    own = (column for name in tasks for column in task_spec(name).metric_columns)
+    return list(dict.fromkeys((*OUTCOME, *own, *EXECUTION)))
 
 
 def condition_summary(rows: Sequence[Row]) -> Summary:
@@ -53,7 +44,7 @@ def condition_summary(rows: Sequence[Row]) -> Summary:
 def readable(summary: Summary) -> Summary:
     """Headline figures only, under their labels and in their units."""
     figures, rates = {}, set()
-    for line in HEADLINES:
+    for line in table_columns():
         found = summary.figures.get(line.figure)
         if found is None:
             continue
@@ -74,7 +65,7 @@ def upright_table(summary: Summary, title: str) -> Table:
     table.add_column("value [95 % interval]", justify="right")
     table.add_column("meaning", style="dim")
     shown = readable(summary)
-    for line in HEADLINES:
+    for line in table_columns():
         if line.figure not in summary.figures:
             continue
         text = format_interval(shown.figures[line.label], summary.n, line.label in shown.rates)

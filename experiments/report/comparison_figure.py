@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.options.task_options import LEVELS
+from envs.tasks import task_spec
 from experiments.report.comparison_panels import Comparison, draw_curves, draw_points
 from experiments.report.event_strips import Strip, draw_strips, load_strip
 from experiments.report.style import (
@@ -94,7 +94,7 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
     policy = POLICY_WORDS.get(condition.policy, condition.policy)
     disturbed = f"In mid-motion: {events}." if events else "Undisturbed."
     name = condition.env.replace("_", " ").capitalize()
-    task = f"{name}, {LEVELS[condition.env].words(condition.level)}."
+    task = f"{name}, {task_spec(condition.env).words(condition.env_kwargs)}."
     figure.text(
         EDGE, 1 - 0.22 / height, f"{scenes}, {what}", fontsize=13, fontweight="bold", va="center"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.report.columns import HEADLINES
+from experiments.report.columns import table_columns
 from experiments.runner.seed_run import Row
 from xr0_sim.metrics.statistics import Interval, paired_difference, paired_rate_difference
 
@@ -33,7 +33,7 @@ def paired_table(differences: Differences) -> str:
     """Markdown table of `paired_to_first`; empty without conditions."""
     if not differences:
         return ""
-    labels = [line.label for line in HEADLINES]
+    labels = [line.label for line in table_columns()]
     shown = [label for label in labels if any(label in found for found in differences.values())]
     lines = [
         "Paired differences to the first condition of the same latency, equal seeds:",
@@ -51,7 +51,7 @@ def _differences(first: Sequence[Row], second: Sequence[Row]) -> dict[str, dict[
     by_seed = {row["seed"]: row["figures"] for row in second}
     pairs = [(row["figures"], by_seed[row["seed"]]) for row in first if row["seed"] in by_seed]
     out = {}
-    for line in HEADLINES:
+    for line in table_columns():
         values = [(a.get(line.figure), b.get(line.figure)) for a, b in pairs]
         known = [(a, b) for a, b in values if a is not None and b is not None]
         if not known:

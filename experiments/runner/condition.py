@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from envs.tasks import own_presets, register_events, task_spec
 from experiments.options.catalog import (
     POLICIES,
     STRATEGY_NAMES,
-    TASKS,
-    own_presets,
-    register_events,
 )
-from experiments.options.task_options import LEVELS
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
@@ -32,8 +29,8 @@ class Condition:
     """Everything that decides an episode besides its seed.
 
     Attributes:
-        env: Key of `experiments.options.catalog.TASKS`.
-        level: Arguments of the environment, complete.
+        env: Name in `xr0_sim.registry.tasks`.
+        env_kwargs: Arguments of the environment, complete.
         policy: Key of `experiments.options.catalog.POLICIES`.
         weights: Its network; None for policies without weights.
         strategy: Execution strategy.
@@ -44,7 +41,7 @@ class Condition:
     """
 
     env: str
-    level: Mapping[str, Any]
+    env_kwargs: Mapping[str, Any]
     policy: str
     weights: Weights | None
     strategy: Strategy
@@ -82,12 +79,12 @@ def choose_strategy(
         prefix_steps: Fixed prefix length; None for as long as the estimated delay.
         alignment: ``report`` or ``readme``, see `PrefixAsync`.
         policy: Key of `experiments.options.catalog.POLICIES`.
-        task: Key of `experiments.options.catalog.TASKS`.
+        task: Name in `xr0_sim.registry.tasks`.
     """
     strategy = look_up("strategy", name, STRATEGY_NAMES)
     if execution_horizon is None and alignment == "report":
         trained = look_up("policy", policy, POLICIES).trained
-        execution_horizon = look_up("env", task, TASKS).execution_horizon if trained else None
+        execution_horizon = task_spec(task).execution_horizon if trained else None
     if alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
     if isinstance(strategy, PrefixAsync):
@@ -116,10 +113,10 @@ def choose_events(task: str, text: str) -> tuple[Event, ...]:
     return parse_events(own_presets(task, text))
 
 
-def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | None) -> int:
-    """Tick limit from seconds; by default that of the task's level."""
+def time_limit_ticks(env: str, env_kwargs: Mapping[str, Any], max_seconds: float | None) -> int:
+    """Tick limit from seconds; by default that of the task."""
     if max_seconds is None:
-        max_seconds = LEVELS[env].seconds(level)
+        max_seconds = task_spec(env).seconds(env_kwargs)
     if not 0.1 <= max_seconds <= 3600:
         raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
     return round(max_seconds * CONTROL_HZ)
@@ -128,7 +125,7 @@ def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | No
 def make_condition(
     *,
     env: str,
-    level: Mapping[str, Any],
+    env_kwargs: Mapping[str, Any],
     policy: str,
     weights: Weights | None,
     strategy: Strategy,
@@ -138,17 +135,16 @@ def make_condition(
     max_seconds: float | None,
 ) -> Condition:
     """Checks every switch and resolves names to values."""
-    look_up("env", env, TASKS)
     latency_model = parse_latency(latency)
     events = choose_events(env, event)
     return Condition(
         env=env,
-        level=level,
+        env_kwargs=env_kwargs,
         policy=policy,
         weights=weights,
         strategy=strategy,
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,
-        max_ticks=time_limit_ticks(env, level, max_seconds),
+        max_ticks=time_limit_ticks(env, env_kwargs, max_seconds),
     )

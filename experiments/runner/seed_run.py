@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.options.catalog import POLICIES, TASKS, Policy, make_env
+from envs.tasks import make_env, task_spec
+from experiments.options.catalog import POLICIES, Policy
 from experiments.runner.condition import Condition
 from experiments.runner.pool import check_stop
 from policies.xr0.checkpoints import Weights
@@ -70,10 +71,10 @@ def _policy(name: str, weights: Weights | None) -> Policy:
 
 
 @functools.lru_cache(maxsize=2)
-def _plant(env: str, image_size: int, film: bool, level: tuple[tuple[str, Any], ...]) -> Any:
+def _plant(env: str, image_size: int, film: bool, env_kwargs: tuple[tuple[str, Any], ...]) -> Any:
     from envs.plant import EnvPlant
 
-    return EnvPlant(make_env(env, image_size=image_size, filmed=film, **dict(level)))
+    return EnvPlant(make_env(env, image_size=image_size, filmed=film, **dict(env_kwargs)))
 
 
 def run_seed(task: EpisodeTask) -> Row:
@@ -115,8 +116,8 @@ def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
 
 def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
     policy = _policy(condition.policy, condition.weights)
-    level = tuple(sorted(condition.level.items()))
-    plant = _plant(condition.env, policy.image_size, task.film_every > 0, level)
+    env_kwargs = tuple(sorted(condition.env_kwargs.items()))
+    plant = _plant(condition.env, policy.image_size, task.film_every > 0, env_kwargs)
     executor = Executor(
         policy.bind(plant.env),
         condition.strategy,
@@ -149,7 +150,7 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
 
 
 def _figures(condition: Condition, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
-    entry = TASKS[condition.env]
+    entry = task_spec(condition.env)
     counted = replace(result, info={**result.info, "pieces": entry.count(result.info)})
     figures = episode_metrics(counted, table.columns, table.meta["control_hz"], entry.pieces)
     del figures["seed"]

@@ -1,6 +1,6 @@
 """What a policy of a task is taught: labels, sentences, and the ways a demonstration goes astray.
 
-Adding a task is one entry; whatever is heavy is imported when it is used.
+The spec of a task names the function that returns its `Lesson`; it is imported when it is used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.tasks import task_spec
 from policies.scripted.disturbance import DisturbanceConfig
-from xr0_sim.registry import look_up
+from xr0_sim.errors import ConfigError
+from xr0_sim.registry import import_attribute
 
 if TYPE_CHECKING:
     from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
@@ -45,55 +47,17 @@ class Lesson:
     disturbance: DisturbanceConfig = field(default_factory=DisturbanceConfig)
 
 
-def _blocks() -> Lesson:
-    from policies.supervision.block_labels import (
-        block_grounding,
-        block_grounding_spec,
-        block_sentence,
-    )
-    from policies.supervision.block_rearrangement import ScatterConfig, scatter
-    from policies.supervision.block_vqa import block_change, block_question
-    from xr0_sim.model.auxiliary.vqa import QuestionWriter
-
-    config = ScatterConfig()
-    return Lesson(
-        spec=block_grounding_spec,
-        grounding=block_grounding,
-        sentence=block_sentence,
-        questions=QuestionWriter(block_question, block_change),
-        scatter=lambda env, rng: scatter(env, config, rng),
-        events=("shove", "shove_brick", "drop", "change_instruction", "reattach"),
-    )
-
-
-def _towel() -> Lesson:
-    from policies.supervision.towel_labels import (
-        towel_grounding,
-        towel_grounding_spec,
-        towel_sentence,
-    )
-    from policies.supervision.towel_rearrangement import scatter_towel
-    from policies.supervision.towel_vqa import towel_change, towel_question
-    from xr0_sim.model.auxiliary.vqa import QuestionWriter
-
-    return Lesson(
-        spec=towel_grounding_spec,
-        grounding=towel_grounding,
-        sentence=towel_sentence,
-        questions=QuestionWriter(towel_question, towel_change),
-        scatter=scatter_towel,
-        events=("towel_shove", "change_instruction", "corner_slip"),
-        disturbance=DisturbanceConfig(rate_hz=0.25, offset_m=0.02, jaw_share=0.15),
-    )
-
-
-LESSONS: dict[str, Callable[[], Lesson]] = {
-    "block_dismantling": _blocks,
-    "towel_folding": _towel,
-}
-"""By task."""
-
-
 def lesson(task: str) -> Lesson:
-    """Lesson of a task."""
-    return look_up("env", task, LESSONS)()
+    """Lesson of a task.
+
+    Raises:
+        ConfigError: Unknown task, or its spec names no supervision.
+    """
+    supervision = task_spec(task).supervision
+    if not supervision:
+        raise ConfigError(
+            f"env {task!r}: expected supervision to collect data and to train, its TaskSpec names "
+            "none; give it supervision='module:attribute'"
+        )
+    found = import_attribute(supervision) if isinstance(supervision, str) else supervision
+    return found()

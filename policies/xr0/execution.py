@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-EXECUTION_HORIZONS = {"block_dismantling": 20, "towel_folding": 8}
-"""Task, and name of the checkpoint that ships for it -> rows, measured best in the search that
-``experiments/LOG.md`` records."""
+from envs.tasks import task_spec
+from xr0_sim.registry import tasks
+
 DEFAULT_HORIZON = 20
-"""Rows of a checkpoint with another name."""
+"""Rows of a checkpoint with another name than a task's."""
 
 
 def execution_horizon_for(name: str) -> int:
-    """Rows that suit a shipped checkpoint, or any other."""
-    return EXECUTION_HORIZONS.get(name, DEFAULT_HORIZON)
+    """Rows that suit a shipped checkpoint, named after its task, or any other."""
+    return task_spec(name).execution_horizon if name in tasks else DEFAULT_HORIZON

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from envs.tasks import make_env
 from experiments.benchmarks.clutch import open_clutch
 from experiments.benchmarks.policy_report import Deviation, headline
 from experiments.benchmarks.report import Measure
@@ -10,7 +11,6 @@ from experiments.benchmarks.step_replay import record_expert, time_physics, time
 from experiments.benchmarks.tool_paths import PATHS, TABLE_PATHS, Circle, Line
 from experiments.benchmarks.tracking import track
 from experiments.cli import main
-from experiments.options.catalog import make_env
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.model.compute.precision import REDUCED, cpu_features
 

@@ -1,53 +1,80 @@
-"""Levels: options that commands share, each task with its own."""
+"""Tasks on the command line: options that commands share, each task with its own."""
 
 import json
 from dataclasses import fields
 
 import pytest
 
+from envs.tasks import SHIPPED, make_env, own_preset, register_events, task_spec
 from experiments.cli import main
-from experiments.options.catalog import TASKS, make_env, own_preset, register_events
-from experiments.options.task_options import LEVELS, LevelOptions
+from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
 from xr0_sim.errors import ConfigError
 
 
-def test_every_task_has_a_level_and_every_option_a_task():
-    assert set(LEVELS) == set(TASKS)
-    taken = [name for kind in LEVELS.values() for name in kind.defaults]
-    assert sorted(taken) == sorted(f.name for f in fields(LevelOptions))
+def test_every_argument_of_a_shipped_task_is_an_option_and_the_other_way_round():
+    taken = [name for task in SHIPPED for name in task_spec(task).env_kwargs]
+    assert sorted(["env", *taken]) == sorted(f.name for f in fields(TaskOptions))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", SHIPPED)
 def test_defaults_make_an_environment(task):
-    level = LevelOptions().level_of(task)
-    make_env(task, **level).close()
-    assert LEVELS[task].words(level) and time_limit_ticks(task, level, None) >= 1200
+    env_kwargs = TaskOptions(task).env_kwargs()
+    make_env(task, **env_kwargs).close()
+    assert task_spec(task).words(env_kwargs) and time_limit_ticks(task, env_kwargs, None) >= 1200
 
 
 def test_options_are_filled_in_and_checked():
-    assert LevelOptions(n_bricks=5).level_of("block_dismantling") == {
+    assert TaskOptions(n_bricks=5).env_kwargs() == {
         "n_bricks": 5,
         "layout": "random",
     }
-    assert LevelOptions(level="full").level_of("towel_folding") == {
+    assert TaskOptions("towel_folding", level="full").env_kwargs() == {
         "level": "full",
         "grid": 13,
         "grasp": "friction",
         "continuous": False,
     }
-    assert LevelOptions(continuous=True).level_of("towel_folding")["continuous"] is True
-    for options, env, words in (
-        (LevelOptions(grid=9), "block_dismantling", "it takes --n-bricks, --layout"),
-        (LevelOptions(continuous=True), "block_dismantling", "--continuous: env"),
-        (LevelOptions(n_bricks=3), "towel_folding", "--n-bricks: env 'towel_folding' has no such"),
-        (LevelOptions(level="halve"), "towel_folding", "did you mean 'half'"),
-        (LevelOptions(grid=10), "towel_folding", "expected one of"),
-        (LevelOptions(n_bricks=99), "block_dismantling", "expected 1 .. 34, got 99"),
-        (LevelOptions(), "towel_foldin", "did you mean 'towel_folding'"),
+    assert TaskOptions("towel_folding", continuous=True).env_kwargs()["continuous"] is True
+    for options, words in (
+        (TaskOptions(grid=9), "it takes --n-bricks, --layout"),
+        (TaskOptions(continuous=True), "--continuous: env"),
+        (TaskOptions("towel_folding", n_bricks=3), "--n-bricks: env 'towel_folding' has no such"),
+        (TaskOptions("towel_folding", level="halve"), "did you mean 'half'"),
+        (TaskOptions("towel_folding", grid=10), "expected one of"),
+        (TaskOptions(n_bricks=99), "expected 1 .. 34, got 99"),
+        (TaskOptions("towel_foldin"), "did you mean 'towel_folding'"),
     ):
         with pytest.raises(ConfigError, match=words):
-            options.level_of(env)
+            options.env_kwargs()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("block_dismantling:n_bricks=5,layout=mixed", {"n_bricks": 5, "layout": "mixed"}),
+        ("towel_folding:continuous=true,grid=9", {"continuous": True, "grid": 9}),
+    ],
+)
+def test_arguments_may_stand_behind_the_name(text, expected):
+    options = TaskOptions(text)
+    assert options.task == text.partition(":")[0]
+    assert expected.items() <= options.env_kwargs().items()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (TaskOptions("block_dismantling:n_brick=5"), "did you mean 'n_bricks'"),
+        (TaskOptions("block_dismantling:n_bricks=five"), "a whole number, got 'five'"),
+        (TaskOptions("block_dismantling:n_bricks=99"), "expected 1 .. 34, got 99"),
+        (TaskOptions("block_dismantling:n_bricks"), "field=value"),
+        (TaskOptions("block_dismantling:n_bricks=3", n_bricks=4), "keep one"),
+    ],
+)
+def test_arguments_behind_the_name_are_checked(options, words):
+    with pytest.raises(ConfigError, match=words):
+        options.env_kwargs()
 
 
 def test_a_common_preset_means_the_tasks_own():
@@ -83,7 +110,7 @@ def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
     words += ["--max-seconds", "3", "--event", "shove@tick:20", "--no-video"]
     assert main(["rollout", *words, "--out", str(tmp_path / "run")]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert found["config"]["level"] == {
+    assert found["config"]["env_kwargs"] == {
         "level": "half",
         "grid": 13,
         "grasp": "friction",

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.options.catalog import make_env
+from envs.tasks import make_env
 from policies.scripted.experts import make_expert
 from policies.supervision.table import lesson
 from policies.supervision.vqa import MOVED_M, STEPS, STILL_M, say_point, what_happened

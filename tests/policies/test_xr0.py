@@ -14,7 +14,7 @@ from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW
 from policies import ChunkPolicy, XR0Policy
 from policies.xr0.chunk_model import DECODINGS, XR0ChunkModel, load_chunk_model
-from policies.xr0.execution import EXECUTION_HORIZONS
+from policies.xr0.execution import execution_horizon_for
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_head, save_vlm
 from xr0_sim.model.policy_model import random_policy_model
@@ -225,7 +225,7 @@ def test_sb3_evaluates_it_on_a_single_environment(checkpoint):
 def test_shipped_policies_look_again_when_it_suits_their_task():
     for name in checkpoint_names():
         for given in (name, CHECKPOINT_DIR / name):
-            assert XR0Policy(given).strategy == Sync(EXECUTION_HORIZONS[name])
+            assert XR0Policy(given).strategy == Sync(execution_horizon_for(name))
     assert XR0Policy("towel_folding", strategy=Sync(5)).strategy == Sync(5)
 
 

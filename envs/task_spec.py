@@ -1,0 +1,184 @@
+"""What a task says about itself: one `TaskSpec`, read by every command.
+
+``envs/<task>/spec.py`` holds the spec of a task that ships; a plug-in registers its own::
+
+    from envs.task_spec import TaskSpec
+    from xr0_sim.registry import tasks
+
+    tasks.add("my_task", TaskSpec(env=MyEnv, env_kwargs={"n_objects": 3}, time_limit_s=60.0))
+
+``xr0-sim rollout --plugin my_task.py --env my_task:n_objects=5`` then runs it. Whatever is heavy
+is named by a ``module:attribute`` string and imported when it is used.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.registry import import_attribute, parse_value
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
+
+EnvKwargs = Mapping[str, Any]
+"""Arguments of an environment that make it easier or harder, complete."""
+
+
+@dataclass(frozen=True)
+class BenchTargets:
+    """What a step of the task is held to by ``xr0-sim bench env``; None where nothing is asked.
+
+    Attributes:
+        step_ratio: Largest cost of a step over its physics.
+        physics: Smallest real-time factor of the physics alone.
+        pictures: Smallest real-time factor with three 128² pictures a tick.
+    """
+
+    step_ratio: float | None = None
+    physics: float | None = None
+    pictures: float | None = None
+
+
+@dataclass(frozen=True)
+class MetricColumn:
+    """One line of a table.
+
+    Attributes:
+        figure: Name in the episode rows.
+        label: Name people read, with its unit.
+        scale: Factor from the figure's unit to the label's.
+        meaning: One line of explanation.
+    """
+
+    figure: str
+    label: str
+    scale: float
+    meaning: str
+
+
+def _succeeded(info: Mapping[str, Any]) -> int:
+    return int(info["success"])
+
+
+def _no_check(env_kwargs: EnvKwargs) -> None:
+    del env_kwargs
+
+
+def _listed(env_kwargs: EnvKwargs) -> str:
+    return ", ".join(f"{name} {value}" for name, value in env_kwargs.items())
+
+
+def _nothing_asked(env_kwargs: EnvKwargs) -> BenchTargets:
+    del env_kwargs
+    return BenchTargets()
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: its environment, what it is measured by, and who can play and teach it.
+
+    Attributes:
+        env: Class of the environment, a `envs.dual_arm.DualArmEnv`, or ``module:attribute``.
+        env_kwargs: Arguments of the class that a user may choose, with their defaults.
+        check: Raises `ConfigError` for values of ``env_kwargs`` that do not exist.
+        words: Short description of ``env_kwargs`` for captions, e.g. ``2 bricks``.
+        time_limit_s: Default time limit of an episode [simulated s], or a function of
+            ``env_kwargs``. `gymnasium.make` and the command line both read it here.
+        pieces: What throughput counts, e.g. ``bricks``; the figure is ``<pieces>_per_min``.
+        count: Number of finished pieces from the info of a tick.
+        events: Module that registers the task's own events; "" without any.
+        event_aliases: Common name of an event preset -> the task's own, where they differ.
+        figures: Key of the info -> figure that the scripted expert is measured by; of a value per
+            arm, the sum.
+        columns: Lines that tables show of this task besides those of every task; by default the
+            throughput.
+        bench: Targets of ``xr0-sim bench env``, from ``env_kwargs``.
+        expert: Scripted expert, from the robot's kinematics, or ``module:attribute``; "" without.
+        supervision: Function that returns the task's part of data and training, see
+            `policies.supervision.table.Lesson`, or ``module:attribute``; "" without.
+        execution_horizon: Executed rows of a chunk before the next inference that suit policies
+            trained on the task.
+        gym_id: Id in Gymnasium's registry; "" for none.
+    """
+
+    env: str | type[DualArmEnv]
+    env_kwargs: EnvKwargs = field(default_factory=dict)
+    check: Callable[[EnvKwargs], None] = _no_check
+    words: Callable[[EnvKwargs], str] = _listed
+    time_limit_s: float | Callable[[EnvKwargs], float] = 60.0
+    pieces: str = "pieces"
+    count: Callable[[Mapping[str, Any]], int] = _succeeded
+    events: str = ""
+    event_aliases: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[MetricColumn, ...] = ()
+    bench: Callable[[EnvKwargs], BenchTargets] = _nothing_asked
+    expert: str | Callable[[Any], Any] = ""
+    supervision: str | Callable[[], Any] = ""
+    execution_horizon: int = 20
+    gym_id: str = ""
+
+    @property
+    def env_class(self) -> type[DualArmEnv]:
+        """Class of the environment.
+
+        Raises:
+            ConfigError: It cannot be imported, or is no `DualArmEnv`.
+        """
+        from envs.dual_arm import DualArmEnv
+
+        found = import_attribute(self.env) if isinstance(self.env, str) else self.env
+        if not (isinstance(found, type) and issubclass(found, DualArmEnv)):
+            raise ConfigError(
+                f"task env {self.env!r}: expected a subclass of envs.dual_arm.DualArmEnv, got "
+                f"{found!r}"
+            )
+        return found
+
+    @property
+    def metric_columns(self) -> tuple[MetricColumn, ...]:
+        """`columns`, or the throughput where none are given."""
+        throughput = f"{self.pieces}_per_min", f"{self.pieces}/min"
+        return self.columns or (MetricColumn(*throughput, 1.0, "finished per simulated minute"),)
+
+    def seconds(self, env_kwargs: EnvKwargs) -> float:
+        """Default time limit of an episode [simulated s]."""
+        limit = self.time_limit_s
+        return float(limit(env_kwargs) if callable(limit) else limit)
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`env_kwargs` with some of them given, checked.
+
+        Raises:
+            ConfigError: An argument that the task does not have, or a value that does not exist.
+        """
+        for name in given:
+            if name not in self.env_kwargs:
+                raise unknown_name("argument of the task", name, self.env_kwargs)
+        env_kwargs = {**self.env_kwargs, **given}
+        self.check(env_kwargs)
+        return env_kwargs
+
+    def parsed(self, texts: Mapping[str, str], what: str) -> dict[str, Any]:
+        """Values of some arguments from text, by the types that the environment declares.
+
+        Args:
+            texts: Argument -> text.
+            what: For messages, e.g. ``env 'my_task'``.
+        """
+        if not texts:
+            return {}
+        hints = typing.get_type_hints(self.env_class.__init__)
+        values = {}
+        for name, text in texts.items():
+            if name not in self.env_kwargs:
+                if not self.env_kwargs:
+                    raise ConfigError(f"{what}: expected no fields, got {name}; leave it out")
+                raise unknown_name(f"field of {what}", name, self.env_kwargs)
+            hint = hints.get(name, type(self.env_kwargs[name]))
+            values[name] = parse_value(hint, text, f"{what}, field {name}")
+        return values

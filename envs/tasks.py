@@ -1,0 +1,95 @@
+"""The tasks by name: what ships, and how a name becomes an environment.
+
+Adding a task of one's own is `xr0_sim.registry.tasks.add` in a plug-in; see `envs.task_spec`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from envs.task_spec import TaskSpec
+from xr0_sim.errors import ConfigError
+from xr0_sim.registry import split_fields, tasks
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
+
+DEFAULT_IMAGE_SIZE = 128
+"""Side of the policy's pictures where nobody asks for another [px]."""
+
+SHIPPED = {
+    "block_dismantling": "two arms take a brick assembly apart and sort the bricks",
+    "towel_folding": "two arms fold a towel",
+}
+"""Package of `envs` -> what is done there; its ``spec`` module holds the `TaskSpec`."""
+
+for _name, _what in SHIPPED.items():
+    tasks.add(_name, f"envs.{_name}.spec:SPEC", _what)
+
+
+def task_spec(name: str) -> TaskSpec:
+    """Spec of a task.
+
+    Raises:
+        ConfigError: Unknown name, or something else than a `TaskSpec` is registered under it.
+    """
+    found = tasks[name]
+    if not isinstance(found, TaskSpec):
+        raise ConfigError(f"env {name!r}: expected an envs.task_spec.TaskSpec, got {found!r}")
+    return found
+
+
+def parse_task(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and given arguments of a task from ``name[:field=value,...]``.
+
+    Raises:
+        ConfigError: Unknown task or argument, or a value of another type.
+    """
+    name, _, values = text.strip().partition(":")
+    what = f"env {name!r}"
+    spec = task_spec(name)
+    return name, spec.parsed(split_fields(values, what), what)
+
+
+def spec_of(env: DualArmEnv) -> tuple[str, TaskSpec] | None:
+    """Name and spec of the task an environment belongs to; None for one nobody registered."""
+    for cls in type(env).__mro__:
+        for name in tasks:
+            spec = task_spec(name)
+            if spec.env is cls or spec.env == f"{cls.__module__}:{cls.__qualname__}":
+                return name, spec
+    return None
+
+
+def register_events(task: str) -> None:
+    """Makes the event presets of a task known."""
+    for module in ("xr0_sim.perturb.signals.cameras", "envs.events", task_spec(task).events):
+        if module:
+            import_module(module)
+
+
+def own_preset(task: str, text: str) -> str:
+    """An event as text, with a common preset name replaced by the task's own."""
+    end = min((at for mark in ":@" if (at := text.find(mark)) >= 0), default=len(text))
+    name = text[:end]
+    return task_spec(task).event_aliases.get(name, name) + text[end:]
+
+
+def own_presets(task: str, text: str) -> list[str]:
+    """`own_preset` of each of several, with commas."""
+    return [own_preset(task, part.strip()) for part in text.split(",")]
+
+
+def env_class(task: str) -> type[DualArmEnv]:
+    """Class of a task's environment."""
+    return task_spec(task).env_class
+
+
+def make_env(
+    task: str, *, image_size: int = DEFAULT_IMAGE_SIZE, filmed: bool = False, **env_kwargs: Any
+) -> DualArmEnv:
+    """Environment of a task; pictures are rendered only when somebody asks for them."""
+    mode = "rgb_array" if filmed else None
+    cls = env_class(task)
+    return cls(observation="state", image_size=image_size, render_mode=mode, **env_kwargs)
