@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import FrameType
 
-from xr0_sim.errors import NOT_WRITABLE, Xr0SimError, not_written, unknown_name
+from xr0_sim.errors import NOT_WRITABLE, ConfigError, Xr0SimError, not_written, unknown_name
 
 PROGRAM = "xr0-sim"
 EXIT_BAD_INPUT = 2
@@ -83,6 +83,9 @@ COMMANDS: dict[str, Command] = {
         "CheckpointInspectConfig",
         "weight files: parts and gaps",
     ),
+    "list": Command(
+        "experiments.commands.list_plugs", "ListConfig", "every plug with its fields and source"
+    ),
     "doctor": Command(
         "experiments.commands.doctor",
         "DoctorConfig",
@@ -121,7 +124,8 @@ def overview(prefix: str = "") -> str:
             "commands:",
             *lines,
             "",
-            f"{PROGRAM} COMMAND --help lists the options of a command.",
+            f"{PROGRAM} COMMAND --help lists the options of a command; every command takes",
+            "--plugin FILE_OR_MODULE, which adds strategies, latencies, events, policies or tasks.",
             f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy expert",
         ]
     )
@@ -159,12 +163,34 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(overview(f"{group} " if group not in ("", "help") else ""))
         return 0
     name, rest = found
+    rest = load_plugins(rest)
     command = COMMANDS[name]
     module = import_module(command.module)
     from experiments.options.arguments import parse_config
 
     config = parse_config(getattr(module, command.config), rest, f"{PROGRAM} {name}")
     return int(module.run(config))
+
+
+def load_plugins(words: Sequence[str]) -> list[str]:
+    """Loads every ``--plugin FILE_OR_MODULE`` and returns the other words.
+
+    Plug-ins are loaded before options are read, since they may add what options name.
+    """
+    rest: list[str] = []
+    pending = iter(words)
+    for word in pending:
+        option, equals, value = word.partition("=")
+        if option != "--plugin":
+            rest.append(word)
+            continue
+        name = value if equals else next(pending, "")
+        if not name:
+            raise ConfigError("--plugin: expected a file or a module, got nothing")
+        from xr0_sim.registry import load_plugin
+
+        load_plugin(name)
+    return rest
 
 
 def _print_version() -> int:

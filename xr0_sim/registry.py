@@ -28,6 +28,8 @@ from xr0_sim.errors import ConfigError, unknown_name
 
 EntryT = TypeVar("EntryT")
 
+_told: set[tuple[str, str]] = set()
+
 ENTRY_POINTS = "xr0_sim."
 """Entry-point groups are this plus the name of a registry."""
 
@@ -95,8 +97,20 @@ class Registry(Generic[EntryT]):
         return decorate
 
     def alias(self, old: str, name: str) -> None:
-        """Lets an old name stand for ``name``."""
+        """Lets an old name stand for ``name``, for one release."""
         self._aliases[old] = name
+
+    def canonical(self, text: str) -> str:
+        """``name[:...]`` with an old name replaced, which is said once on standard error."""
+        self._fill()
+        name, colon, values = text.strip().partition(":")
+        if name not in self._aliases or name in self._entries:
+            return text.strip()
+        new = self._aliases[name]
+        if (self.group, name) not in _told:
+            _told.add((self.group, name))
+            print(f"{self.kind} {name!r} is called {new!r} now", file=sys.stderr)
+        return new + colon + values
 
     def names(self) -> tuple[str, ...]:
         """Registered names, in the order of their registration."""

@@ -22,13 +22,14 @@ from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table, separation_notes
 from xr0_sim.record.runcard import to_json
+from xr0_sim.registry import policies
 
 POSITIONS = {
     "xr0": ("sync:sync", "naive_async:sync", "prefix_async:prefix", "prefix_async:prefix_lambda"),
-    "expert": ("sync", "naive_async", "prefix_async"),
-    "expert_redrawn": ("sync", "naive_async", "prefix_async"),
+    "oracle": ("sync", "naive_async", "prefix_async"),
+    "oracle_random_speed": ("sync", "naive_async", "prefix_async"),
 }
-"""Switch positions, ``STRATEGY[:HEAD]``, that are compared when none are given."""
+"""Switch positions, ``STRATEGY[:field=value,...][:HEAD]``, compared when none are given."""
 
 PICTURE = "comparison.png"
 TABLE = "comparison.md"
@@ -43,8 +44,9 @@ class CompareConfig(TaskOptions, WeightOptions):
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
-        policy: xr0 (trained) or expert (perfect planner).
-        positions: Switch positions STRATEGY[:HEAD]; default: all that fit the policy.
+        policy: xr0 (trained), oracle (perfect planner), or a policy of yours.
+        positions: Switch positions STRATEGY[:field=value,...][:HEAD]; default: all that fit the
+            policy.
         latency: One or several latencies: presets or amounts.
         execution_horizon: Executed actions before the next inference starts; default for xr0: 20
             with blocks, 8 with a towel; else 10.
@@ -75,14 +77,16 @@ class CompareConfig(TaskOptions, WeightOptions):
     def conditions(self) -> dict[str, Condition]:
         """Conditions by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
         env_kwargs = self.env_kwargs()
-        policy = "expert_redrawn" if self.policy == "expert" else self.policy
-        positions = self.positions or POSITIONS.get(policy, ())
+        policy = policies.canonical(self.policy)
+        if policy == "oracle":
+            policy = "oracle_random_speed"
+        positions = self.positions or POSITIONS.get(policy, POSITIONS["oracle"])
         found = {}
         for latency in self.latency:
             for position in positions:
-                name, _, head = position.partition(":")
+                name, head = split_position(position)
                 strategy = choose_strategy(
-                    name, self.execution_horizon, None, "report", policy, self.task
+                    name, self.execution_horizon, None, None, policy, self.task
                 )
                 found[condition_name(position, latency)] = make_condition(
                     env=self.task,
@@ -98,6 +102,12 @@ class CompareConfig(TaskOptions, WeightOptions):
         if not found:
             raise ConfigError(f"--positions: expected at least one for policy {self.policy!r}")
         return found
+
+
+def split_position(position: str) -> tuple[str, str]:
+    """Strategy and head of ``STRATEGY[:field=value,...][:HEAD]``; no head is ""."""
+    strategy, _, last = position.rpartition(":")
+    return (strategy, last) if strategy and "=" not in last else (position, "")
 
 
 def condition_name(position: str, latency: str) -> str:

@@ -80,7 +80,7 @@ def grid_cells(config: OracleGridConfig) -> dict[str, Condition]:
         base = make_condition(
             env=config.task,
             env_kwargs=env_kwargs,
-            policy="expert_redrawn",
+            policy="oracle_random_speed",
             weights=None,
             strategy=Sync(),
             latency="none",

@@ -30,16 +30,17 @@ class RolloutConfig(TaskOptions, WeightOptions):
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
-        policy: xr0 (trained), expert (perfect planner) or expert_redrawn (one mode per chunk).
+        policy: xr0 (trained), oracle (perfect planner), oracle_random_speed, or one of yours.
         head: sync, prefix or prefix_lambda; default: the one trained for the executor.
-        strategy: sync, naive_async or prefix_async.
+        strategy: sync, naive_async, prefix_async or one of yours, as NAME[:field=value,...].
         execution_horizon: Executed actions before the next inference starts; default for xr0: 20
             with blocks, 8 with a towel; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
-        alignment: How the prefix is placed: report or readme.
-        latency: Preset such as xr0_4090, rtc_lan, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
+        alignment: How the prefix is placed: report (default) or readme.
+        latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
+        estimator: What the controller believes about the delay: oracle (default), last, ...
         delay_error: Error of the estimated delay [ticks].
-        event: none, or PRESET[@TRIGGER], several with commas: shove,freeze_base@2s.
+        event: none, or NAME[:field=value,...][@TRIGGER], several with ';': shove:distance_m=0.1@2s.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
@@ -57,8 +58,9 @@ class RolloutConfig(TaskOptions, WeightOptions):
     strategy: str = "prefix_async"
     execution_horizon: int | None = None
     prefix_steps: int | None = None
-    alignment: str = "report"
+    alignment: str | None = None
     latency: str = "xr0_4090"
+    estimator: str = "oracle"
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
@@ -89,6 +91,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
             strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,
+            estimator=self.estimator,
             event=self.event,
             max_seconds=self.max_seconds,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from experiments.options.catalog import HEAD_FOR, POLICIES
+from policies.table import policy_spec
 from policies.xr0.checkpoints import (
     Weights,
     checkpoint_digest,
@@ -13,7 +13,6 @@ from policies.xr0.checkpoints import (
 )
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_vlm_weights
-from xr0_sim.registry import look_up
 from xr0_sim.runtime.strategies.base import Strategy
 
 
@@ -45,14 +44,14 @@ class WeightOptions:
 
         Args:
             task: Key of `xr0_sim.registry.tasks`.
-            policy: Key of `experiments.options.catalog.POLICIES`.
+            policy: Text that names a policy of `xr0_sim.registry.policies`.
             strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.
 
         Returns:
             None for a policy without weights.
         """
-        if not look_up("policy", policy, POLICIES).trained:
+        if not policy_spec(policy).trained:
             self._refuse_all(policy, head)
             return None
         if self.temperature is not None and not 0.0 <= self.temperature <= 1.0:
@@ -61,7 +60,7 @@ class WeightOptions:
         check_vlm_weights(vlm_weights)
         checkpoint = self.checkpoint or default_checkpoint(task)
         heads = checkpoint_heads(checkpoint)
-        head = head or HEAD_FOR[type(strategy)]
+        head = head or strategy.head
         if head not in heads:
             raise unknown_name(f"head of {checkpoint}", head, heads)
 

@@ -31,8 +31,8 @@ EXECUTOR_WORDS = {
 }
 HEAD_WORDS = {"sync": "plain head", "prefix": "prefix head", "prefix_lambda": "prefix + Λ head"}
 POLICY_WORDS = {
-    "expert": "perfect planner",
-    "expert_redrawn": "perfect planner with a new tempo in every chunk",
+    "oracle": "perfect planner",
+    "oracle_random_speed": "perfect planner at a new speed in every chunk",
     "xr0": "trained XR-0-style policy",
 }
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from envs.tasks import own_presets, register_events, task_spec
-from experiments.options.catalog import (
-    POLICIES,
-    STRATEGY_NAMES,
-)
+from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import parse_events
-from xr0_sim.registry import look_up
+from xr0_sim.registry import estimators, loaded_plugins, policies, split_fields, strategies
 from xr0_sim.runtime.latency.base import LatencyModel
-from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
+from xr0_sim.runtime.latency.estimator import DelayEstimator
 from xr0_sim.runtime.latency.presets import parse_latency
 from xr0_sim.runtime.strategies.base import Strategy
-from xr0_sim.runtime.strategies.prefix_async import ALIGNMENTS, TRAINED_PREFIX_STEPS, PrefixAsync
+from xr0_sim.runtime.strategies.prefix_async import ALIGNMENTS, TRAINED_PREFIX_STEPS
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,14 @@ class Condition:
     Attributes:
         env: Name in `xr0_sim.registry.tasks`.
         env_kwargs: Arguments of the environment, complete.
-        policy: Key of `experiments.options.catalog.POLICIES`.
+        policy: Text that names a policy of `xr0_sim.registry.policies`, with its fields.
         weights: Its network; None for policies without weights.
         strategy: Execution strategy.
         latency: True latency.
         estimator: What the controller believes about it.
         events: Events of every episode; its twin has none.
         max_ticks: Tick limit of an episode.
+        plugins: Digests of the plug-ins that were loaded, by module.
     """
 
     env: str
@@ -49,6 +47,7 @@ class Condition:
     estimator: DelayEstimator
     events: tuple[Event, ...]
     max_ticks: int
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -63,46 +62,71 @@ class Condition:
 
 
 def choose_strategy(
-    name: str,
+    text: str,
     execution_horizon: int | None,
     prefix_steps: int | None,
-    alignment: str,
+    alignment: str | None,
     policy: str,
     task: str,
 ) -> Strategy:
-    """Execution strategy from its name and its switches.
+    """Execution strategy from its text and the options that set its fields.
 
     Args:
-        name: Key of `experiments.options.catalog.STRATEGY_NAMES`.
+        text: ``name[:field=value,...]`` of `xr0_sim.registry.strategies`.
         execution_horizon: Executed rows before the next inference; None for what suits the task's
-            trained policies, or for the executor's own.
-        prefix_steps: Fixed prefix length; None for as long as the estimated delay.
-        alignment: ``report`` or ``readme``, see `PrefixAsync`.
-        policy: Key of `experiments.options.catalog.POLICIES`.
+            trained policies, or for the strategy's own.
+        prefix_steps: Fixed prefix length; None for the strategy's own.
+        alignment: ``report`` or ``readme``, see `PrefixAsync`; None for the strategy's own.
+        policy: ``name[:field=value,...]`` of `xr0_sim.registry.policies`.
         task: Name in `xr0_sim.registry.tasks`.
     """
-    strategy = look_up("strategy", name, STRATEGY_NAMES)
-    if execution_horizon is None and alignment == "report":
-        trained = look_up("policy", policy, POLICIES).trained
-        execution_horizon = task_spec(task).execution_horizon if trained else None
-    if alignment not in ALIGNMENTS:
+    if alignment is not None and alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
-    if isinstance(strategy, PrefixAsync):
-        if alignment == "readme":
-            steps = TRAINED_PREFIX_STEPS if prefix_steps is None else prefix_steps
-            return PrefixAsync(
-                execution_horizon=execution_horizon, prefix_steps=steps, alignment="readme"
+    text = strategies.canonical(text)
+    name, _, given = text.partition(":")
+    set_in_text = set(split_fields(given, f"strategy {name!r}"))
+    plug = strategies[name]
+    known = {f.name for f in fields(plug)} if is_dataclass(plug) else set()
+    options = {
+        "execution_horizon": ("--execution-horizon", execution_horizon),
+        "prefix_steps": ("--prefix-steps", prefix_steps),
+        "alignment": ("--alignment", alignment),
+    }
+    values: dict[str, Any] = {}
+    for field_name, (option, value) in options.items():
+        if value is None:
+            continue
+        if field_name not in known:
+            takes = ", ".join(sorted(known)) or "none"
+            raise ConfigError(
+                f"{option}: strategy {name!r} has no {field_name}; its fields: {takes}"
             )
-        if prefix_steps is not None:
-            strategy = replace(strategy, prefix_steps=prefix_steps)
-    elif prefix_steps is not None or alignment != "report":
-        option = "--alignment" if alignment != "report" else "--prefix-steps"
-        raise ConfigError(f"{option}: only strategy 'prefix_async' has a prefix, got {name!r}")
-    return (
-        strategy
-        if execution_horizon is None
-        else replace(strategy, execution_horizon=execution_horizon)
-    )
+        if field_name in set_in_text:
+            raise ConfigError(f"{option}: strategy {text!r} says it already; keep one")
+        values[field_name] = value
+    readme = "alignment=readme" in given.replace(" ", "") or alignment == "readme"
+    if readme and "prefix_steps" not in {*values, *set_in_text}:
+        values["prefix_steps"] = TRAINED_PREFIX_STEPS
+    trained = policy_spec(policy).trained
+    if trained and not readme and "execution_horizon" in known - {*values, *set_in_text}:
+        values["execution_horizon"] = task_spec(task).execution_horizon
+    found = plug(**values) if isinstance(plug, type) and not given else strategies.parse(text)
+    if values and (given or not isinstance(plug, type)):
+        found = replace(found, **values)
+    if not isinstance(found, Strategy):
+        raise ConfigError(
+            f"strategy {name!r}: expected a subclass of xr0_sim.runtime.Strategy, got {found!r}"
+        )
+    return found
+
+
+def choose_estimator(text: str, delay_error: int) -> DelayEstimator:
+    """Delay estimator from ``name[:field=value,...]`` and the error of its figure [ticks]."""
+    if delay_error and ":" not in text:
+        text = f"{text}:error_ticks={delay_error}"
+    found = estimators.parse(text)
+    estimator: DelayEstimator = found() if isinstance(found, type) else found
+    return estimator
 
 
 def choose_events(task: str, text: str) -> tuple[Event, ...]:
@@ -133,6 +157,7 @@ def make_condition(
     delay_error: int,
     event: str,
     max_seconds: float | None,
+    estimator: str = "oracle",
 ) -> Condition:
     """Checks every switch and resolves names to values."""
     latency_model = parse_latency(latency)
@@ -140,11 +165,12 @@ def make_condition(
     return Condition(
         env=env,
         env_kwargs=env_kwargs,
-        policy=policy,
+        policy=policies.canonical(policy),
         weights=weights,
         strategy=strategy,
         latency=latency_model,
-        estimator=TrueDelay(delay_error),
+        estimator=choose_estimator(estimator, delay_error),
         events=events,
         max_ticks=time_limit_ticks(env, env_kwargs, max_seconds),
+        plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
     )

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xr0_sim.errors import ConfigError, Xr0SimError
+from xr0_sim.registry import load_plugin, loaded_plugins
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event as StopFlag
@@ -34,8 +35,12 @@ def check_stop() -> None:
         raise KeyboardInterrupt
 
 
-def _start_worker(stop: StopFlag) -> None:
+def _start_worker(stop: StopFlag, plugins: tuple[str, ...]) -> None:
     import signal
+
+    # Before the first task is unpickled: its classes may be a plug-in's.
+    for name in plugins:
+        load_plugin(name)
 
     global _stop
     _stop = stop
@@ -116,7 +121,10 @@ class TaskPool:
             context = multiprocessing.get_context("spawn")
             self._stop = context.Event()
             self._executor = ProcessPoolExecutor(
-                self.workers, context, initializer=_start_worker, initargs=(self._stop,)
+                self.workers,
+                context,
+                initializer=_start_worker,
+                initargs=(self._stop, tuple(plugin.name for plugin in loaded_plugins())),
             )
         return self._executor
 

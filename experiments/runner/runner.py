@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from experiments.options.catalog import POLICIES
 from experiments.runner.condition import Condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
 from experiments.runner.seed_run import EpisodeTask, Row, run_seed
+from policies.table import policy_spec
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.record.runcard import to_json
 from xr0_sim.runtime.random_streams import check_seed
@@ -31,7 +31,7 @@ def renderer_for(condition: Condition, film: bool) -> str:
     import envs  # noqa: F401  (chooses the backend)
     from envs.scene.gl import INSTALL_HINT
 
-    looks = POLICIES[condition.policy].trained
+    looks = policy_spec(condition.policy).looks
     if not (looks or film):
         return "none"
     backend = os.environ.get("MUJOCO_GL", "")

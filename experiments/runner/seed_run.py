@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from envs.tasks import make_env, task_spec
-from experiments.options.catalog import POLICIES, Policy
 from experiments.runner.condition import Condition
 from experiments.runner.pool import check_stop
+from policies.table import Policy, policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
@@ -67,7 +67,7 @@ class StopSwitch:
 @functools.lru_cache(maxsize=4)
 def _policy(name: str, weights: Weights | None) -> Policy:
     """Loaded weights, shared by conditions; their digest tells versions apart."""
-    return POLICIES[name].load(weights)
+    return policy_spec(name).load(weights)
 
 
 @functools.lru_cache(maxsize=2)

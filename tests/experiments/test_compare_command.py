@@ -27,7 +27,7 @@ def test_cells_are_the_executors_with_redrawn_modes():
         NaiveAsync,
         PrefixAsync,
     ] * 2
-    assert {condition.policy for condition in conditions.values()} == {"expert_redrawn"}
+    assert {condition.policy for condition in conditions.values()} == {"oracle_random_speed"}
     assert next(iter(conditions)) == condition_name("sync", "none")
 
 
