@@ -113,8 +113,8 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
 def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
     level = config.level_of(config.env)
-    events = choose_events(config.env, config.event)
     limit = time_limit_ticks(config.env, level, config.max_seconds)
+    events = choose_events(config.env, config.event, limit)
     seeds = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, config.env, tuple(level.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}

@@ -6,6 +6,7 @@ Adding one is one entry in a table. Whatever is heavy is imported by the entry i
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from policies.xr0.execution import EXECUTION_HORIZONS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.perturb.registry import split_events
 from xr0_sim.registry import look_up
 from xr0_sim.runtime.strategies.base import Strategy
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
@@ -181,14 +183,14 @@ def register_events(task: str) -> None:
 
 
 def own_preset(task: str, text: str) -> str:
-    """``PRESET[@TRIGGER]`` with a common preset name replaced by the task's own."""
-    name, at, when = text.partition("@")
-    return TASKS[task].presets.get(name, name) + at + when
+    """Text of an event with a common preset name replaced by the task's own."""
+    name = re.split("[:@]", text, maxsplit=1)[0]
+    return TASKS[task].presets.get(name, name) + text[len(name) :]
 
 
 def own_presets(task: str, text: str) -> list[str]:
     """`own_preset` of each of several, with commas."""
-    return [own_preset(task, part.strip()) for part in text.split(",")]
+    return [own_preset(task, part) for part in split_events(text)]
 
 
 def env_class(task: str) -> type[DualArmEnv]:

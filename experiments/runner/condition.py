@@ -11,6 +11,7 @@ from experiments.options.catalog import (
     STRATEGY_NAMES,
     TASKS,
     Weights,
+    env_class,
     own_presets,
     register_events,
 )
@@ -108,12 +109,25 @@ def choose_strategy(
     )
 
 
-def choose_events(task: str, text: str) -> tuple[Event, ...]:
-    """Events from ``none`` or comma-separated ``PRESET[@TRIGGER]``."""
+def choose_events(task: str, text: str, max_ticks: int | None = None) -> tuple[Event, ...]:
+    """Events from ``none`` or comma-separated ``NAME[:FIELD=VALUE,...][@TRIGGER]``.
+
+    Args:
+        task: Task they shall happen in; its phases and its own events are known.
+        text: What shall happen.
+        max_ticks: Tick limit of an episode; None leaves times unchecked.
+
+    Raises:
+        ConfigError: An unknown event, or one that can never fire.
+    """
     register_events(task)
     if text.strip() in ("", "none"):
         return ()
-    return parse_events(own_presets(task, text))
+    from envs.events import check_events
+
+    events = parse_events(own_presets(task, text))
+    check_events(events, env_class(task), max_ticks)
+    return events
 
 
 def time_limit_ticks(env: str, level: Mapping[str, Any], max_seconds: float | None) -> int:
@@ -140,7 +154,8 @@ def make_condition(
     """Checks every switch and resolves names to values."""
     look_up("env", env, TASKS)
     latency_model = parse_latency(latency)
-    events = choose_events(env, event)
+    max_ticks = time_limit_ticks(env, level, max_seconds)
+    events = choose_events(env, event, max_ticks)
     return Condition(
         env=env,
         level=level,
@@ -150,5 +165,5 @@ def make_condition(
         latency=latency_model,
         estimator=TrueDelay(delay_error),
         events=events,
-        max_ticks=time_limit_ticks(env, level, max_seconds),
+        max_ticks=max_ticks,
     )

@@ -13,7 +13,7 @@ from xr0_sim.conventions import NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.tick_record import TickRecord
-from xr0_sim.types import Observation, RobotState
+from xr0_sim.types import InferenceWatcher, Observation, RobotState
 
 if TYPE_CHECKING:
     from xr0_sim.types import EventRecord
@@ -26,6 +26,9 @@ class Plant(Protocol):
 
     ``info`` of a step carries ``success`` (bool), ``progress`` (0..1), ``phase`` (str) and
     ``events`` (the `EventRecord` of every event fired during the step); more keys are kept.
+
+    A plant whose events may wait for an inference has a method ``note_inferences``, see
+    `xr0_sim.types.InferenceWatcher`; it is called before every `step`.
     """
 
     @property
@@ -227,6 +230,8 @@ def _run_tick(
 ) -> None:
     robot = plant.robot_state()
     record = executor.tick(lambda: plant.observe(images=images))
+    if isinstance(plant, InferenceWatcher):
+        plant.note_inferences(executor.inferences())
     reward, terminated, truncated, info = plant.step(record.action)
     episode.ticks += 1
     episode.total_reward += float(reward)
