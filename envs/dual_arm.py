@@ -206,8 +206,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         super().reset(seed=seed)
         self._check_options(options)
         events = parse_events(options.get("events", ()))
-        limit = None if self.spec is None else self.spec.max_episode_steps
-        check_events(events, type(self), limit)
+        check_events(events, type(self))
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self._close_renderers()
         self.model = self._build(options).compile()

@@ -44,7 +44,9 @@ def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:
     phases: tuple[str, ...] = getattr(env, "phases", ())
     for phase in event.trigger.awaited_phases:
         if phases and phase not in phases:
-            raise unknown_name(f"phase of event '{event_text(event)}'", phase, phases)
+            raise ConfigError(
+                f"event '{event_text(event)}': {unknown_name('phase', phase, phases)}"
+            )
     first = event.trigger.earliest_tick()
     if max_ticks is not None and first >= max_ticks:
         raise ConfigError(
