@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -42,7 +42,7 @@ from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 from xr0_sim.perturb.signals.cameras import FrozenCameras
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
-from xr0_sim.types import EventRecord, Observation, RobotState
+from xr0_sim.types import EventRecord, InferenceMoment, Observation, RobotState
 
 ObservationMode = Literal["pixels", "state"]
 HOME_JAW = 0.8
@@ -114,6 +114,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     control_hz = CONTROL_HZ
     checks_per_tick = 1
     reward_weights: Mapping[str, float] = {}
+    phases: tuple[str, ...] = ()
+    """Phases at whose beginning an event can fire; empty leaves them unchecked."""
 
     def __init__(
         self,
@@ -368,6 +370,10 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             self.restore(state)
 
     # ---------------------------------------------------------------- for events
+    def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
+        """Tells the event schedule which inferences are under way in the coming tick."""
+        self._schedule.note_inferences(inferences)
+
     def set_instruction(self, text: str) -> None:
         """Changes the instruction from the next observation on."""
         encode_instruction(text)
@@ -496,6 +502,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             "reward_terms": dict(assessment.terms),
             "instruction": self.instruction,
             "events": tuple(fired),
+            "pending_events": self._schedule.pending,
             "tick": self.tick,
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,

@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from xr0_sim.conventions import CAMERAS
+from envs.instruction import encode_instruction
+from xr0_sim.conventions import CAMERAS, CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event
-from xr0_sim.perturb.registry import event_kind, event_presets, register_preset
+from xr0_sim.perturb.registry import event_kind, event_presets, event_text, register_preset
 from xr0_sim.perturb.triggers import AtPhase, AtTime
 
 
-def check_events(events: Sequence[Event], env: type) -> None:
-    """Rejects events that were made for the scene of another task.
+def check_events(events: Sequence[Event], env: type, max_ticks: int | None = None) -> None:
+    """Rejects events that were made for another task, and those that can never fire.
 
     Args:
         events: What shall happen.
-        env: Class of the environment it shall happen in.
+        env: Class of the environment it shall happen in; its ``phases`` are those of the task.
+        max_ticks: Ticks of an episode at most; None for no limit.
+
+    Raises:
+        ConfigError: An event of another task, one that waits for a phase the task does not have,
+            or one whose time comes after the last tick.
     """
     for event in events:
         if not _fits(event, env):
@@ -30,6 +37,23 @@ def check_events(events: Sequence[Event], env: type) -> None:
                 f"event {event.kind!r}: expected one for {env.__name__}, got one of "
                 f"{type(event).__module__}; choose from {fitting}"
             )
+        _check_trigger(event, env, max_ticks)
+
+
+def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:
+    phases: tuple[str, ...] = getattr(env, "phases", ())
+    for phase in event.trigger.awaited_phases:
+        if phases and phase not in phases:
+            raise ConfigError(
+                f"event '{event_text(event)}': {unknown_name('phase', phase, phases)}"
+            )
+    first = event.trigger.earliest_tick()
+    if max_ticks is not None and first >= max_ticks:
+        raise ConfigError(
+            f"event '{event_text(event)}': expected a trigger before the end of the episode, tick "
+            f"{max_ticks} ({max_ticks / CONTROL_HZ:g} s), got tick {first} at the earliest; "
+            "choose an earlier one or a longer episode"
+        )
 
 
 def _fits(event: Event, env: type) -> bool:
@@ -52,6 +76,11 @@ class MoveLight(Event):
 
     distance_m: float = 0.8
     brightness: float = 0.6
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_range(self, "distance_m", 0.0, 10.0, "m")
+        check_range(self, "brightness", 0.0, 10.0)
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Moves the light."""
@@ -77,9 +106,11 @@ class MoveCamera(Event):
     turn_deg: float = 3.0
 
     def __post_init__(self) -> None:
-        """Rejects unknown cameras."""
+        """Rejects unknown cameras, and knocks that leave the scene."""
         if self.camera not in CAMERAS:
             raise unknown_name("camera", self.camera, CAMERAS)
+        check_range(self, "shift_m", 0.0, 1.0, "m")
+        check_range(self, "turn_deg", 0.0, 180.0, "°")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Knocks the camera."""
@@ -100,6 +131,11 @@ class ChangeInstruction(Event):
     """
 
     text: str = ""
+
+    def __post_init__(self) -> None:
+        """Rejects a text that does not fit into an observation."""
+        if self.text:
+            encode_instruction(self.text)
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Changes the instruction."""

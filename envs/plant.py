@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.dual_arm import DualArmEnv
-from xr0_sim.types import Observation, RobotState
+from xr0_sim.types import InferenceMoment, Observation, RobotState
 
 
 class EnvPlant:
@@ -34,6 +34,10 @@ class EnvPlant:
     def robot_state(self) -> RobotState:
         """Proprioception at the start of the current tick."""
         return self.env.robot_state()
+
+    def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
+        """Tells the event schedule which inferences are under way in the coming tick."""
+        self.env.note_inferences(inferences)
 
     def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:
         """Executes one tick: reward, terminated, truncated, info."""

@@ -83,7 +83,8 @@ class Registry(Generic[EntryT]):
         known = self._entries.setdefault(name, entry)
         if known != entry and not _same_definition(known.plug, plug):
             raise ConfigError(
-                f"{self.kind} {name!r}: already taken by {known.plug!r}; choose another name"
+                f"{self.kind} {name!r}: already taken by {_plug_words(known.plug)}; "
+                "choose another name"
             )
         self._entries[name] = entry
 
@@ -331,7 +332,13 @@ def _same_definition(first: Any, second: Any) -> bool:
         return first == second
     kinds = [plug if isinstance(plug, type) else type(plug) for plug in (first, second)]
     same = len({(kind.__module__, kind.__qualname__) for kind in kinds}) == 1
-    return same and (isinstance(first, type) or repr(first) == repr(second))
+    return same and (
+        any(isinstance(p, type) for p in (first, second)) or repr(first) == repr(second)
+    )
+
+
+def _plug_words(plug: Any) -> str:
+    return plug.__qualname__ if isinstance(plug, type) else repr(plug)
 
 
 strategies: Registry[Any] = Registry("strategies", "strategy", "xr0_sim.runtime.strategies.table")
@@ -339,8 +346,8 @@ latencies: Registry[Any] = Registry("latencies", "latency", "xr0_sim.runtime.lat
 estimators: Registry[Any] = Registry(
     "estimators", "delay estimator", "xr0_sim.runtime.latency.estimator"
 )
-triggers: Registry[Any] = Registry("triggers", "trigger", "xr0_sim.perturb.triggers")
-events: Registry[Any] = Registry("events", "event", "xr0_sim.perturb.signals.cameras")
+triggers: Registry[Any] = Registry("triggers", "trigger", "xr0_sim.perturb.trigger_text")
+events: Registry[Any] = Registry("events", "event", "xr0_sim.perturb.signals")
 tasks: Registry[Any] = Registry("tasks", "env", "envs.tasks")
 policies: Registry[Any] = Registry("policies", "policy", "policies.table")
 

@@ -110,6 +110,15 @@ class InferenceMoment:
     prefix_steps: int
 
 
+@runtime_checkable
+class InferenceWatcher(Protocol):
+    """A plant that wants to know which inferences are under way."""
+
+    def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
+        """Takes note of the inferences under way in the tick that is about to be executed."""
+        ...
+
+
 @dataclass(frozen=True)
 class Guide:
     """Soft targets for the first rows of a chunk, as guided real-time chunking gives them.

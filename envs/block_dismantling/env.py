@@ -101,6 +101,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     reward_weights = {"sorted": 0.6, "detached": 0.2, "carried": 0.1, "reach": 0.1}  # noqa: RUF012
     option_names = ("rule",)
+    phases = PHASES[:-1]  # the last one ends the episode
     checks_per_tick = 2
 
     def __init__(

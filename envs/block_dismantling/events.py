@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 import envs.events  # noqa: F401  (registers the events every task has)
-from xr0_sim.errors import ConfigError
+from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, register_preset
 from xr0_sim.perturb.triggers import AtPhase
 
 FREE_AREA = ((-0.10, 0.06), (-0.085, 0.085))
 """Where a shoved assembly may come to stand: x and y range of its middle [m]."""
+LONGEST_SHOVE = 0.15
+"""Farther than this no direction stays on the free table [m]."""
 
 
 @event_kind("shove")
@@ -32,9 +34,9 @@ class Shove(Event):
     turn_deg: float = 15.0
 
     def __post_init__(self) -> None:
-        """Checks the range."""
-        if not 0.0 <= self.distance_m <= 0.15:
-            raise ConfigError(f"Shove.distance_m: expected 0 .. 0.15 m, got {self.distance_m}")
+        """Checks the ranges."""
+        check_range(self, "distance_m", 0.0, LONGEST_SHOVE, "m")
+        check_range(self, "turn_deg", 0.0, 180.0, "°")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Shoves the assembly."""
@@ -56,6 +58,10 @@ class ShoveBrick(Event):
     """
 
     distance_m: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Checks the range."""
+        check_range(self, "distance_m", 0.0, LONGEST_SHOVE, "m")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Shoves the brick."""
@@ -92,6 +98,10 @@ class Reattach(Event):
 
     within_m: float = 0.012
 
+    def __post_init__(self) -> None:
+        """Checks the range."""
+        check_range(self, "within_m", 0.0, 0.05, "m")
+
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Closes every clutch that is near enough."""
         return {"interfaces": scene.reattach(self.within_m)}
@@ -107,6 +117,10 @@ class Drop(Event):
     """
 
     slip_m: float = 0.03
+
+    def __post_init__(self) -> None:
+        """Checks the range."""
+        check_range(self, "slip_m", 0.0, 0.10, "m")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Drops one of the carried bricks."""

@@ -15,7 +15,7 @@ from envs.dual_arm import Assessment, DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
 from envs.scene.stage import CLOTH, base_scene
-from envs.towel_folding.assessment import STAGES, count_made, judge
+from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
 from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.continuous import Supply
@@ -118,6 +118,7 @@ class TowelFoldingEnv(DualArmEnv):
         "reach": 0.05,
     }
     option_names = ("folds",)
+    phases = PHASES
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 
 import envs.events  # noqa: F401  (registers the events every task has)
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, register_preset
 from xr0_sim.perturb.triggers import AtPhase
@@ -39,10 +40,8 @@ class TowelShove(Event):
 
     def __post_init__(self) -> None:
         """Checks the range."""
-        if not 0.0 <= self.distance_m <= 0.10:
-            raise ConfigError(f"TowelShove.distance_m: expected 0 .. 0.10 m, got {self.distance_m}")
-        if not 0.0 <= self.turn_deg <= 45.0:
-            raise ConfigError(f"TowelShove.turn_deg: expected 0 .. 45 °, got {self.turn_deg}")
+        check_range(self, "distance_m", 0.0, 0.10, "m")
+        check_range(self, "turn_deg", 0.0, 45.0, "°")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Shoves the towel."""
@@ -67,8 +66,7 @@ class Gust(Event):
 
     def __post_init__(self) -> None:
         """Checks the range."""
-        if not 0.0 <= self.force_n <= MAX_GUST:
-            raise ConfigError(f"Gust.force_n: expected 0 .. {MAX_GUST} N, got {self.force_n}")
+        check_range(self, "force_n", 0.0, MAX_GUST, "N")
         if not 0.0 < self.duration_s <= 0.5:
             raise ConfigError(f"Gust.duration_s: expected 0 .. 0.5 s, got {self.duration_s}")
 

@@ -96,8 +96,8 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
 def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
     task, env_kwargs = config.task, config.env_kwargs()
-    events = choose_events(task, config.event)
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
+    events = choose_events(task, config.event, limit)
     seeds = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}

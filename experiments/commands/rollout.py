@@ -40,7 +40,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
         latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
         estimator: What the controller believes about the delay: oracle (default), last, ...
         delay_error: Error of the estimated delay [ticks].
-        event: none, or NAME[:field=value,...][@TRIGGER], several with ';': shove:distance_m=0.1@2s.
+        event: none, or NAME[:field=value,...][@TRIGGER], with commas: shove:distance_m=0.1@2s.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.

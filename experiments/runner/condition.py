@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-from envs.tasks import own_presets, register_events, task_spec
+from envs.tasks import env_class, own_presets, register_events, task_spec
 from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
@@ -129,12 +129,25 @@ def choose_estimator(text: str, delay_error: int) -> DelayEstimator:
     return estimator
 
 
-def choose_events(task: str, text: str) -> tuple[Event, ...]:
-    """Events from ``none`` or comma-separated ``PRESET[@TRIGGER]``."""
+def choose_events(task: str, text: str, max_ticks: int | None = None) -> tuple[Event, ...]:
+    """Events from ``none`` or comma-separated ``NAME[:FIELD=VALUE,...][@TRIGGER]``.
+
+    Args:
+        task: Task they shall happen in; its phases and its own events are known.
+        text: What shall happen.
+        max_ticks: Tick limit of an episode; None leaves times unchecked.
+
+    Raises:
+        ConfigError: An unknown event, or one that can never fire.
+    """
     register_events(task)
     if text.strip() in ("", "none"):
         return ()
-    return parse_events(own_presets(task, text))
+    from envs.events import check_events
+
+    events = parse_events(own_presets(task, text))
+    check_events(events, env_class(task), max_ticks)
+    return events
 
 
 def time_limit_ticks(env: str, env_kwargs: Mapping[str, Any], max_seconds: float | None) -> int:
@@ -161,7 +174,8 @@ def make_condition(
 ) -> Condition:
     """Checks every switch and resolves names to values."""
     latency_model = parse_latency(latency)
-    events = choose_events(env, event)
+    max_ticks = time_limit_ticks(env, env_kwargs, max_seconds)
+    events = choose_events(env, event, max_ticks)
     return Condition(
         env=env,
         env_kwargs=env_kwargs,
@@ -171,6 +185,6 @@ def make_condition(
         latency=latency_model,
         estimator=choose_estimator(estimator, delay_error),
         events=events,
-        max_ticks=time_limit_ticks(env, env_kwargs, max_seconds),
+        max_ticks=max_ticks,
         plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
     )

@@ -12,8 +12,9 @@ An event of a task is a frozen dataclass beside that task::
             scene.shift_block(self.distance_m, angle)
             return {"angle_rad": angle}
 
-It holds parameters only. Whatever it changes lives in the scene, so that snapshots of the scene
-cover it and a second run with the same seed repeats it.
+Its fields are checked by their types when it is built (`xr0_sim.fields`): an event that
+exists can be applied. It holds parameters only. Whatever it changes lives in the scene, so that
+snapshots of the scene cover it and a second run with the same seed repeats it.
 """
 
 from __future__ import annotations
@@ -25,19 +26,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xr0_sim.fields import CheckedFields
+from xr0_sim.perturb.trigger_text import parse_trigger
 from xr0_sim.perturb.triggers import AtTime, Trigger
 
 
 @dataclass(frozen=True)
-class Event(ABC):
+class Event(CheckedFields, ABC):
     """Base of every event.
 
     Attributes:
-        trigger: When it fires.
+        trigger: When it fires; text is parsed.
         kind: Name of the class in the registry, set by `xr0_sim.perturb.registry.event_kind`.
     """
 
-    trigger: Trigger = field(default=AtTime(0.0), kw_only=True)
+    trigger: Trigger = field(default=AtTime(0.0), kw_only=True, metadata={"parse": parse_trigger})
 
     kind: ClassVar[str] = ""
 

@@ -1,4 +1,9 @@
-"""Names of events: kinds, presets, and the way from text or JSON to event values and back."""
+"""Names of events: the way from text or JSON to event values and back.
+
+`xr0_sim.registry.events` knows a *kind* by its class and a *preset* by an instance. A preset may
+have the name of its own kind; the class is then found through it. Text is
+``name[:field=value,...][@trigger]``, e.g. ``shove:distance_m=0.1@2s``.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +15,10 @@ import numpy as np
 
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
-from xr0_sim.perturb.triggers import TRIGGER_KINDS, Trigger, parse_trigger
+from xr0_sim.perturb.trigger_text import as_trigger, build, parse_trigger, trigger_to_dict
+from xr0_sim.registry import events
 
 _EventT = TypeVar("_EventT", bound=type[Event])
-
-_kinds: dict[str, type[Event]] = {}
-_presets: dict[str, Event] = {}
-_trigger_names = {cls: name for name, cls in TRIGGER_KINDS.items()}
 
 
 def event_kind(name: str) -> Callable[[_EventT], _EventT]:
@@ -29,11 +31,8 @@ def event_kind(name: str) -> Callable[[_EventT], _EventT]:
                 f"event kind {name!r}: expected a frozen dataclass, got {cls.__name__}; "
                 "put @event_kind above @dataclass(frozen=True)"
             )
-        known = _kinds.setdefault(name, cls)
-        if known.__qualname__ != cls.__qualname__ or known.__module__ != cls.__module__:
-            raise ConfigError(f"event kind {name!r}: already taken by {known.__qualname__}")
+        events.add(name, cls, _first_line(cls))
         cls.kind = name
-        _kinds[name] = cls
         return cls
 
     return register
@@ -43,17 +42,45 @@ def register_preset(name: str, event: Event) -> None:
     """Gives a configured event a name, e.g. for the command line."""
     if not event.kind:
         raise ConfigError(f"preset {name!r}: expected an event of a registered kind, got {event}")
-    _presets[name] = event
+    events.add(name, event, _first_line(type(event)))
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 def event_kinds() -> tuple[str, ...]:
     """Registered kinds, sorted."""
-    return tuple(sorted(_kinds))
+    return tuple(sorted(_classes()))
 
 
 def event_presets() -> dict[str, Event]:
     """Registered presets by name."""
-    return dict(_presets)
+    return {name: events[name] for name in events if isinstance(events[name], Event)}
+
+
+def _classes() -> dict[str, type[Event]]:
+    """Kinds by name; one that was added to the registry without `event_kind` gets its name."""
+    found: dict[str, type[Event]] = {}
+    for name in events:
+        plug = events[name]
+        cls = plug if isinstance(plug, type) else type(plug)
+        if not issubclass(cls, Event):
+            raise ConfigError(
+                f"event {name!r}: expected a dataclass of xr0_sim.perturb.events.Event, got {plug}"
+            )
+        if not vars(cls).get("kind"):
+            cls.kind = name
+        found.setdefault(cls.kind, cls)
+    return found
+
+
+def kind_of(event: Event) -> str:
+    """Registered name of an event's class; the name of the class if it has none."""
+    cls = type(event)
+    if not vars(cls).get("kind"):
+        _classes()
+    return cls.kind or cls.__name__
 
 
 def json_value(value: Any) -> Any:
@@ -71,7 +98,7 @@ def json_value(value: Any) -> Any:
 
 def event_to_dict(event: Event) -> dict[str, Any]:
     """JSON form of an event; inverse of `event_from_dict`."""
-    out: dict[str, Any] = {"kind": event.kind, "trigger": trigger_to_dict(event.trigger)}
+    out: dict[str, Any] = {"kind": kind_of(event), "trigger": trigger_to_dict(event.trigger)}
     for field in fields(event):
         if field.name != "trigger":
             out[field.name] = json_value(getattr(event, field.name))
@@ -83,25 +110,63 @@ def event_from_dict(data: Mapping[str, Any]) -> Event:
     rest = dict(data)
     kind = rest.pop("kind", None)
     if not isinstance(kind, str):
-        raise ConfigError(f"event: expected a 'kind', got keys {sorted(data)}")
-    if kind not in _kinds:
-        raise unknown_name("event kind", kind, _kinds)
+        raise ConfigError(f"event: expected a 'kind', got keys {sorted(map(str, data))}")
+    classes = _classes()
+    if kind not in classes:
+        raise unknown_name("event kind", kind, classes)
     if "trigger" in rest:
-        rest["trigger"] = _as_trigger(rest["trigger"])
-    return _build(_kinds[kind], f"event {kind!r}", rest)
+        rest["trigger"] = as_trigger(rest["trigger"])
+    event: Event = build(classes[kind], f"event {kind!r}", rest)
+    return event
 
 
-def trigger_to_dict(trigger: Trigger) -> dict[str, Any]:
-    """JSON form of a trigger."""
-    values = {field.name: getattr(trigger, field.name) for field in fields(trigger)}
-    return {"kind": _trigger_names[type(trigger)], **values}
+def parse_event(text: str) -> Event:
+    """Event from ``name[:field=value,...][@trigger]``; the trigger begins after the last ``@``.
+
+    Raises:
+        ConfigError: An unknown name, field or trigger, or a value that does not fit.
+    """
+    head, at, when = text.rpartition("@") if "@" in text else (text, "", "")
+    name = head.partition(":")[0].strip()
+    if name not in events:
+        raise unknown_name("event", name, events)
+    event = events.parse(head)
+    if not isinstance(event, Event):
+        raise ConfigError(
+            f"event {name!r}: expected a dataclass of xr0_sim.perturb.events.Event, got {event!r}"
+        )
+    return replace(event, trigger=parse_trigger(when)) if at else event
+
+
+def split_events(text: str) -> list[str]:
+    """Parts of ``event,event,...``; a part ``field=value`` belongs to the event before it."""
+    parts: list[str] = []
+    depth, joined = 0, ""
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts, joined = _with(parts, joined), ""
+        else:
+            joined += letter
+    return _with(parts, joined)
+
+
+def _with(parts: list[str], part: str) -> list[str]:
+    name, equals, _ = part.partition("=")
+    if parts and equals and name.strip().isidentifier():
+        return [*parts[:-1], f"{parts[-1]},{part}"]
+    return [*parts, part.strip()]
 
 
 def parse_events(items: Iterable[str | Mapping[str, Any] | Event]) -> tuple[Event, ...]:
-    """Events from a reset option: objects, JSON dicts, or text ``PRESET[@TRIGGER]``."""
+    """Events from a reset option: objects, JSON dicts, or text, see `parse_event`."""
     if isinstance(items, str | Mapping | Event):
         raise ConfigError(f"events: expected a list of events, got {items!r}; wrap it in a list")
-    return tuple(_as_event(item) for item in items)
+    try:
+        given = list(items)
+    except TypeError:
+        raise ConfigError(f"events: expected a list of events, got {items!r}") from None
+    return tuple(_as_event(item) for item in given)
 
 
 def _as_event(item: str | Mapping[str, Any] | Event) -> Event:
@@ -111,38 +176,9 @@ def _as_event(item: str | Mapping[str, Any] | Event) -> Event:
         return event_from_dict(item)
     if not isinstance(item, str):
         raise ConfigError(f"event: expected an event, a dict or a preset name, got {item!r}")
-    name, _, when = item.partition("@")
-    if name not in _presets:
-        raise unknown_name("event preset", name, _presets)
-    preset = _presets[name]
-    return replace(preset, trigger=parse_trigger(when)) if when else preset
+    return parse_event(item)
 
 
-def _as_trigger(value: Any) -> Trigger:
-    if isinstance(value, Trigger):
-        return value
-    if isinstance(value, str):
-        return parse_trigger(value)
-    if not isinstance(value, Mapping) or "kind" not in value:
-        raise ConfigError(f"trigger: expected a dict with a 'kind' or text, got {value!r}")
-    rest = dict(value)
-    kind = rest.pop("kind")
-    if kind not in TRIGGER_KINDS:
-        raise unknown_name("trigger", str(kind), TRIGGER_KINDS)
-    return _build(TRIGGER_KINDS[kind], f"trigger {kind!r}", rest)
-
-
-def _build(cls: type, what: str, values: Mapping[str, Any]) -> Any:
-    names = [field.name for field in fields(cls)]
-    for name in values:
-        if name not in names:
-            raise unknown_name(f"field of {what}", name, names)
-    frozen = {key: _as_tuple(value) for key, value in values.items()}
-    try:
-        return cls(**frozen)
-    except TypeError as error:
-        raise ConfigError(f"{what}: expected fields {', '.join(names)}; {error}") from None
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+def event_text(event: Event) -> str:
+    """An event in words of `parse_event`, without its fields, e.g. ``shove@phase:reach``."""
+    return f"{kind_of(event)}@{event.trigger}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_to_dict, json_value
 from xr0_sim.perturb.triggers import Moment
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
-from xr0_sim.types import EventRecord
+from xr0_sim.types import EventRecord, InferenceMoment
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class ScheduleState:
         fired: Indices of the events that have fired.
         phase: Phase at the last call.
         phase_entries_ns: (phase, entry times [ns]) pairs.
+        inferences: Inferences noted so far.
     """
 
     fired: tuple[int, ...]
     phase: str | None
     phase_entries_ns: tuple[tuple[str, tuple[int, ...]], ...]
+    inferences: tuple[InferenceMoment, ...] = ()
 
 
 class EventSchedule:
@@ -47,7 +49,17 @@ class EventSchedule:
     @property
     def pending(self) -> tuple[Event, ...]:
         """Events that have not fired yet."""
+        if len(self._fired) == len(self._events):
+            return ()
         return tuple(e for i, e in enumerate(self._events) if i not in self._fired)
+
+    def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
+        """Takes note of the inferences under way, for triggers that wait for one.
+
+        To be called before `fire` in every tick; inferences noted before stay known.
+        """
+        for inference in inferences:
+            self._inferences[inference.number] = inference
 
     def fire(
         self, scene: Any, tick: int, time_ns: int, phase: str | None = None
@@ -65,7 +77,7 @@ class EventSchedule:
         self._phase = phase
         if len(self._fired) == len(self._events):
             return []
-        now = Moment(tick, time_ns, self._entries)
+        now = Moment(tick, time_ns, self._entries, tuple(self._inferences.values()), scene)
         records = []
         for index, event in enumerate(self._events):
             if index in self._fired or not event.trigger.due(now):
@@ -81,10 +93,12 @@ class EventSchedule:
     def snapshot(self) -> ScheduleState:
         """State to continue from later."""
         entries = tuple((phase, tuple(times)) for phase, times in self._entries.items())
-        return ScheduleState(tuple(sorted(self._fired)), self._phase, entries)
+        noted = tuple(self._inferences.values())
+        return ScheduleState(tuple(sorted(self._fired)), self._phase, entries, noted)
 
     def restore(self, state: ScheduleState) -> None:
         """Continues from a snapshot of a schedule with the same events and seed."""
         self._fired = set(state.fired)
         self._phase = state.phase
         self._entries = {phase: list(times) for phase, times in state.phase_entries_ns}
+        self._inferences = {inference.number: inference for inference in state.inferences}

@@ -1,14 +1,34 @@
-"""When an event fires: at a time, at a tick, or some time after a phase of the task begins."""
+"""When an event fires: at a time, at a tick, or some time after a phase of the task begins.
+
+A trigger of one's own is a frozen dataclass with a `due`, registered under a name::
+
+    @triggers.register("every_other")
+    @dataclass(frozen=True)
+    class EveryOther(Trigger):
+        first: int = 1
+
+        def due(self, now):
+            return now.tick % 2 == self.first
+
+Text then names it: ``shove@every_other:first=0``. An event fires once, in the first tick in which
+its trigger is due.
+"""
 
 from __future__ import annotations
 
 import math
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from xr0_sim.conventions import NS_PER_S
+import numpy as np
+
+from xr0_sim.conventions import CONTROL_HZ, NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
+from xr0_sim.registry import triggers
+from xr0_sim.types import InferenceMoment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +39,64 @@ class Moment:
         tick: Current control tick.
         time_ns: Start of the tick [ns].
         phase_entries_ns: Phase -> times [ns] at which it was entered so far.
+        inferences: Inferences of the episode so far, oldest first; one is under way as long as
+            ``tick < due_tick``. Empty if nobody tells the plant about them.
+        scene: The task's scene, to be read only; which methods it has is the task's business.
     """
 
     tick: int
     time_ns: int
     phase_entries_ns: Mapping[str, Sequence[int]]
+    inferences: Sequence[InferenceMoment] = ()
+    scene: Any = None
+
+    def phase_at(self, time_ns: int) -> str | None:
+        """Phase that was entered last at or before a time [ns]."""
+        entries = [
+            (entered, phase)
+            for phase, times in self.phase_entries_ns.items()
+            for entered in times
+            if entered <= time_ns
+        ]
+        return max(entries)[1] if entries else None
+
+
+class Trigger(CheckedFields, ABC):
+    """Base of every trigger, a frozen dataclass; it holds parameters and no state."""
+
+    @abstractmethod
+    def due(self, now: Moment) -> bool:
+        """Whether the event fires in this tick, if it has not fired before."""
+
+    @property
+    def awaited_phases(self) -> tuple[str, ...]:
+        """Phases without which it never comes due; checked against those of the task."""
+        return ()
+
+    def earliest_tick(self) -> int:
+        """First tick in which it can come due; checked against the limit of an episode."""
+        return 0
+
+    def __str__(self) -> str:
+        """Text form, which `xr0_sim.perturb.trigger_text.parse_trigger` reads."""
+        set_to = ",".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))  # type: ignore[arg-type]
+        return f"{trigger_name(type(self))}:{set_to}".rstrip(":")
+
+
+def trigger_name(cls: type) -> str:
+    """Name under which a class of triggers is registered.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    for name in triggers:
+        plug = triggers[name]
+        if plug is cls or type(plug) is cls:
+            return name
+    raise ConfigError(
+        f"trigger {cls.__name__}: expected a registered class; put "
+        "@xr0_sim.registry.triggers.register(NAME) above it"
+    )
 
 
 def _check_seconds(name: str, seconds: float) -> None:
@@ -31,8 +104,21 @@ def _check_seconds(name: str, seconds: float) -> None:
         raise ConfigError(f"{name}: expected finite seconds >= 0, got {seconds}")
 
 
+def _first_tick_at(time_ns: int) -> int:
+    """First control tick that starts at or after a time [ns]."""
+    tick = max(0, time_ns * CONTROL_HZ // NS_PER_S - 1)
+    while tick_ns(tick) < time_ns:
+        tick += 1
+    return tick
+
+
+def positional(seconds: float) -> str:
+    """Seconds without an exponent, e.g. ``0.000001``."""
+    return str(np.format_float_positional(seconds, trim="-"))
+
+
 @dataclass(frozen=True)
-class AtTime:
+class AtTime(Trigger):
     """Due in the first tick that starts at or after ``time_s`` [s]."""
 
     time_s: float
@@ -45,9 +131,17 @@ class AtTime:
         """Whether the time has come."""
         return now.time_ns >= round(self.time_s * NS_PER_S)
 
+    def earliest_tick(self) -> int:
+        """The tick in which it comes due."""
+        return _first_tick_at(round(self.time_s * NS_PER_S))
+
+    def __str__(self) -> str:
+        """For example ``2.5s``."""
+        return f"{positional(self.time_s)}s"
+
 
 @dataclass(frozen=True)
-class AtTick:
+class AtTick(Trigger):
     """Due in control tick ``tick``."""
 
     tick: int
@@ -61,9 +155,17 @@ class AtTick:
         """Whether the tick has come."""
         return now.tick >= self.tick
 
+    def earliest_tick(self) -> int:
+        """The tick itself."""
+        return self.tick
+
+    def __str__(self) -> str:
+        """For example ``tick:90``."""
+        return f"tick:{self.tick}"
+
 
 @dataclass(frozen=True)
-class AtPhase:
+class AtPhase(Trigger):
     """Due ``delay_s`` [s] after the ``occurrence``-th entry into ``phase``, counted from 1."""
 
     phase: str
@@ -83,31 +185,25 @@ class AtPhase:
             return False
         return now.time_ns >= entries[self.occurrence - 1] + round(self.delay_s * NS_PER_S)
 
+    @property
+    def awaited_phases(self) -> tuple[str, ...]:
+        """Its phase."""
+        return (self.phase,)
 
-Trigger = AtTime | AtTick | AtPhase
+    def earliest_tick(self) -> int:
+        """The delay after the first tick; a phase comes back two ticks later at the earliest."""
+        return 2 * (self.occurrence - 1) + _first_tick_at(round(self.delay_s * NS_PER_S))
 
-TRIGGER_KINDS: dict[str, type[Trigger]] = {
-    "at_time": AtTime,
-    "at_tick": AtTick,
-    "at_phase": AtPhase,
-}
-
-_TEXT = re.compile(
-    r"(?P<time>\d+(\.\d+)?)s"
-    r"|tick:(?P<tick>\d+)"
-    r"|phase:(?P<phase>[\w.-]+)(#(?P<occurrence>\d+))?(\+(?P<delay>\d+(\.\d+)?)s)?"
-)
+    def __str__(self) -> str:
+        """For example ``phase:lift#2+0.2s``."""
+        again = f"#{self.occurrence}" if self.occurrence > 1 else ""
+        delay = f"+{positional(self.delay_s)}s" if self.delay_s else ""
+        return f"phase:{self.phase}{again}{delay}"
 
 
-def parse_trigger(text: str) -> Trigger:
-    """Trigger from ``2.5s``, ``tick:90``, ``phase:lift``, ``phase:lift+0.2s``, ``phase:lift#2``."""
-    match = _TEXT.fullmatch(text.strip())
-    if match is None:
-        raise ConfigError(
-            f"trigger: expected '2.5s', 'tick:90' or 'phase:NAME[#N][+0.2s]', got {text!r}"
-        )
-    if match["time"] is not None:
-        return AtTime(float(match["time"]))
-    if match["tick"] is not None:
-        return AtTick(int(match["tick"]))
-    return AtPhase(match["phase"], float(match["delay"] or 0.0), int(match["occurrence"] or 1))
+triggers.add("at_time", AtTime, "2.5s: the first tick that starts at or after a time")
+triggers.add("at_tick", AtTick, "tick:90: a control tick")
+triggers.add("at_phase", AtPhase, "phase:lift#2+0.2s: some time after a phase begins")
+triggers.alias("time", "at_time")
+triggers.alias("tick", "at_tick")
+triggers.alias("phase", "at_phase")

@@ -17,6 +17,7 @@ from xr0_sim.types import (
     ActionChunk,
     ChunkRequest,
     EventRecord,
+    InferenceWatcher,
     Observation,
     RobotState,
     infer_chunks,
@@ -30,6 +31,9 @@ class Plant(Protocol):
 
     ``info`` of a step carries ``success`` (bool), ``progress`` (0..1), ``phase`` (str) and
     ``events`` (the `EventRecord` of every event fired during the step); more keys are kept.
+
+    A plant whose events may wait for an inference has a method ``note_inferences``, see
+    `xr0_sim.types.InferenceWatcher`; it is called before every `step`.
     """
 
     @property
@@ -329,6 +333,8 @@ def run_episode(
         loop.begin(seed, plant.robot_state(), options)
         while loop.ticks < max_ticks and not loop.over:
             record = loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
+            if isinstance(plant, InferenceWatcher):
+                plant.note_inferences(executor.inferences())
             loop.complete(*plant.step(record.action))
     except BaseException as error:
         outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"

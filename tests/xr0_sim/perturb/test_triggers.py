@@ -1,24 +1,50 @@
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xr0_sim.conventions import tick_ns
 from xr0_sim.errors import ConfigError
-from xr0_sim.perturb import AtPhase, AtTick, AtTime, parse_trigger
-from xr0_sim.perturb.seam_trigger import seam_trigger
-from xr0_sim.perturb.triggers import Moment
+from xr0_sim.perturb import (
+    AtInference,
+    AtPhase,
+    AtTick,
+    AtTime,
+    Moment,
+    Trigger,
+    event_from_dict,
+    event_to_dict,
+    parse_event,
+    parse_trigger,
+)
+from xr0_sim.registry import load_plugin, triggers
+from xr0_sim.types import InferenceMoment
 
 
-def moment(tick, entries=None):
-    return Moment(tick, tick_ns(tick), entries or {})
+def moment(tick, entries=None, inferences=()):
+    return Moment(tick, tick_ns(tick), entries or {}, inferences)
+
+
+@triggers.register("test_even")
+@dataclass(frozen=True)
+class Even(Trigger):
+    past: int = 0
+
+    def due(self, now):
+        return now.tick > self.past and now.tick % 2 == 0
 
 
 @given(st.integers(0, 1000))
 def test_a_time_on_a_tick_is_due_in_that_tick(tick):
+    # Tick starts and times are whole nanoseconds, both rounded from the same number of seconds.
     trigger = AtTime(tick / 30)
-    assert trigger.due(moment(tick)) or tick_ns(tick) + 1 >= round(tick / 30 * 1e9)
-    assert not AtTime(tick / 30 + 1e-6).due(moment(tick))
-    assert AtTime(tick / 30 + 1e-6).due(moment(tick + 1))
+    assert trigger.due(moment(tick)) and not (tick and trigger.due(moment(tick - 1)))
+    assert trigger.earliest_tick() == tick
+    later = AtTime(tick / 30 + 1e-6)
+    assert not later.due(moment(tick)) and later.due(moment(tick + 1))
+    assert later.earliest_tick() == tick + 1
 
 
 def test_ticks_and_phases():
@@ -39,13 +65,25 @@ def test_ticks_and_phases():
         ("tick:90", AtTick(90)),
         ("phase:lift", AtPhase("lift")),
         ("phase:past-midline#2+0.2s", AtPhase("past-midline", 0.2, 2)),
+        ("inference:after_capture", AtInference("after_capture")),
+        ("inference:in_prefix#3", AtInference("in_prefix", 3)),
+        ("inference:before_handover#2:phase=lift", AtInference("before_handover", 2, "lift")),
+        ("inference:after_capture:phase=lift", AtInference("after_capture", None, "lift")),
+        ("test_even:past=4", Even(4)),
+        ("test_even", Even()),
     ],
 )
 def test_text(text, trigger):
-    assert parse_trigger(text) == trigger
+    assert parse_trigger(text) == trigger == parse_trigger(str(trigger))
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2.5", "tick:x", "phase:"])
+def test_fields_by_name_are_another_spelling():
+    assert parse_trigger("at_phase:phase=lift,delay_s=0.2") == AtPhase("lift", 0.2)
+    assert parse_trigger("inference:place=in_prefix,number=3") == AtInference("in_prefix", 3)
+    assert str(AtTime(1e-6)) == "0.000001s" and parse_trigger("0.000001s") == AtTime(1e-6)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2.5", "tick:x", "phase:", "test_evn:past=1"])
 def test_bad_text_says_what_is_expected(text):
     with pytest.raises(ConfigError, match=r"expected '2.5s', 'tick:90' or 'phase:NAME"):
         parse_trigger(text)
@@ -59,6 +97,19 @@ def test_bad_text_says_what_is_expected(text):
         lambda: AtTick(-1),
         lambda: AtPhase("a", -0.1),
         lambda: AtPhase("a", occurrence=0),
+        lambda: AtTick(float("nan")),
+        lambda: AtTick(3.0),
+        lambda: AtTick("3"),
+        lambda: AtTick(True),
+        lambda: AtTime("1"),
+        lambda: AtTime(float("inf")),
+        lambda: AtTime(None),
+        lambda: AtPhase(3),
+        lambda: AtPhase("a", np.float32("nan")),
+        lambda: AtInference("after_captur"),
+        lambda: AtInference("in_prefix", 0),
+        lambda: AtInference("in_prefix", phase=1),
+        lambda: Even("two"),
     ],
 )
 def test_bad_triggers_are_refused(build):
@@ -66,24 +117,81 @@ def test_bad_triggers_are_refused(build):
         build()
 
 
-LOG = {
-    "started": [0, -1, -1, 1, -1, -1, -1, -1],
-    "d_ceil": [0, -1, -1, 4, -1, -1, -1, -1],
-    "prefix_steps": [0, -1, -1, 6, -1, -1, -1, -1],
-}
+def test_numpy_scalars_are_plain_numbers():
+    for numpy_like, plain in (
+        (AtTick(np.int64(3)), AtTick(3)),
+        (AtTime(np.float32(0.5)), AtTime(0.5)),
+        (AtTime(np.array(2)), AtTime(2.0)),
+        (AtPhase(np.str_("lift"), np.float64(0.2), np.uint8(2)), AtPhase("lift", 0.2, 2)),
+    ):
+        assert (
+            numpy_like == plain
+            and repr(numpy_like) == repr(plain)
+            and hash(numpy_like) == hash(plain)
+        )
+
+
+FIRST = InferenceMoment(number=0, capture_tick=0, due_tick=0, prefix_steps=0)
+SECOND = InferenceMoment(number=1, capture_tick=10, due_tick=14, prefix_steps=6)
+THIRD = InferenceMoment(number=2, capture_tick=20, due_tick=21, prefix_steps=2)
+
+
+def ticks_of(trigger, entries=None):
+    """Ticks in which a trigger is due, the inferences being noted from their capture on."""
+    known = (FIRST, SECOND, THIRD)
+    return [
+        tick
+        for tick in range(30)
+        if trigger.due(moment(tick, entries, [i for i in known if i.capture_tick <= tick]))
+    ]
 
 
 @pytest.mark.parametrize(
-    ("offset", "tick"), [("after_capture", 3), ("in_prefix", 6), ("before_swap", 6)]
+    ("place", "ticks"),
+    [("after_capture", [11, 20]), ("in_prefix", [12, 20]), ("before_handover", [13, 20])],
 )
-def test_places_within_an_inference(offset, tick):
-    assert seam_trigger(offset, 1, **LOG) == AtTick(tick)
+def test_places_within_the_inferences_under_way(place, ticks):
+    assert ticks_of(AtInference(place)) == ticks
+    assert ticks_of(AtInference(place, 2)) == ticks[:1]
+    assert ticks_of(AtInference(place, 3)) == ticks[1:]
+    assert ticks_of(AtInference(place, 1)) == []  # no time passes between capture and hand-over
+    assert AtInference(place, 3).earliest_tick() == 2
 
 
-def test_places_that_do_not_exist():
-    with pytest.raises(ConfigError, match=r"expected one of 0\.\.1 of the twin run, got 2"):
-        seam_trigger("before_swap", 2, **LOG)
-    with pytest.raises(ConfigError, match="has no prefix"):
-        seam_trigger("in_prefix", 0, **LOG)
-    with pytest.raises(ConfigError, match="did you mean 'before_swap'"):
-        seam_trigger("before_swop", 1, **LOG)
+def test_inferences_are_counted_within_a_phase():
+    entries = {"reach": [0], "lift": [tick_ns(10)], "carry": [tick_ns(18)]}
+    assert ticks_of(AtInference("after_capture", phase="lift"), entries) == [11]
+    assert ticks_of(AtInference("after_capture", 1, "carry"), entries) == [20]
+    assert ticks_of(AtInference("after_capture", 2, "carry"), entries) == []
+    assert AtInference("after_capture", phase="lift").awaited_phases == ("lift",)
+
+
+def test_a_plug_in_brings_its_own_trigger_and_event(tmp_path):
+    file = tmp_path / "every_other_trigger.py"
+    file.write_text(
+        "from dataclasses import dataclass\n"
+        "from xr0_sim.perturb import Event, Trigger\n"
+        "from xr0_sim.registry import events, triggers\n"
+        "@triggers.register('test_countdown')\n"
+        "@dataclass(frozen=True)\n"
+        "class Countdown(Trigger):\n"
+        "    ticks: int\n"
+        "    def due(self, now):\n"
+        "        return now.tick >= self.ticks\n"
+        "@events.register('test_poke')\n"
+        "@dataclass(frozen=True)\n"
+        "class Poke(Event):\n"
+        "    force_n: float = 1.0\n"
+        "    def apply(self, scene, rng):\n"
+        "        scene.append(self.force_n)\n"
+    )
+    load_plugin(str(file))
+    event = parse_event("test_poke:force_n=2@test_countdown:ticks=5")
+    assert (event.force_n, event.trigger.ticks) == (2.0, 5)
+    written = event_to_dict(event)
+    assert written["kind"] == "test_poke" and written["trigger"]["kind"] == "test_countdown"
+    assert event_from_dict(written) == event
+    with pytest.raises(ConfigError, match="expected a finite number, got nan"):
+        parse_event("test_poke:force_n=nan")
+    with pytest.raises(ConfigError, match="expected a value for ticks"):
+        parse_event("test_poke@test_countdown")

@@ -5,8 +5,7 @@ from toys import Detour, DoubleIntegrator
 from xr0_sim.errors import DatasetError
 from xr0_sim.metrics import episode_metrics, reaction, summarise
 from xr0_sim.metrics.reaction import earliest_reaction_ticks
-from xr0_sim.perturb import AtTick, FreezeCamera
-from xr0_sim.perturb.seam_trigger import seam_trigger
+from xr0_sim.perturb import AtInference, AtTick, FreezeCamera
 from xr0_sim.record.ticklog import TICK_COLUMNS, TickLog, TickTable, read_ticklog, write_ticklog
 from xr0_sim.runtime import Executor, LogNormal, NaiveAsync, PrefixAsync, run_episode
 
@@ -145,29 +144,34 @@ def test_prefix_seams_are_smaller_than_naive_ones():
 
 
 @pytest.mark.parametrize(
-    ("strategy", "offset"),
+    ("strategy", "place"),
     [
         (PrefixAsync(10, 6), "after_capture"),
         (PrefixAsync(10, 6), "in_prefix"),
-        (PrefixAsync(10, 6), "before_swap"),
+        (PrefixAsync(10, 6), "before_handover"),
         (NaiveAsync(10), "after_capture"),
-        (NaiveAsync(10), "before_swap"),
+        (NaiveAsync(10), "before_handover"),
     ],
 )
-def test_a_run_and_its_twin_differ_at_the_earliest_tick_possible(strategy, offset):
+def test_a_run_and_its_twin_differ_at_the_earliest_tick_possible(strategy, place):
     _, twin = run(strategy=strategy, model=Seeking)
-    trigger = seam_trigger(
-        offset,
-        2,
-        started=twin["started"],
-        d_ceil=twin["d_ceil"],
-        prefix_steps=twin["prefix_steps"],
-    )
-    result, table = run(strategy=strategy, events=[FreezeCamera(trigger=trigger)], model=Seeking)
+    events = [FreezeCamera(trigger=AtInference(place, 3))]
+    result, table = run(strategy=strategy, events=events, model=Seeking)
     (event,) = result.events
+    assert result.info["pending_events"] == ()
+    capture = int(np.flatnonzero(table["started"] == 2)[0])
+    delay = int(table["d_ceil"][capture])
+    offset = {"after_capture": 1, "in_prefix": min(6, delay) // 2, "before_handover": delay - 1}
+    assert event.tick == capture + offset[place] and table["inferring"][event.tick]
     earliest = earliest_reaction_ticks(
         event.tick, table["started"], table["d_ceil"], table["prefix_steps"]
     )
     found = reaction(table["action"], twin["action"], event.tick, 30, earliest_ticks=earliest)
     # This expert turns round at once, so nothing but the executor's timing is left.
     assert found.seconds == found.lower_bound_s == pytest.approx(earliest / 30)
+
+
+def test_an_inference_without_a_prefix_leaves_the_event_pending():
+    event = FreezeCamera(trigger=AtInference("in_prefix"))
+    result, _ = run(strategy=NaiveAsync(10), events=[event])
+    assert result.events == () and result.info["pending_events"] == (event,)

@@ -50,6 +50,9 @@ class DoubleIntegrator:
     def phase(self):
         return "far" if self.pos[0] < 0.5 * self.goal else "near"
 
+    def note_inferences(self, inferences):
+        self.schedule.note_inferences(inferences)
+
     def step(self, action):
         fired = self.schedule.fire(self, self.tick, tick_ns(self.tick), self.phase)
         self.command = np.array(action, float)
@@ -67,6 +70,7 @@ class DoubleIntegrator:
             "progress": float(np.clip(self.pos[0] / self.goal, 0, 1)),
             "phase": self.phase,
             "events": fired,
+            "pending_events": self.schedule.pending,
         }
         return float(success), success or self.hit, False, info
 

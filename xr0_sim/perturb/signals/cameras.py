@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,7 +44,7 @@ class FreezeCamera(Event):
         """Rejects unknown cameras and durations that are not positive."""
         if self.camera not in CAMERAS:
             raise unknown_name("camera", self.camera, CAMERAS)
-        if not math.isfinite(self.duration_s) or self.duration_s <= 0:
+        if self.duration_s <= 0:
             raise ConfigError(
                 f"FreezeCamera.duration_s: expected finite seconds > 0, got {self.duration_s}"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class LatencyContext:
     time_ns: int
 
 
+@runtime_checkable
 class LatencyModel(Protocol):
     """True duration of one inference, capture to result; sampled once when it starts."""
 

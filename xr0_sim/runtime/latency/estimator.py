@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
 from xr0_sim.registry import estimators
 
 XR0_DELAY_TICKS = 3
 """80 ms at 30 Hz, rounded up: the belief before the first measurement."""
 
 
+@runtime_checkable
 class DelayEstimator(Protocol):
     """Belief about the delay of the inference that is about to start; asked once per inference."""
 
@@ -30,7 +32,7 @@ class DelayEstimator(Protocol):
 
 
 @dataclass(frozen=True)
-class TrueDelay:
+class TrueDelay(CheckedFields):
     """Knows the delay up to a fixed error: the switch of the estimator-error ablation."""
 
     error_ticks: int = 0
@@ -41,7 +43,7 @@ class TrueDelay:
 
 
 @dataclass(frozen=True)
-class FixedDelay:
+class FixedDelay(CheckedFields):
     """Always the same figure: a delay configured once, wrong by ``error_ticks``."""
 
     ticks: int = XR0_DELAY_TICKS
@@ -58,7 +60,7 @@ class FixedDelay:
 
 
 @dataclass(frozen=True)
-class LastDelay:
+class LastDelay(CheckedFields):
     """The delay of the previous inference."""
 
     initial_ticks: int = XR0_DELAY_TICKS
@@ -69,7 +71,7 @@ class LastDelay:
 
 
 @dataclass(frozen=True)
-class MaxOfWindow:
+class MaxOfWindow(CheckedFields):
     """The largest of the last ``window`` delays."""
 
     window: int = 10
@@ -86,7 +88,7 @@ class MaxOfWindow:
 
 
 @dataclass(frozen=True)
-class Conservative:
+class Conservative(CheckedFields):
     """The largest delay of the episode plus a margin; never goes down."""
 
     margin_ticks: int = 1

@@ -9,11 +9,12 @@ import numpy as np
 
 from xr0_sim.conventions import NS_PER_S
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
 from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, check_seconds
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(CheckedFields):
     """Every inference takes ``latency_s`` [s]."""
 
     latency_s: float = 0.0
@@ -33,7 +34,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class LogNormal:
+class LogNormal(CheckedFields):
     """Independent log-normal latencies with the given mean and standard deviation [s]."""
 
     mean_s: float
@@ -59,7 +60,7 @@ class LogNormal:
 
 
 @dataclass(frozen=True)
-class WarmupSpike:
+class WarmupSpike(CheckedFields):
     """The first inference of an episode takes ``first_s`` [s], the others follow ``then``."""
 
     first_s: float
@@ -80,7 +81,7 @@ class WarmupSpike:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(CheckedFields):
     """Piecewise over episode time: the last ``(from_s, model)`` whose start has passed counts."""
 
     steps: tuple[tuple[float, LatencyModel], ...]

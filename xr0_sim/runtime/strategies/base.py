@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
 from xr0_sim.runtime.timeline import Slot, Timeline
 from xr0_sim.types import (
     CAPABILITIES,
@@ -87,7 +88,7 @@ class Situation:
     observe: Callable[[], Observation]
 
 
-class Strategy(ABC):
+class Strategy(CheckedFields, ABC):
     """Port of execution strategies: a frozen dataclass with `due` and, as needed, the rest.
 
     The executor asks in this order: `due` in every tick with fewer than `max_in_flight` inferences

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
     Arrival,
@@ -28,7 +29,7 @@ ALIGNMENTS = ("report", "readme")
 
 
 @dataclass(frozen=True)
-class EstimatedPrefix:
+class EstimatedPrefix(CheckedFields):
     """A prefix as long as the estimated delay plus ``margin_steps``, at most ``longest``."""
 
     margin_steps: int = 0
@@ -41,6 +42,18 @@ class EstimatedPrefix:
                 "EstimatedPrefix: expected margin_steps >= 0 and longest >= 0, "
                 f"got {self.margin_steps} and {self.longest}"
             )
+
+
+def parse_prefix_steps(text: str) -> int | EstimatedPrefix:
+    """``6``, or ``estimated`` with an optional margin such as ``estimated+2``."""
+    name, plus, margin = text.strip().partition("+")
+    if name == "estimated" and (not plus or margin.isdecimal()):
+        return EstimatedPrefix(margin_steps=int(margin or 0))
+    if not text.strip().isdecimal():
+        raise ConfigError(
+            f"prefix_steps: expected a whole number, 'estimated' or 'estimated+N', got {text!r}"
+        )
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -83,13 +96,13 @@ class PrefixAsync(Strategy):
     head: ClassVar[str] = "prefix_lambda"
 
     execution_horizon: int | None = None
-    prefix_steps: int | EstimatedPrefix = EstimatedPrefix()
+    prefix_steps: int | EstimatedPrefix = field(
+        default=EstimatedPrefix(), metadata={"parse": parse_prefix_steps}
+    )
     alignment: Literal["report", "readme"] = "report"
 
     def __post_init__(self) -> None:
         """Rejects unknown alignments, negative prefixes and a T_e the alignment has no use for."""
-        if self.alignment not in ALIGNMENTS:
-            raise unknown_name("prefix alignment", str(self.alignment), ALIGNMENTS)
         if isinstance(self.prefix_steps, int) and self.prefix_steps < 0:
             raise ConfigError(f"prefix_steps: expected >= 0, got {self.prefix_steps}")
         if self.alignment == "readme" and self.execution_horizon is not None:
