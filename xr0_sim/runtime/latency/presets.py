@@ -8,6 +8,7 @@ from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.registry import latencies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
+from xr0_sim.runtime.latency.traces import Trace  # noqa: F401  (registers itself)
 
 _RTC = "real-time chunking report, arXiv 2506.07339"
 

@@ -1,0 +1,103 @@
+"""The files of ``docs/extending.md`` run as they are printed there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+
+
+def run(folder, *words):
+    """The command line in a folder of its own, outside the checkout."""
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.cli", *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_page_shows_the_complete_file(file):
+    assert file.read_text() in (ROOT / "docs" / "extending.md").read_text()
+
+
+def test_own_strategy_latency_event_trigger_and_model_over_two_workers(tmp_path):
+    plugin = tmp_path / "my_plugs.py"
+    plugin.write_text((ROOT / "docs" / "examples" / "my_plugs.py").read_text())
+    words = ["compare", "--plugin", "my_plugs.py", "--policy", "wave:amplitude_rad=0.03"]
+    words += ["--positions", "eager:every=3", "--latency", "two_speeds:slow_s=0.15"]
+    words += ["--event", "nudge:distance_m=0.01@joint_moves:limit_rad_s=0.02", "--json"]
+    words += ["--episodes", "2", "--max-seconds", "1", "--env", "block_dismantling:n_bricks=2"]
+    found = {}
+    for workers in ("1", "2"):
+        done = run(tmp_path, *words, "--workers", workers, "--out", workers)
+        assert done.returncode == 0, done.stderr
+        found[workers] = json.loads(done.stdout)["digest"]
+    assert found["1"] == found["2"]
+    rows = [json.loads(line) for path in tmp_path.rglob("episodes.jsonl") for line in open(path)]
+    assert len(rows) == 4
+    for row in rows:
+        assert row["events"][0]["kind"] == "nudge"
+        assert row["events"][0]["parameters"]["trigger"]["kind"] == "joint_moves"
+        assert row["figures"]["model_calls"] > 8
+    card = json.loads(next(tmp_path.rglob("run.json")).read_text())
+    assert card["config"]["plugins"]["xr0_sim_plugin_my_plugs"]
+
+
+def test_an_own_task(tmp_path):
+    done = run(
+        tmp_path,
+        *["rollout", "--plugin", str(ROOT / "docs/examples/my_task.py")],
+        *["--env", "three_bricks:n_objects=4", "--policy", "oracle", "--event", "none"],
+        *["--episodes", "1", "--max-seconds", "0.5", "--no-video", "--json", "--out", "run"],
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["config"]["env_kwargs"] == {"n_objects": 4}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--plugin", "nowhere.py"], "expected a file or an importable module, found neither"),
+        (
+            ["--plugin", "broken.py"],
+            "can be imported, got ZeroDivisionError",
+        ),
+        (["--plugin"], "--plugin: expected a file or a module"),
+        (["--plugin", "json:nothing"], "expected json to have a function 'nothing'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_one_line(tmp_path, words, message):
+    (tmp_path / "broken.py").write_text("1 / 0")
+    done = run(tmp_path, "list", *words)
+    assert done.returncode == 2
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_strategy_that_needs_more_than_the_model_can_is_one_line(tmp_path):
+    (tmp_path / "needy.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from xr0_sim import registry\n"
+        "from xr0_sim.runtime.strategies.base import Strategy\n"
+        "@registry.strategies.register('needy')\n"
+        "@dataclass(frozen=True)\n"
+        "class Needy(Strategy):\n"
+        "    needs = frozenset({'samples', 'guide'})\n"
+        "    def due(self, situation):\n"
+        "        return True\n"
+    )
+    words = ["rollout", "--plugin", "needy.py", "--strategy", "needy", "--policy", "oracle"]
+    done = run(tmp_path, *words, "--episodes", "1", "--no-video", "--event", "none")
+    assert done.returncode == 2
+    assert "expected a chunk model that can do guide" in done.stderr.splitlines()[-1]
