@@ -45,6 +45,11 @@ def parse_config(config: type[_ConfigT], words: Sequence[str], program: str) -> 
     import tyro
 
     words = [_renamed(_dashed(word)) for word in words]
+    if any(word in ("-h", "--help") for word in words):
+        from experiments.options.help_page import help_page
+
+        print(help_page(config, program))
+        raise SystemExit(0)
     _check_flags(config, words, program)
     silent = io.StringIO()
     try:
