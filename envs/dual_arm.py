@@ -10,17 +10,24 @@ from __future__ import annotations
 import abc
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import gymnasium
 import mujoco
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.assessment import Assessment
 from envs.events import check_events
 from envs.instruction import encode_instruction
+from envs.observations import (
+    IMAGE_SIZES,
+    ObservationMode,
+    bounded,
+    check_pixels,
+    check_video_size,
+    observation_space,
+)
 from envs.robot.actions import (
     ActionMode,
     action_space,
@@ -33,7 +40,7 @@ from envs.robot.actions import (
 )
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
-from envs.robot.proprioception import PROPRIO_DIM, RobotPorts
+from envs.robot.proprioception import RobotPorts
 from envs.scene.cameras import SceneCameras
 from envs.scene.stage import substeps
 from envs.simulation import Simulation
@@ -44,19 +51,12 @@ from envs.snapshot import (
     physics_state,
     restore_physics,
 )
-from xr0_sim.conventions import CAMERAS, CONTROL_HZ, INSTRUCTION_BYTES, NS_PER_S, tick_ns
+from xr0_sim.conventions import CONTROL_HZ, NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 from xr0_sim.types import EventRecord, InferenceMoment, Observation, RobotState
 
-ObservationMode = Literal["pixels", "state"]
-IMAGE_SIZES = (32, 1024)
-"""Smallest and largest side of a policy picture [px]."""
-VIDEO_SIZES = (16, 4096)
-"""Smallest and largest side of a video picture [px]."""
-STATE_BOUND = 100.0
-"""Bound of every entry of a state observation; only a diverging scene reaches it."""
 NO_EPISODE = "expected a reset first; call env.reset(seed=...)"
 
 
@@ -99,19 +99,20 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise unknown_name("render_mode", str(render_mode), self.metadata["render_modes"])
         self.observation_mode = observation
-        self.image_size = _check_pixels("image_size", image_size, IMAGE_SIZES)
+        self.image_size = check_pixels("image_size", image_size, IMAGE_SIZES)
         self.action_mode = check_mode(action_mode)
         self.timestep_s = timestep_s
         self.substeps = substeps(timestep_s)
         self.render_mode = render_mode
-        self.render_size = _check_video_size(render_size)
+        self.render_size = check_video_size(render_size)
         self.action_space = action_space()
         self._kinematics: DualArmKinematics | None = None
         self._simulation: Simulation | None = None
         self._cameras: SceneCameras | None = None
         self._home = join_arms(home_joints(), np.full(2, HOME_JAW))
         self.tick = 0
-        self.observation_space = self._make_observation_space()
+        dim = self._privileged_dim()
+        self.observation_space = observation_space(observation, self.image_size, dim)
 
     # ---------------------------------------------------------------- task hooks
     @abc.abstractmethod
@@ -433,39 +434,17 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     option_names: tuple[str, ...] = ()
 
-    def _make_observation_space(self) -> spaces.Dict:
-        bound = STATE_BOUND
-        parts: dict[str, spaces.Space] = {
-            "proprio": spaces.Box(-bound, bound, (PROPRIO_DIM,), np.float32),
-            "instruction": spaces.Box(0, 255, (INSTRUCTION_BYTES,), np.uint8),
-        }
-        if self.observation_mode == "pixels":
-            shape = (self.image_size, self.image_size, 3)
-            for name in CAMERAS:
-                parts[f"image_{name}"] = spaces.Box(0, 255, shape, np.uint8)
-        else:
-            dim = self._privileged_dim()
-            parts["privileged"] = spaces.Box(-bound, bound, (dim,), np.float32)
-        return spaces.Dict(parts)
-
     def _observation(self) -> dict[str, NDArray]:
         out = {
-            "proprio": self._bounded(self._ports.vector(self.data, self._command)),
+            "proprio": bounded(self._ports.vector(self.data, self._command)),
             "instruction": encode_instruction(self.instruction).copy(),
         }
         if self.observation_mode == "pixels":
             for name, image in self.camera_images().items():
                 out[f"image_{name}"] = image
         else:
-            out["privileged"] = self._bounded(self.privileged_vector())
+            out["privileged"] = bounded(self.privileged_vector())
         return out
-
-    def _bounded(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Nearly always within bounds; plain numbers find that out at less than one array operation.
-        values = vector.tolist()
-        if -STATE_BOUND <= min(values) and max(values) <= STATE_BOUND:
-            return vector
-        return np.minimum(np.maximum(vector, -STATE_BOUND), STATE_BOUND)
 
     def _info(self, fired: tuple[EventRecord, ...] | list[EventRecord]) -> dict[str, Any]:
         assessment = self._assessment
@@ -482,23 +461,3 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,
         }
-
-
-def _check_pixels(name: str, size: Any, limits: tuple[int, int]) -> int:
-    """A number of pixels within limits, as a plain int."""
-    whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
-    if not whole or not limits[0] <= size <= limits[1]:
-        raise ConfigError(
-            f"{name}: expected a whole number {limits[0]} .. {limits[1]} px, got {size!r}"
-        )
-    return int(size)
-
-
-def _check_video_size(size: Any) -> tuple[int, int]:
-    """Height and width of `DualArmEnv.render` [px]."""
-    try:
-        height, width = size
-    except (TypeError, ValueError):
-        raise ConfigError(f"render_size: expected (height, width) in px, got {size!r}") from None
-    sides = (_check_pixels("render_size", side, VIDEO_SIZES) for side in (height, width))
-    return next(sides), next(sides)

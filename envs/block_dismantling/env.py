@@ -14,20 +14,12 @@ import envs.block_dismantling.events  # noqa: F401  (registers what may happen h
 from envs.assessment import Assessment
 from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.assessment import BrickJudge
-from envs.block_dismantling.bins import (
-    BINS,
-    Style,
-    add_bins,
-    check_rule,
-    paint_bin,
-    sample_bin_centres,
-    sample_rule,
-    write_instruction,
-)
+from envs.block_dismantling.bins import BINS, add_bins, paint_bin, sample_bin_centres
 from envs.block_dismantling.bricks import CLEARANCE, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.grasp_clearance import footprint_centre
+from envs.block_dismantling.instructions import Style, check_rule, sample_rule, write_instruction
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
