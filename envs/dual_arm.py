@@ -431,6 +431,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         for key in options:
             if key not in known:
                 raise unknown_name("reset option", str(key), known)
+        if options.get("instruction"):
+            encode_instruction(str(options["instruction"]))
 
     option_names: tuple[str, ...] = ()
 

@@ -177,6 +177,18 @@ def test_what_an_episode_brings_is_asked_for_before_the_first_reset(task, call):
     env.close()
 
 
+def test_a_reset_that_is_refused_leaves_the_episode_as_it_was(env):
+    env.reset(seed=0)
+    env.advance(env._home)
+    before = env.snapshot()
+    for options in ({"instruction": "x" * 300}, {"events": ["shov"]}, {"unknown": 1}):
+        with pytest.raises(ConfigError):
+            env.reset(seed=1, options=options)
+    env.np_random.bit_generator.state = before.rng
+    assert env.tick == 1 and env.advance(env._home)[3]["tick"] == 2
+    env.restore(before)
+
+
 def test_an_attribute_that_does_not_exist_is_the_usual_error(env):
     env.reset(seed=0)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
