@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.dual_arm import MJ_CAMERAS, DualArmEnv
+from envs.dual_arm import DualArmEnv
+from envs.scene.cameras import MJ_CAMERAS
 from xr0_sim.conventions import CAMERAS
 
 

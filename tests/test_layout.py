@@ -189,6 +189,52 @@ def test_envs_and_policies_use_only_their_parts_of_the_core(package):
             assert core_parts(module, typing=True) <= CORE_PARTS_FOR[package] | BASE, module
 
 
+def task_packages():
+    return sorted(
+        name.split(".")[1] for name in TREES if name.startswith("envs.") and name.endswith(".spec")
+    )
+
+
+def reached(graph, module):
+    """Modules that importing one executes, itself included."""
+    found, todo = set(), [module]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += graph.get(name, ())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("home", "task"),
+    [
+        *((f"envs.{task}", task) for task in ("block_dismantling", "towel_folding")),
+        ("policies.scripted.blocks", "block_dismantling"),
+        ("policies.scripted.towel", "towel_folding"),
+    ],
+)
+def test_a_task_never_imports_another_task(home, task):
+    assert {"block_dismantling", "towel_folding"} <= set(task_packages())
+    graph = import_graph()
+    modules = [module for module in TREES if module.startswith(home)]
+    assert len(modules) > 2
+    others = [f"envs.{other}" for other in task_packages() if other != task]
+    for module in modules:
+        seen = reached(graph, module) | {
+            as_module(name) for name in imported(TREES[module], lazy=True, typing=True)
+        }
+        assert not [name for name in seen if name.startswith(tuple(others))], module
+
+
+def test_what_tasks_share_imports_no_task():
+    tasks = tuple(f"envs.{task}" for task in task_packages())
+    for module in TREES:
+        if module.split(".")[0] == "envs" and not module.startswith(tasks):
+            names = imported(TREES[module], lazy=True, typing=True)
+            assert not [name for name in names if name.startswith(tasks)], module
+
+
 def test_imports_are_told_apart_by_when_they_happen():
     tree = ast.parse(
         "import a.b\nif TYPE_CHECKING:\n    from c import d\nelse:\n    import e\n"

@@ -31,6 +31,10 @@ class RenderError(Xr0SimError):
     """No usable OpenGL backend, or rendering failed."""
 
 
+class SimulationError(Xr0SimError):
+    """The physics broke (a number that is not finite, a solver error): the episode is invalid."""
+
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What an `OSError` says where nothing more fits."""
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)

@@ -11,24 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs.block_dismantling.events  # noqa: F401  (registers what may happen here)
+from envs.assessment import Assessment
 from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.assessment import BrickJudge
-from envs.block_dismantling.bins import (
-    BINS,
-    Style,
-    add_bins,
-    check_rule,
-    paint_bin,
-    sample_bin_centres,
-    sample_rule,
-    write_instruction,
-)
+from envs.block_dismantling.bins import BINS, add_bins, paint_bin, sample_bin_centres
 from envs.block_dismantling.bricks import CLEARANCE, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.grasp_clearance import footprint_centre
+from envs.block_dismantling.instructions import Style, check_rule, sample_rule, write_instruction
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from envs.dual_arm import Assessment, DualArmEnv
+from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.scene.stage import base_scene
 from xr0_sim.conventions import ARMS
@@ -87,8 +80,8 @@ class BlockDismantlingEnv(DualArmEnv):
     Assembly centre in x -0.07 .. 0.03 m, y -0.05 .. 0.05 m, yaw ±25°; trays ±15 mm; arms at rest.
 
     ## Episode End
-    Terminates when all bricks are sorted or the physics fails (``info["failure"]``); truncation is
-    the wrapper's. Progress is the share of sorted bricks.
+    Terminates when all bricks are sorted; truncation is the wrapper's. Physics that breaks raises
+    `SimulationError`. Progress is the share of sorted bricks.
 
     ## Arguments
     ``n_bricks`` 1 .. 34, ``layout`` random | layered | mixed, ``instruction_style`` side | colour,

@@ -19,36 +19,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.block_dismantling.bricks import PITCH, Brick
+from envs.robot.hand_geometry import (
+    FINGER_HALF_WIDTH,
+    HANDS_APART,
+    MAX_GRASP_WIDTH,
+    PALM_DISTANCE,
+    PALM_HALF_HEIGHT,
+    PALM_LENGTH,
+    SIDES,
+    TILT,
+    TIP_REACH,
+    grasp_offset_y,
+)
 
-TILT = math.radians(70.0)
-"""Angle of the approach direction below the horizontal [rad].
-
-Near 45° the forearm and the hand line up and the wrist is singular; at 70° it bends by 30° or more
-wherever the task takes it."""
-FINGER_HALF_WIDTH = 0.0085
-TIP_REACH = 0.008
-"""Length of the finger in front of the grasp point [m], margin included."""
-PALM_DISTANCE = 0.066
-PALM_LENGTH = 0.10
-PALM_HALF_HEIGHT = 0.019
 LANE_DEPTH = 0.030
 """Room an open finger needs beside an x face [m]."""
-MAX_GRASP_WIDTH = 0.066
-PAD_REACH = 0.008
-"""Half extent of a tilted pad along the brick [m]."""
-HANDS_APART = 0.0145
-"""Smallest gap along y between two hands that grip near the same height [m]."""
-
-SIDES = {"left": 1.0, "right": -1.0}
-"""Sign of the y direction an arm comes from."""
-
-
-def grasp_offset_y(half_length_y: float) -> float:
-    """Distance of the grasp point from the brick's middle towards the arm [m].
-
-    A hand grips as far on its own side as the pad allows, so that the other hand finds room.
-    """
-    return half_length_y - PAD_REACH
 
 
 def hands_clear(taken: Brick, taker: str, held: Brick, holder: str) -> bool:

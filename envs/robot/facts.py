@@ -59,6 +59,8 @@ HOME_JOINTS = (0.0, -0.656, 0.753, 0.0, 1.125, 0.0)
 
 JAW_STROKE = 0.045
 """Travel of one finger [m]; the opening between the pads is twice that."""
+HOME_JAW = 0.8
+"""Opening fraction of both jaws at the start of an episode."""
 JAW_FORCE = 28.0
 """Grip force of the coupled jaw [N]: a quarter of an XM430's stall torque on a 36 mm crank."""
 JAW_SPEED = 4.0

@@ -23,6 +23,9 @@ VIDEO_CAMERA = {"pos": (-0.98, 0.0, 0.66), "target": (0.02, 0.0, 0.10), "fovy": 
 COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
 """Collision bits: arms and objects meet everything, static parts never meet each other."""
 
+MOST_SUBSTEPS = 1000
+"""Physics steps per control tick; more cannot be afforded."""
+
 TABLE_RGBA = (0.62, 0.58, 0.52, 1.0)
 
 
@@ -82,13 +85,19 @@ def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
     """Physics steps per control tick.
 
     Raises:
-        ConfigError: The physics step does not divide the control tick exactly.
+        ConfigError: The physics step is no number, or does not divide the control tick exactly.
     """
+    number = isinstance(timestep_s, int | float) and not isinstance(timestep_s, bool)
+    if not number or not 1 / (control_hz * MOST_SUBSTEPS) <= timestep_s <= 1 / control_hz:
+        raise ConfigError(
+            f"timestep_s: expected 1/{control_hz * MOST_SUBSTEPS} .. 1/{control_hz} s, got "
+            f"{timestep_s!r}"
+        )
     count = round(1.0 / (control_hz * timestep_s))
-    if count < 1 or not math.isclose(count * timestep_s * control_hz, 1.0, rel_tol=1e-9):
+    if not math.isclose(count * timestep_s * control_hz, 1.0, rel_tol=1e-9):
         raise ConfigError(
             f"timestep_s: expected 1/({control_hz}·n) s for a whole n, got {timestep_s!r}; "
-            f"the nearest is 1/{control_hz * max(count, 1)}"
+            f"the nearest is 1/{control_hz * count}"
         )
     return count
 

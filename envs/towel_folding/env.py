@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs.towel_folding.events  # noqa: F401  (registers what may happen here)
-from envs.dual_arm import Assessment, DualArmEnv
+from envs.assessment import Assessment
+from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
 from envs.scene.stage import CLOTH, base_scene
@@ -90,8 +91,8 @@ class TowelFoldingEnv(DualArmEnv):
     dropped. Arms at rest.
 
     ## Episode End
-    Terminates when the towel is folded as asked, at rest for 0.5 s, with open hands off it, or when
-    the physics fails (``info["failure"]``); truncation is the wrapper's. Folded means, in the
+    Terminates when the towel is folded as asked, at rest for 0.5 s, with open hands off it;
+    truncation is the wrapper's. Physics that breaks raises `SimulationError`. Folded means, in the
     towel's own frame: mean distance of mirror partners <= 0.10 L, corners <= 0.12 L, footprint
     IoU >= 0.80, the moved half on top, flat; its middle within 5 cm of the marked spot for
     ``full``. Progress counts the spreading, the stages of every fold, and the placing. Directions

@@ -104,8 +104,8 @@ def run(config: BenchTrackingConfig) -> int:
 
 def track(path: Line | Circle, peak_speed: float) -> Tracked:
     """Follows one path with both arms."""
-    from envs.dual_arm import HOME_JAW
     from envs.robot.actions import join_arms, split_arms
+    from envs.robot.facts import HOME_JAW
     from envs.robot.kinematics import home_joints
 
     env = empty_table()
@@ -146,8 +146,8 @@ def _place(env: DualArmEnv, joints: NDArray[np.float64]) -> None:
     """Puts both arms at rest on joints (2, 6) [rad], without moving there."""
     import mujoco
 
-    from envs.dual_arm import HOME_JAW
     from envs.robot.actions import join_arms
+    from envs.robot.facts import HOME_JAW
 
     command = join_arms(joints, np.full(2, HOME_JAW))
     env._ports.place(env.data, command)
@@ -157,7 +157,8 @@ def _place(env: DualArmEnv, joints: NDArray[np.float64]) -> None:
 
 def empty_table() -> DualArmEnv:
     """The robot at a table with nothing on it."""
-    from envs.dual_arm import Assessment, DualArmEnv
+    from envs.assessment import Assessment
+    from envs.dual_arm import DualArmEnv
     from envs.scene.stage import base_scene
 
     class EmptyTable(DualArmEnv):

@@ -13,7 +13,7 @@ from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import ConfigError, SimulationError
 
 if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
@@ -95,8 +95,9 @@ def run(config: CollectConfig) -> int:
     with TaskPool(config.workers) as pool, Progress(config.episodes, "collecting") as progress:
         for _, result in pool.run(collect_block, tasks):
             for seed, success in result["episodes"]:
-                progress.advance(f"seed {seed}", "success" if success else "failure")
-                solved, played = solved + success, played + 1
+                outcome = "invalid" if success is None else "success" if success else "failure"
+                progress.advance(f"seed {seed}", outcome)
+                solved, played = solved + bool(success), played + (success is not None)
             samples += result["samples"]
     print(f"{samples} samples from {played} episodes, {solved} of them solved", file=sys.stderr)
     return 0
@@ -176,18 +177,28 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     if writer.finished_seeds():
         return {"episodes": [], "samples": 0}
     recorder = SampleRecorder(oracle, taught, writer)
+
+    def record(seed: int) -> bool:
+        if config.checkpoint:
+            models = _models(config.checkpoint, config.heads)
+            relabel = RelabelConfig(**share)
+            return record_corrections(
+                env, recorder, oracle, taught, models, relabel, seed, config.source
+            )
+        if config.source in KINDS:
+            return record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
+        return record_demonstration(env, recorder, oracle, taught, DemoConfig(**share), seed)
+
     episodes = []
     for seed in range(task.first, task.first + task.count):
         check_stop()
-        if config.checkpoint:
-            models = _models(config.checkpoint, config.heads)
-            success = record_corrections(
-                env, recorder, oracle, taught, models, RelabelConfig(**share), seed, config.source
-            )
-        elif config.source in KINDS:
-            success = record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
-        else:
-            success = record_demonstration(env, recorder, oracle, taught, DemoConfig(**share), seed)
+        count = recorder.count
+        try:
+            success: bool | None = record(seed)
+        except SimulationError:
+            # The physics broke: what was recorded of the episode is not to be learned from.
+            writer.drop_episode(seed)
+            recorder.count, success = count, None
         writer.end_episode()
         episodes.append((seed, success))
     writer.flush()

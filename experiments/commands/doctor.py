@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.commands.renderer_probe import probe_renderers
+from xr0_sim.errors import SimulationError
 from xr0_sim.record.runcard import installed_versions
 
 Status = Literal["ok", "note", "warn", "fail"]
@@ -106,10 +107,11 @@ def check_physics() -> list[Finding]:
 
     env = make_env("block_dismantling")
     env.reset_scene(0)
-    _, _, _, info = env.advance(env.robot_state().command)
     detail = f"MuJoCo {mujoco.__version__}; block_dismantling steps"
-    if "failure" in info:
-        return [Finding("physics", "fail", f"{detail} badly: {info['failure']}", INSTALL)]
+    try:
+        env.advance(env.robot_state().command)
+    except SimulationError as error:
+        return [Finding("physics", "fail", f"{detail} badly: {error}", INSTALL)]
     return [Finding("physics", "ok", detail)]
 
 

@@ -16,6 +16,7 @@ from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
 from xr0_sim.conventions import CONTROL_HZ
+from xr0_sim.errors import SimulationError
 from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval, summarise
 from xr0_sim.perturb.events import Event
@@ -69,7 +70,14 @@ def _stage(task: str, env_kwargs: tuple[tuple[str, Any], ...]) -> tuple[DualArmE
 
 
 def run_expert(task: ExpertTask) -> dict[str, Any]:
-    """Plays one episode; returns its figures."""
+    """Plays one episode; returns its figures, or why it is invalid."""
+    try:
+        return _play(task)
+    except SimulationError as error:
+        return {"seed": task.seed, "invalid": str(error)}
+
+
+def _play(task: ExpertTask) -> dict[str, Any]:
     env, expert = _stage(task.env, task.env_kwargs)
     env.reset_scene(task.seed, {"events": list(task.events)})
     info: dict[str, Any] = {}
@@ -87,7 +95,6 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
         "duration_s": seconds,
         "ticks": env.tick,
         f"{entry.pieces}_per_min": 60.0 * entry.count(info) / seconds,
-        "physics_failed": "failure" in info,
     }
     extra = {name: info[key] for key, name in entry.figures.items() if key in info}
     return row | {name: float(np.sum(value)) for name, value in extra.items()}
@@ -107,6 +114,9 @@ def run(config: ExpertEvalConfig) -> int:
         with TaskPool(config.workers) as pool, Progress(len(tasks), title) as progress:
             for done, row in pool.run(run_expert, tasks):
                 rows[done.seed] = row
+                if "invalid" in row:
+                    progress.advance(f"seed {done.seed}", "invalid", row["invalid"])
+                    continue
                 outcome = "success" if row["success"] else "failure"
                 progress.advance(f"seed {done.seed}", outcome, f"{row['duration_s']:.1f} s")
     except KeyboardInterrupt:
@@ -116,6 +126,8 @@ def run(config: ExpertEvalConfig) -> int:
 
 
 def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> None:
+    invalid = [row["seed"] for row in rows if "invalid" in row]
+    rows = [row for row in rows if "invalid" not in row]
     summary = summarise(rows)
     failing = [row["seed"] for row in rows if not row["success"]]
     if config.json:
@@ -123,6 +135,7 @@ def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> N
             **summary.to_dict(),
             "requested": config.episodes,
             "failing_seeds": failing,
+            "invalid_seeds": invalid,
             "config": to_json(config),
         }
         print(json.dumps(to_json(found), ensure_ascii=False, allow_nan=False))
@@ -137,3 +150,5 @@ def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> N
     for name in (name for name in shown if name in summary.figures):
         print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
     print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")
+    if invalid:
+        print(f"  invalid seeds         {', '.join(map(str, invalid))}  (the physics broke)")

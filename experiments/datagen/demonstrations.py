@@ -13,7 +13,8 @@ from policies.scripted.oracle import HORIZON
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 
 if TYPE_CHECKING:
-    from envs.dual_arm import DualArmEnv, Snapshot
+    from envs.dual_arm import DualArmEnv
+    from envs.snapshot import Snapshot
     from policies.scripted.oracle import ChunkOracle
     from policies.supervision.table import Lesson
     from xr0_sim.data.chunk_writer import ChunkWriter

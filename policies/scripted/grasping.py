@@ -10,8 +10,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_dismantling.grasp_clearance import MAX_GRASP_WIDTH, SIDES, TILT, grasp_offset_y
 from envs.robot.facts import BASE_POSES, JAW_STROKE
+from envs.robot.hand_geometry import MAX_GRASP_WIDTH, SIDES, TILT, grasp_offset_y
 from xr0_sim.conventions import ARMS
 from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate, rotation_angle
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.block_dismantling.bins import sample_rule, write_instruction
 from envs.block_dismantling.bricks import COLOURS
 from envs.block_dismantling.env import BlockDismantlingEnv
+from envs.block_dismantling.instructions import sample_rule, write_instruction
 from envs.block_dismantling.state import NO_BRICK
 from envs.camera_labels import picture_points
 from policies.scripted.blocks.expert import BlockExpert

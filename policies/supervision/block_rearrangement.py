@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.bins import BIN_HALF_SIZE
 from envs.block_dismantling.state import NO_BRICK
+from xr0_sim.errors import SimulationError
 
 if TYPE_CHECKING:
     from envs.block_dismantling.env import BlockDismantlingEnv
@@ -67,10 +68,10 @@ def scatter(env: BlockDismantlingEnv, config: ScatterConfig, rng: np.random.Gene
         elif not _place(env, list(group), placed, config, rng):
             return False
     still = env.robot_state().command
-    for _ in range(config.settle_ticks):
-        if env.advance(still)[1]:
-            return False
-    return True
+    try:
+        return not any(env.advance(still)[1] for _ in range(config.settle_ticks))
+    except SimulationError:
+        return False
 
 
 def _place(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xr0_sim.errors import SimulationError
+
 if TYPE_CHECKING:
     from envs.towel_folding.env import TowelFoldingEnv
 
@@ -27,4 +29,7 @@ def scatter_towel(env: TowelFoldingEnv, rng: np.random.Generator) -> bool:
     if rng.random() < REDRAWN_SHARE:
         env.redraw_instruction(rng)
     still = env.robot_state().command
-    return not any(env.advance(still)[1] for _ in range(SETTLE_TICKS))
+    try:
+        return not any(env.advance(still)[1] for _ in range(SETTLE_TICKS))
+    except SimulationError:
+        return False

@@ -12,11 +12,11 @@ from envs.block_dismantling.assembly import (
     is_stable,
     sample_assembly,
 )
-from envs.block_dismantling.bins import sample_rule, write_instruction
 from envs.block_dismantling.bricks import COLOURS, Brick, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.grasp_clearance import dismantling_order
+from envs.block_dismantling.instructions import sample_rule, write_instruction
 from envs.block_dismantling.state import BlockState
 from envs.camera_labels import picture_points
 from envs.scene.stage import base_scene

@@ -1,5 +1,7 @@
 """Control loop, options and errors of the shared base."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from envs.robot.facts import JOINTS, servo_gains
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import proprio_vector, robot_state_from_vector
 from envs.scene.stage import substeps
-from xr0_sim.errors import ConfigError, Xr0SimError
+from xr0_sim.errors import ConfigError, SimulationError, Xr0SimError
 
 ID = ENV_IDS["block_dismantling"]
 
@@ -109,6 +111,19 @@ def test_physics_step_must_divide_the_tick():
         ({"observation": "pixel"}, "pixels"),
         ({"action_mode": "joints"}, "joint"),
         ({"image_size": 8}, "image_size"),
+        ({"image_size": 64.5}, "image_size: expected a whole number 32 .. 1024 px, got 64.5"),
+        ({"image_size": "128"}, "image_size"),
+        ({"image_size": True}, "image_size"),
+        ({"render_size": 540}, "render_size: expected .height, width."),
+        ({"render_size": (540, 0)}, "render_size"),
+        ({"render_size": (540, 960, 3)}, "render_size"),
+        ({"timestep_s": 0}, "timestep_s: expected 1/30000 .. 1/30 s, got 0"),
+        ({"timestep_s": float("nan")}, "timestep_s"),
+        ({"timestep_s": float("inf")}, "timestep_s"),
+        ({"timestep_s": -1 / 600}, "timestep_s"),
+        ({"timestep_s": 1e-12}, "timestep_s"),
+        ({"timestep_s": "1/600"}, "timestep_s"),
+        ({"timestep_s": None}, "timestep_s"),
         ({"instruction_style": "sides"}, "side"),
     ],
 )
@@ -130,9 +145,78 @@ def test_bad_actions_and_options_are_refused(env):
         env.reset(seed=0, options={"events": ["shov"]})
 
 
-def test_step_before_reset_says_so():
-    with pytest.raises(ConfigError, match="reset"):
-        gym.make(ID, observation="state").unwrapped.advance(np.zeros(14))
+@pytest.mark.parametrize("task", ENV_IDS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda env: env.advance(np.zeros(14)),
+        lambda env: env.step(np.zeros(14)),
+        lambda env: env.render(),
+        lambda env: env.robot_state(),
+        lambda env: env.observe(),
+        lambda env: env.camera_images(),
+        lambda env: env.snapshot(),
+        lambda env: env.restore(None),
+        lambda env: env.privileged(),
+        lambda env: env.privileged_vector(),
+        lambda env: env.phase,
+        lambda env: env.instruction,
+        lambda env: env.data.qpos,
+        lambda env: env.model.nq,
+        lambda env: env.redraw_instruction(np.random.default_rng(0)),
+        lambda env: env.freeze_camera("base", 1.0),
+        lambda env: env.move_light("key", np.zeros(3)),
+        lambda env: env.rehearsal().__enter__(),
+    ],
+)
+def test_what_an_episode_brings_is_asked_for_before_the_first_reset(task, call):
+    env = gym.make(ENV_IDS[task], observation="state", render_mode="rgb_array").unwrapped
+    with pytest.raises(ConfigError, match="expected a reset first"):
+        call(env)
+    assert not hasattr(env, "instruction") and env.tick == 0
+    env.close()
+
+
+def test_a_reset_that_is_refused_leaves_the_episode_as_it_was(env):
+    env.reset(seed=0)
+    env.advance(env._home)
+    before = env.snapshot()
+    for options in ({"instruction": "x" * 300}, {"events": ["shov"]}, {"unknown": 1}):
+        with pytest.raises(ConfigError):
+            env.reset(seed=1, options=options)
+    env.np_random.bit_generator.state = before.rng
+    assert env.tick == 1 and env.advance(env._home)[3]["tick"] == 2
+    env.restore(before)
+
+
+def test_an_attribute_that_does_not_exist_is_the_usual_error(env):
+    env.reset(seed=0)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = env.nothing
+
+
+def test_a_snapshot_of_another_episode_is_refused(env):
+    env.reset(seed=0)
+    own = env.snapshot()
+    for seed, kwargs in ((1, {}), (0, {"n_bricks": 3})):
+        other = gym.make(ID, observation="state", **kwargs).unwrapped
+        other.reset(seed=seed)
+        with pytest.raises(ConfigError, match="got one of another episode"):
+            env.restore(other.snapshot())
+    towel = gym.make(ENV_IDS["towel_folding"], observation="state").unwrapped
+    towel.reset(seed=0)
+    with pytest.raises(ConfigError, match="another episode"):
+        env.restore(towel.snapshot())
+    for wrong in (None, own.physics, "snapshot"):
+        with pytest.raises(ConfigError, match="what snapshot"):
+            env.restore(wrong)
+    env.reset(seed=0, options={"events": ["shove"]})
+    with pytest.raises(ConfigError, match="another episode"):
+        env.restore(own)
+    env.reset(seed=0)
+    env.restore(own)
+    twin = pickle.loads(pickle.dumps(env))
+    twin.restore(own)
 
 
 def test_instruction_round_trip_and_change():
@@ -156,13 +240,30 @@ def test_proprio_vector_round_trip(env):
         assert np.allclose(getattr(back, name), getattr(state, name), atol=1e-6), name
 
 
-def test_divergence_ends_the_episode_with_a_reason(env):
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [("qvel", 1e6), ("qpos", np.nan), ("qvel", np.inf), ("xfrc_applied", np.nan)],
+)
+def test_physics_that_breaks_is_an_error_and_never_a_failed_episode(env, array, value):
     env.reset(seed=0)
-    env.data.qvel[:] = 1e6
-    _, terminated, _, info = env.advance(env._home)
-    assert terminated
-    assert info["failure"]
-    assert not info["success"]
+    healthy = env.snapshot()
+    getattr(env.data, array)[:] = value
+    for _ in range(2):
+        with pytest.raises(SimulationError, match="episode is invalid") as caught:
+            env.advance(env._home)
+        assert "\n" not in str(caught.value) and "tick 0" in str(caught.value)
+    env.restore(healthy)
+    assert env.advance(env._home)[3]["progress"] == 0.0
+    env.reset(seed=0)
+    assert env.advance(env._home)[3]["tick"] == 1
+
+
+def test_a_rehearsal_that_breaks_leaves_the_episode_as_it_was(env):
+    env.reset(seed=0)
+    with pytest.raises(SimulationError), env.rehearsal():
+        env.data.qvel[:] = np.nan
+        env.advance(env._home)
+    assert env.advance(env._home)[3]["tick"] == 1
 
 
 @pytest.mark.slow

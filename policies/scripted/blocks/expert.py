@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from envs.dual_arm import HOME_JAW
+from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.plan import BlockPlanner, Job, clusters
 from policies.scripted.expert import ScriptedExpert

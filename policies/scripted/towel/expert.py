@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.dual_arm import HOME_JAW
+from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
