@@ -7,6 +7,7 @@
     DIR/heads/NAME/config.json      action window, position offset, longest prefix, Euler steps
     DIR/heads/NAME/dit.safetensors  action expert, float16
     DIR/grounding.safetensors       optional: grounding readout of stage 1
+    DIR/manifest.json               task, execution horizon and digests (`manifest`); so in heads
 ```
 
 Weights are stored as float16 and computed in float32. Training features are made from the stored
@@ -25,18 +26,23 @@ from torch import Tensor, nn
 
 from xr0_sim.atomic import write_bytes, write_json
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.model.checkpoints.manifest import (
+    CONFIG_FILE,
+    GROUNDING_FILE,
+    HEAD_FILE,
+    HEADS_DIR,
+    NORMALIZER_FILE,
+    VLM_FILE,
+    check_belonging,
+    record_head,
+    record_shared,
+)
 from xr0_sim.model.checkpoints.tensor_layout import expected_tensors
 from xr0_sim.model.checkpoints.weight_files import mismatches, read_config_json, read_header
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.config_schema import check_head_config, policy_fields
 from xr0_sim.model.spec.normalizer import Normalizer
 
-CONFIG_FILE = "config.json"
-VLM_FILE = "vlm.safetensors"
-NORMALIZER_FILE = "normalizer.safetensors"
-GROUNDING_FILE = "grounding.safetensors"
-HEADS_DIR = "heads"
-HEAD_FILE = "dit.safetensors"
 TIED_NAME = "lm_head.weight"
 VLM_PREFIX = "vlm."
 LARGEST_HALF = 65_504.0
@@ -47,28 +53,57 @@ def head_names(directory: Path) -> list[str]:
     return sorted(path.parent.name for path in directory.glob(f"{HEADS_DIR}/*/{HEAD_FILE}"))
 
 
-def save_vlm(directory: Path, config: XR0Config, vlm: nn.Module) -> None:
-    """Writes ``config.json`` and the VLM."""
+def save_vlm(
+    directory: Path,
+    config: XR0Config,
+    vlm: nn.Module,
+    task: str | None = None,
+    execution_horizon: int | None = None,
+) -> None:
+    """Writes ``config.json`` and the VLM, and records them (`manifest`).
+
+    Args:
+        directory: The checkpoint.
+        config: Of the VLM and what all heads share.
+        vlm: Weights.
+        task: Task of the policy; None keeps what is recorded.
+        execution_horizon: See `manifest.Manifest`; None keeps what is recorded.
+    """
     write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
     save_weights(directory / VLM_FILE, tensors)
+    record_shared(directory, (CONFIG_FILE, VLM_FILE), task, execution_horizon)
+
+
+def save_normalizer(directory: Path, normalizer: Normalizer) -> None:
+    """Writes the statistics and records them; to be written before the heads that need them."""
+    normalizer.save(directory / NORMALIZER_FILE)
+    record_shared(directory, (NORMALIZER_FILE,))
+
+
+def save_grounding(directory: Path, readout: nn.Module) -> None:
+    """Writes the grounding readout of stage 1 and records it."""
+    save_weights(directory / GROUNDING_FILE, readout.state_dict())
+    record_shared(directory, (GROUNDING_FILE,))
 
 
 def save_head(directory: Path, name: str, config: XR0Config, expert: nn.Module) -> None:
-    """Writes one head: its switches and its weights."""
+    """Writes one head: its switches, its weights, and what it belongs to."""
     if not name.isidentifier():
         raise ConfigError(f"head name: expected letters, digits and underscores, got {name!r}")
     folder = directory / HEADS_DIR / name
     save_weights(folder / HEAD_FILE, expert.state_dict())
     write_json(folder / CONFIG_FILE, config.head_dict())
+    record_head(directory, name)
 
 
 def load_config(directory: Path, head: str | None = None) -> XR0Config:
     """The configuration of a checkpoint, with the switches of a head when one is named.
 
     Raises:
-        CheckpointError: A field is missing, unknown or out of range, or the weight files hold
-            other tensors than it says; found out before a network is built.
+        CheckpointError: A field is missing, unknown or out of range, the weight files hold other
+            tensors than it says, or a file does not belong to the others (`manifest`); found out
+            before a network is built.
     """
     path = directory / CONFIG_FILE
     values = policy_fields(read_config_json(directory), path, XR0Config.__annotations__)
@@ -88,6 +123,7 @@ def load_config(directory: Path, head: str | None = None) -> XR0Config:
             "checkpoint?"
         ) from error
     check_headers(directory, values, head)
+    check_belonging(directory, head)
     return config
 
 
