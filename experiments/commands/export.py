@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.commands.train import COMMANDS_FILE
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
-from xr0_sim.registry import look_up
+from xr0_sim.registry import tasks
 
 RECORD_DIR = "training"
 LARGEST_HEAD_MB = 10.0
@@ -91,8 +91,7 @@ def _check(source: Path, target: Path, heads: list[str], replace: bool) -> None:
 
 def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
     """Completes the record of what belongs together, and holds the copied files to it."""
-    from policies.supervision.table import LESSONS
-    from policies.xr0.execution import EXECUTION_HORIZONS
+    from envs.tasks import task_spec
     from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint, record_shared
     from xr0_sim.model.checkpoints.shipped import load_config
 
@@ -101,13 +100,12 @@ def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
     task = config.task or recorded
     if task is None or (recorded is not None and task != recorded):
         raise ConfigError(
-            f"--task: expected the task of the policy, {recorded or ' or '.join(LESSONS)}, got "
+            f"--task: expected the task of the policy, {recorded or ' or '.join(tasks)}, got "
             f"{config.task or 'none'}"
         )
     if recorded is None:
-        look_up("env", task, LESSONS)
         record_checkpoint(policy, task)
-    horizon = config.execution_horizon or EXECUTION_HORIZONS.get(task)
+    horizon = config.execution_horizon or task_spec(task).execution_horizon
     record_shared(policy, (), task, horizon)
     for head in heads:
         load_config(policy, head)

@@ -355,9 +355,16 @@ def train_vlm(
     return finished
 
 
+def _task(store: ChunkStore) -> str | None:
+    """Task that a store was collected in, without the arguments of its environment."""
+    env = store.meta.provenance.get("env")
+    return None if env is None else str(env).partition(":")[0]
+
+
 def _write(target: Path, config: XR0Config, module: VlmStage, normalizer: Normalizer) -> None:
     """Writes VLM, readout and joint head as they are now."""
-    save_vlm(target, config, module.vlm, module.store.meta.provenance.get("env"))
+    told = module.store.instructions
+    save_vlm(target, config, module.vlm, _task(module.store), instructions=told)
     save_grounding(target, module.grounding)
     save_normalizer(target, normalizer)
     if module.expert is not None:

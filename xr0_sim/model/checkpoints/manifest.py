@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,10 @@ RULES: dict[str, Rule] = {
     "execution_horizon": whole(1, 1_000, none=True),
     "files": OBJECT,
     "needs": OBJECT,
+    "words": Rule(
+        "a list of words",
+        lambda value: isinstance(value, list) and all(isinstance(word, str) for word in value),
+    ),
 }
 
 
@@ -59,6 +64,7 @@ class Manifest:
             strategy's own.
         files: Digest by file name.
         needs: Digest by name of files one level up that these were made for.
+        words: Words of the instructions it was trained on, see `instruction_words`.
         format: Version of this record.
     """
 
@@ -66,6 +72,7 @@ class Manifest:
     execution_horizon: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
+    words: Sequence[str] = ()
     format: int = FORMAT
 
 
@@ -84,6 +91,11 @@ def read_manifest(directory: Path) -> Manifest | None:
         digest = Rule("64 hexadecimal digits", lambda v: isinstance(v, str) and len(v) == 64)
         check_fields(values[table], dict.fromkeys(values[table], digest), path, f"{table}.")
     return Manifest(**values)
+
+
+def instruction_words(text: str) -> frozenset[str]:
+    """Words of an instruction, in small letters."""
+    return frozenset(re.findall(r"[^\W\d_]+", text.lower()))
 
 
 def file_digest(path: Path) -> str:
@@ -110,6 +122,7 @@ def record_shared(
     names: Iterable[str],
     task: str | None = None,
     execution_horizon: int | None = None,
+    instructions: Iterable[str] = (),
 ) -> None:
     """Adds files of a checkpoint to its record; the rest of the record stays.
 
@@ -118,12 +131,14 @@ def record_shared(
         names: Files that have just been written, out of `SHARED_FILES`.
         task: Task of the policy; None keeps what is recorded.
         execution_horizon: See `Manifest`; None keeps what is recorded.
+        instructions: What the policy was told in training; none keep what is recorded.
     """
     _check_values(task, execution_horizon)
     old = read_manifest(directory) or Manifest()
     files = dict(old.files) | {name: file_digest(directory / name) for name in names}
     horizon = old.execution_horizon if execution_horizon is None else execution_horizon
-    new = Manifest(old.task if task is None else task, horizon, files)
+    words = instruction_words(" ".join(instructions)) or old.words
+    new = Manifest(old.task if task is None else task, horizon, files, words=sorted(words))
     write_json(directory / MANIFEST_FILE, asdict(new))
 
 
@@ -141,11 +156,16 @@ def record_head(directory: Path, head: str) -> None:
     write_json(folder / MANIFEST_FILE, asdict(record))
 
 
-def record_checkpoint(directory: Path, task: str, execution_horizon: int | None = None) -> None:
+def record_checkpoint(
+    directory: Path,
+    task: str,
+    execution_horizon: int | None = None,
+    instructions: Iterable[str] = (),
+) -> None:
     """Records a checkpoint as it is, with all of its heads: they belong together from now on."""
     _check_values(task, execution_horizon)
     found = [file for file in SHARED_FILES if (directory / file).is_file()]
-    record_shared(directory, found, task, execution_horizon)
+    record_shared(directory, found, task, execution_horizon, instructions)
     for path in sorted(directory.glob(f"{HEADS_DIR}/*/{HEAD_FILE}")):
         record_head(directory, path.parent.name)
 

@@ -17,7 +17,7 @@ VLM, so rounding never separates training from use. Every file is written by ren
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def save_vlm(
     vlm: nn.Module,
     task: str | None = None,
     execution_horizon: int | None = None,
+    instructions: Iterable[str] = (),
 ) -> None:
     """Writes ``config.json`` and the VLM, and records them (`manifest`).
 
@@ -68,11 +69,13 @@ def save_vlm(
         vlm: Weights.
         task: Task of the policy; None keeps what is recorded.
         execution_horizon: See `manifest.Manifest`; None keeps what is recorded.
+        instructions: What the policy is told in training; none keep what is recorded.
     """
     write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
     save_weights(directory / VLM_FILE, tensors)
-    record_shared(directory, (CONFIG_FILE, VLM_FILE), task, execution_horizon)
+    files = (CONFIG_FILE, VLM_FILE)
+    record_shared(directory, files, task, execution_horizon, instructions)
 
 
 def save_normalizer(directory: Path, normalizer: Normalizer) -> None:
