@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.commands.train import COMMANDS_FILE
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.registry import tasks
 
 RECORD_DIR = "training"
 LARGEST_HEAD_MB = 10.0
@@ -28,6 +29,10 @@ class ShipConfig:
         heads: Heads to ship, with commas.
         label: Label of the training whose heads these are, see ``xr0-sim train --label``.
         replace: Replace a policy of this name.
+        task: Task of the policy; default: the one its training recorded. For policies of earlier
+            versions, which recorded none.
+        execution_horizon: Rows of a chunk to execute before the next inference, measured best;
+            default: that of the task.
     """
 
     run_folder: str = "runs/blocks"
@@ -35,6 +40,8 @@ class ShipConfig:
     heads: str = "base,sync,prefix,prefix_lambda"
     label: str = ""
     replace: bool = False
+    task: str | None = None
+    execution_horizon: int | None = None
 
 
 def run(config: ShipConfig) -> int:
@@ -52,6 +59,7 @@ def run(config: ShipConfig) -> int:
             shutil.copy2(file, fresh)
         for head in heads:
             shutil.copytree(source / "heads" / head, fresh / "heads" / head)
+        _bind(config, fresh, heads)
         _record(config, heads, fresh / RECORD_DIR)
         if target.exists():
             target.rename(old)
@@ -79,6 +87,28 @@ def _check(source: Path, target: Path, heads: list[str], replace: bool) -> None:
             )
     if target.exists() and not replace:
         raise ConfigError(f"--to: {target} exists; use --replace or another name")
+
+
+def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
+    """Completes the record of what belongs together, and holds the copied files to it."""
+    from envs.tasks import task_spec
+    from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint, record_shared
+    from xr0_sim.model.checkpoints.shipped import load_config
+
+    found = read_manifest(policy)
+    recorded = None if found is None else found.task
+    task = config.task or recorded
+    if task is None or (recorded is not None and task != recorded):
+        raise ConfigError(
+            f"--task: expected the task of the policy, {recorded or ' or '.join(tasks)}, got "
+            f"{config.task or 'none'}"
+        )
+    if recorded is None:
+        record_checkpoint(policy, task)
+    horizon = config.execution_horizon or task_spec(task).execution_horizon
+    record_shared(policy, (), task, horizon)
+    for head in heads:
+        load_config(policy, head)
 
 
 def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:

@@ -32,18 +32,18 @@ from xr0_sim.model.auxiliary.grounding import EARLY_LAYER, GroundingHead
 from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
 from xr0_sim.model.auxiliary.proposal import ProposalHead, proposal_loss
 from xr0_sim.model.auxiliary.vqa import QuestionWriter
+from xr0_sim.model.checkpoints.manifest import GROUNDING_FILE
 from xr0_sim.model.checkpoints.shipped import (
-    GROUNDING_FILE,
-    NORMALIZER_FILE,
     head_names,
     load_config,
     load_head,
     load_normalizer,
     load_vlm,
     load_weights,
+    save_grounding,
     save_head,
+    save_normalizer,
     save_vlm,
-    save_weights,
 )
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE, choose_device
 from xr0_sim.model.initialization import initialize_expert, initialize_vlm
@@ -355,10 +355,17 @@ def train_vlm(
     return finished
 
 
+def _task(store: ChunkStore) -> str | None:
+    """Task that a store was collected in, without the arguments of its environment."""
+    env = store.meta.provenance.get("env")
+    return None if env is None else str(env).partition(":")[0]
+
+
 def _write(target: Path, config: XR0Config, module: VlmStage, normalizer: Normalizer) -> None:
     """Writes VLM, readout and joint head as they are now."""
-    save_vlm(target, config, module.vlm)
-    save_weights(target / GROUNDING_FILE, module.grounding.state_dict())
+    told = module.store.instructions
+    save_vlm(target, config, module.vlm, _task(module.store), instructions=told)
+    save_grounding(target, module.grounding)
+    save_normalizer(target, normalizer)
     if module.expert is not None:
         save_head(target, JOINT_HEAD, config, module.expert)
-    normalizer.save(target / NORMALIZER_FILE)

@@ -18,6 +18,7 @@ from xr0_sim.model.checkpoints.reference_paths import RELEASED_INFERENCE
 from xr0_sim.model.checkpoints.weight_files import CONFIG_FILE, read_config_json
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM
 from xr0_sim.model.spec.config import XR0Config, XR0DiTConfig
+from xr0_sim.model.spec.config_schema import check_sizes, policy_fields, vlm_fields
 from xr0_sim.model.spec.qwen_sizes import QWEN3_VL_4B
 
 SIZE_FIELDS = ("action_length", "action_dim", "state_dim")
@@ -58,8 +59,9 @@ def load_released_config(directory: Path, **overrides: object) -> XR0Config:
                 f"config {path}: expected {name} = {supported}, got {values[name]}; this is not an "
                 "XR-0 architecture"
             )
+    fields = _fields(values, path)
     try:
-        return XR0Config(**(_fields(values) | overrides))
+        return XR0Config(**(fields | overrides))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"config {path}: expected the sizes of an XR-0 model, got {error}; restore the file"
@@ -72,10 +74,11 @@ def released_config_json(config: XR0Config) -> dict[str, Any]:
     return values | {"architectures": ["XR0ForActionGeneration"]}
 
 
-def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if values.get("model_type") == XR0Config.model_type:
-        return dict(values)
+        return policy_fields(values, path, XR0Config.__annotations__)
+    check_sizes(values, path)
     sizes = {name: values[name] for name in SIZE_FIELDS}
-    dit = XR0DiTConfig(**{name: values["dit_config"][name] for name in DIT_FIELDS})
-    vlm = {name: value for name, value in values["vlm_config"].items() if name != "dtype"}
+    dit = {name: values["dit_config"][name] for name in DIT_FIELDS}
+    vlm = vlm_fields(values["vlm_config"])
     return {"vlm_config": vlm, "dit_config": dit, **sizes, **RELEASED_INFERENCE}

@@ -7,6 +7,7 @@
     DIR/heads/NAME/config.json      action window, position offset, longest prefix, Euler steps
     DIR/heads/NAME/dit.safetensors  action expert, float16
     DIR/grounding.safetensors       optional: grounding readout of stage 1
+    DIR/manifest.json               task, execution horizon and digests (`manifest`); so in heads
 ```
 
 Weights are stored as float16 and computed in float32. Training features are made from the stored
@@ -16,24 +17,34 @@ VLM, so rounding never separates training from use. Every file is written by ren
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xr0_sim.atomic import write_bytes, write_json
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
-from xr0_sim.model.spec.config import HEAD_FIELDS, XR0Config
+from xr0_sim.model.checkpoints.manifest import (
+    CONFIG_FILE,
+    GROUNDING_FILE,
+    HEAD_FILE,
+    HEADS_DIR,
+    NORMALIZER_FILE,
+    VLM_FILE,
+    check_belonging,
+    record_head,
+    record_shared,
+)
+from xr0_sim.model.checkpoints.tensor_layout import expected_tensors
+from xr0_sim.model.checkpoints.weight_files import mismatches, read_config_json, read_header
+from xr0_sim.model.spec.config import XR0Config
+from xr0_sim.model.spec.config_schema import check_head_config, policy_fields
 from xr0_sim.model.spec.normalizer import Normalizer
 
-CONFIG_FILE = "config.json"
-VLM_FILE = "vlm.safetensors"
-NORMALIZER_FILE = "normalizer.safetensors"
-GROUNDING_FILE = "grounding.safetensors"
-HEADS_DIR = "heads"
-HEAD_FILE = "dit.safetensors"
 TIED_NAME = "lm_head.weight"
+VLM_PREFIX = "vlm."
 LARGEST_HALF = 65_504.0
 
 
@@ -42,38 +53,93 @@ def head_names(directory: Path) -> list[str]:
     return sorted(path.parent.name for path in directory.glob(f"{HEADS_DIR}/*/{HEAD_FILE}"))
 
 
-def save_vlm(directory: Path, config: XR0Config, vlm: nn.Module) -> None:
-    """Writes ``config.json`` and the VLM."""
+def save_vlm(
+    directory: Path,
+    config: XR0Config,
+    vlm: nn.Module,
+    task: str | None = None,
+    execution_horizon: int | None = None,
+    instructions: Iterable[str] = (),
+) -> None:
+    """Writes ``config.json`` and the VLM, and records them (`manifest`).
+
+    Args:
+        directory: The checkpoint.
+        config: Of the VLM and what all heads share.
+        vlm: Weights.
+        task: Task of the policy; None keeps what is recorded.
+        execution_horizon: See `manifest.Manifest`; None keeps what is recorded.
+        instructions: What the policy is told in training; none keep what is recorded.
+    """
     write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
     save_weights(directory / VLM_FILE, tensors)
+    files = (CONFIG_FILE, VLM_FILE)
+    record_shared(directory, files, task, execution_horizon, instructions)
+
+
+def save_normalizer(directory: Path, normalizer: Normalizer) -> None:
+    """Writes the statistics and records them; to be written before the heads that need them."""
+    normalizer.save(directory / NORMALIZER_FILE)
+    record_shared(directory, (NORMALIZER_FILE,))
+
+
+def save_grounding(directory: Path, readout: nn.Module) -> None:
+    """Writes the grounding readout of stage 1 and records it."""
+    save_weights(directory / GROUNDING_FILE, readout.state_dict())
+    record_shared(directory, (GROUNDING_FILE,))
 
 
 def save_head(directory: Path, name: str, config: XR0Config, expert: nn.Module) -> None:
-    """Writes one head: its switches and its weights."""
+    """Writes one head: its switches, its weights, and what it belongs to."""
     if not name.isidentifier():
         raise ConfigError(f"head name: expected letters, digits and underscores, got {name!r}")
     folder = directory / HEADS_DIR / name
     save_weights(folder / HEAD_FILE, expert.state_dict())
     write_json(folder / CONFIG_FILE, config.head_dict())
+    record_head(directory, name)
 
 
 def load_config(directory: Path, head: str | None = None) -> XR0Config:
-    """The configuration of a checkpoint, with the switches of a head when one is named."""
-    values = _read_json(directory / CONFIG_FILE)
+    """The configuration of a checkpoint, with the switches of a head when one is named.
+
+    Raises:
+        CheckpointError: A field is missing, unknown or out of range, the weight files hold other
+            tensors than it says, or a file does not belong to the others (`manifest`); found out
+            before a network is built.
+    """
+    path = directory / CONFIG_FILE
+    values = policy_fields(read_config_json(directory), path, XR0Config.__annotations__)
     if head is not None:
         names = head_names(directory)
         if head not in names:
             raise unknown_name(f"head of {directory}", head, names)
-        switches = _read_json(directory / HEADS_DIR / head / CONFIG_FILE)
-        values.update({name: switches[name] for name in HEAD_FIELDS if name in switches})
+        path = directory / HEADS_DIR / head / CONFIG_FILE
+        switches = read_config_json(path.parent)
+        check_head_config(switches, path)
+        values |= switches
     try:
-        return XR0Config(**values)
-    except (TypeError, ValueError) as error:
+        config = XR0Config(**values)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(
-            f"config {directory / CONFIG_FILE}: expected an XR0 configuration, got {error}; "
-            "is this a policy checkpoint?"
+            f"config {path}: expected an XR0 configuration, got {error}; is this a policy "
+            "checkpoint?"
         ) from error
+    check_headers(directory, values, head)
+    check_belonging(directory, head)
+    return config
+
+
+def check_headers(directory: Path, values: Mapping[str, Any], head: str | None) -> None:
+    """Compares what the weight files say they hold with a configuration; reads no weight."""
+    shapes = expected_tensors(values)
+    vlm = {n.removeprefix(VLM_PREFIX): s for n, s in shapes.items() if n.startswith(VLM_PREFIX)}
+    wanted = {directory / VLM_FILE: vlm}
+    if head is not None:
+        expert = {n: shape for n, shape in shapes.items() if not n.startswith(VLM_PREFIX)}
+        wanted[directory / HEADS_DIR / head / HEAD_FILE] = expert
+    for path, tensors in wanted.items():
+        _refuse(path, tensors, mismatches(tensors, read_header(path)))
 
 
 def load_vlm(directory: Path, vlm: nn.Module) -> None:
@@ -128,26 +194,13 @@ def load_weights(path: Path, module: nn.Module, tied: tuple[str, ...] = ()) -> N
             f"{type(error).__name__}: {error}; restore the file"
         ) from error
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items() if k not in tied}
-    problems = [f"{k} is missing" for k in wanted if k not in found]
-    problems += [f"{k} is not part of the model" for k in found if k not in wanted]
-    problems += [
-        f"{k} has shape {tuple(found[k].shape)} instead of {shape}"
-        for k, shape in wanted.items()
-        if k in found and tuple(found[k].shape) != shape
-    ]
+    _refuse(path, wanted, mismatches(wanted, found))
+    module.load_state_dict({k: v.float() for k, v in found.items()}, strict=not tied)
+
+
+def _refuse(path: Path, wanted: Mapping[str, object], problems: Sequence[str]) -> None:
     if problems:
         raise CheckpointError(
             f"weights {path}: expected {len(wanted)} tensors that fit the configuration, got "
             f"{len(problems)} mismatches, first: {problems[0]}; use the matching config.json"
         )
-    module.load_state_dict({k: v.float() for k, v in found.items()}, strict=not tied)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"config {path}: expected readable JSON, got {type(error).__name__}: {error}; "
-            "is this a policy checkpoint?"
-        ) from error

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xr0_sim.errors import CheckpointError
+from xr0_sim.model.spec.config_schema import check_sizes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -52,19 +52,17 @@ def expected_tensors(config: Mapping[str, Any]) -> Shapes:
 
     Returns:
         Shape by name, in the order of the module tree.
+
+    Raises:
+        CheckpointError: A size is missing, out of bounds or does not fit the others.
     """
-    try:
-        vlm, dit = config["vlm_config"], config["dit_config"]
-        return {
-            **_vision(vlm["vision_config"]),
-            **_text(vlm["text_config"], _tied(vlm)),
-            **_expert(dit, int(config["action_dim"]), int(config["state_dim"])),
-        }
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"config: expected vlm_config (text_config, vision_config), dit_config, action_dim and "
-            f"state_dim, got none of {error}; is this a released XR-0 checkpoint?"
-        ) from error
+    check_sizes(config, "config.json")
+    vlm, dit = config["vlm_config"], config["dit_config"]
+    return {
+        **_vision(vlm["vision_config"]),
+        **_text(vlm["text_config"], _tied(vlm)),
+        **_expert(dit, config["action_dim"], config["state_dim"]),
+    }
 
 
 def count_parameters(shapes: Mapping[str, Iterable[int]]) -> dict[str, int]:

@@ -5,7 +5,6 @@ Reading a header also proves that the file is whole: its length is part of what 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xr0_sim.errors import CheckpointError
+from xr0_sim.model.spec.json_file import LARGEST_TABLE_BYTES, read_object
 
 CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
@@ -47,17 +47,7 @@ class StoredTensor:
 
 def read_config_json(directory: Path) -> dict[str, Any]:
     """The raw ``config.json`` of a checkpoint directory."""
-    path = directory / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text())
-        if not isinstance(values, dict):
-            raise ValueError(f"a {type(values).__name__} instead of an object")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"config {path}: expected readable JSON, got {type(error).__name__}: {error}; "
-            "is this a policy checkpoint?"
-        ) from error
-    return values
+    return read_object(directory / CONFIG_FILE, "config", "is this a policy checkpoint?")
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:
@@ -108,28 +98,29 @@ def find_weights(directory: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def mismatches(
-    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]
-) -> list[str]:
+def mismatches(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, Any]) -> list[str]:
     """One phrase for every tensor that is missing, unexpected or of the wrong shape."""
     problems = [f"{name} is missing" for name in wanted if name not in found]
     problems += [f"{name} is not part of the model" for name in found if name not in wanted]
     problems += [
-        f"{name} has shape {found[name].shape} instead of {tuple(shape)}"
+        f"{name} has shape {tuple(found[name].shape)} instead of {tuple(shape)}"
         for name, shape in wanted.items()
-        if name in found and found[name].shape != tuple(shape)
+        if name in found and tuple(found[name].shape) != tuple(shape)
     ]
     return problems
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    try:
-        promised = json.loads(path.read_text())["weight_map"]
-        if not promised or not all(Path(file).name == file for file in promised.values()):
-            raise ValueError("weight_map names no files, or files elsewhere")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    promised = read_object(path, "weights", "restore the file", LARGEST_TABLE_BYTES).get(
+        "weight_map"
+    )
+    if (
+        not isinstance(promised, dict)
+        or not promised
+        or not all(isinstance(file, str) and Path(file).name == file for file in promised.values())
+    ):
         raise CheckpointError(
-            f"weights {path}: expected JSON with a weight_map from tensors to files, got "
-            f"{type(error).__name__}: {error}; restore the file"
-        ) from error
+            f"weights {path}: expected JSON with a weight_map from tensors to files beside it, got "
+            "none, or files elsewhere; restore the file"
+        )
     return promised

@@ -14,9 +14,11 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM, STATE_LAYOUTS
+from xr0_sim.model.spec.config_schema import HEAD_RULES, POLICY_RULES
+from xr0_sim.model.spec.field_rules import Rule
 from xr0_sim.model.spec.image_rules import IMAGE_RULES
 
-HEAD_FIELDS = ("action_window", "noisy_position_offset", "prefix_max", "num_euler_steps")
+HEAD_FIELDS = tuple(HEAD_RULES)
 """Fields that belong to one action-expert head; the rest is shared by all heads of a checkpoint."""
 
 
@@ -119,8 +121,10 @@ class XR0Config(PreTrainedConfig):
             raise ConfigError(
                 f"prefix_hide_probability: expected 0..1, got {self.prefix_hide_probability}"
             )
-        if self.action_window is not None and self.action_window < 0:
-            raise ConfigError(f"action_window: expected None or >= 0, got {self.action_window}")
+        for name in ("action_length", "image_size", "proposals"):
+            _check(name, POLICY_RULES[name], getattr(self, name))
+        for name, rule in HEAD_RULES.items():
+            _check(name, rule, getattr(self, name))
         if not 0 <= self.prefix_max < self.action_length:
             raise ConfigError(
                 f"prefix_max: expected 0..{self.action_length - 1}, got {self.prefix_max}"
@@ -129,3 +133,8 @@ class XR0Config(PreTrainedConfig):
     def head_dict(self) -> dict[str, object]:
         """The fields that are stored with a head."""
         return {name: getattr(self, name) for name in HEAD_FIELDS}
+
+
+def _check(name: str, rule: Rule, value: object) -> None:
+    if not rule.holds(value):
+        raise ConfigError(f"{name}: expected {rule.words}, got {value!r}")

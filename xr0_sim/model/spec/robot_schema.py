@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from xr0_sim.atomic import write_json
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.spec.action_layout import ARM_STRIDE, JAW, JOINTS, LAYOUT_DIM, TOOL_POS, TOOL_ROT
+from xr0_sim.model.spec.json_file import LARGEST_TABLE_BYTES, read_object
 from xr0_sim.model.spec.normalizer import EPSILON, Normalizer
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -128,10 +129,10 @@ class RobotSchema:
 def load_schemas(directory: Path) -> dict[str, RobotSchema]:
     """Robot types of a checkpoint directory; statistics of one row are meant for every row."""
     path = directory / PREPROCESSOR_FILE
+    values = read_object(path, "statistics", "restore the file", LARGEST_TABLE_BYTES)
     try:
-        found = json.loads(path.read_text())[STATISTICS_KEY]
-        return {name: _schema(name, values) for name, values in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return {name: _schema(name, found) for name, found in values[STATISTICS_KEY].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"statistics {path}: expected JSON with {STATISTICS_KEY}.ROBOT.mean and std, got "
             f"{type(error).__name__}: {error}; restore the file"
