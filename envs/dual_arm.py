@@ -147,8 +147,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self._kinematics: DualArmKinematics | None = None
         self._renderers: dict[str, SceneRenderer] = {}
         self._home = join_arms(home_joints(), np.full(2, HOME_JAW))
-        self.model: mujoco.MjModel | None = None
-        self.data: mujoco.MjData | None = None
+        self.model: mujoco.MjModel = None  # both are set by the first reset
+        self.data: mujoco.MjData = None
         self.observation_space = self._make_observation_space()
 
     # ---------------------------------------------------------------- task hooks
@@ -438,7 +438,9 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
 
-    def _renderer(self, quality: str, height: int, width: int) -> SceneRenderer:
+    def _renderer(
+        self, quality: Literal["fast", "pretty"], height: int, width: int
+    ) -> SceneRenderer:
         if quality not in self._renderers:
             self._renderers[quality] = SceneRenderer(self.model, height, width, quality)
         return self._renderers[quality]
@@ -472,7 +474,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         return spaces.Dict(parts)
 
     def _observation(self) -> dict[str, NDArray]:
-        out = {
+        out: dict[str, NDArray] = {
             "proprio": self._bounded(self._ports.vector(self.data, self._command)),
             "instruction": encode_instruction(self.instruction).copy(),
         }
