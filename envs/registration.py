@@ -51,7 +51,7 @@ class TaskTimeLimit(gymnasium.Wrapper, RecordConstructorArgs):
         return observation, reward, terminated, truncated or over, info
 
     @property
-    def spec(self) -> EnvSpec | None:
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # a property of wrappers, too
         """The environment's spec, with the limit in force as ``max_episode_steps``."""
         found = super().spec
         if found is not None and found.max_episode_steps is None:

@@ -55,7 +55,8 @@ def check_fields(value: Any) -> None:
     Raises:
         ConfigError: A value of another type, NaN or infinity.
     """
-    hints = _hints(type(value))
+    kind: type = type(value)
+    hints = _hints(kind)
     for field in fields(value):
         given = getattr(value, field.name)
         parse = field.metadata.get("parse")
@@ -158,8 +159,9 @@ def _fit_tuple(option: Any, given: Any) -> tuple[Any, ...]:
     fitted = tuple(
         fitted_value(member, item, "member") for member, item in zip(members, given, strict=True)
     )
-    unchanged = isinstance(given, tuple) and all(map(_is, fitted, given))
-    return given if unchanged else fitted
+    if isinstance(given, tuple) and all(map(_is, fitted, given)):
+        return given
+    return fitted
 
 
 def _is(first: Any, second: Any) -> bool:

@@ -58,9 +58,9 @@ class BlockState:
     @classmethod
     def from_vector(cls, vector: NDArray[np.floating], n_bricks: int) -> BlockState:
         """Reads `to_vector` back, up to float32 rounding."""
-        vector = np.asarray(vector, dtype=np.float64)
+        values: NDArray[np.float64] = np.asarray(vector, dtype=np.float64)
         split = n_bricks * PER_BRICK
-        rows = vector[:split].reshape(n_bricks, PER_BRICK)
+        rows = values[:split].reshape(n_bricks, PER_BRICK)
         held = rows[:, 13:15] > 0.5
         gripped = np.where(held.any(axis=0), held.argmax(axis=0), NO_BRICK)
         return cls(
@@ -70,7 +70,7 @@ class BlockState:
             target=np.rint(rows[:, 10]).astype(np.int64),
             sorted=rows[:, 11] > 0.5,
             in_bin=np.rint(rows[:, 12]).astype(np.int64),
-            joined=vector[split : split + n_bricks**2].reshape(n_bricks, n_bricks) > 0.5,
+            joined=values[split : split + n_bricks**2].reshape(n_bricks, n_bricks) > 0.5,
             gripped=gripped.astype(np.int64),
-            bins=vector[-4:].reshape(2, 2),
+            bins=values[-4:].reshape(2, 2),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import gymnasium
 import numpy as np
@@ -45,7 +45,7 @@ def check_mode(mode: str) -> ActionMode:
     """The mode, if it exists."""
     if mode not in _BOUNDS:
         raise unknown_name("action mode", str(mode), get_args(ActionMode))
-    return mode
+    return cast(ActionMode, mode)
 
 
 def from_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray[np.float64]:
@@ -67,12 +67,12 @@ def to_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray
 
 def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:
     """The action as finite float64 (14,), or one clear error."""
-    action = np.asarray(action, dtype=np.float64)
-    if action.shape != (ENV_ACTION_DIM,):
-        raise ConfigError(f"action: expected shape ({ENV_ACTION_DIM},), got {action.shape}")
-    if not np.isfinite(action).all():
+    checked: NDArray[np.float64] = np.asarray(action, dtype=np.float64)
+    if checked.shape != (ENV_ACTION_DIM,):
+        raise ConfigError(f"action: expected shape ({ENV_ACTION_DIM},), got {checked.shape}")
+    if not np.isfinite(checked).all():
         raise ConfigError("action: expected finite values, got NaN or infinity")
-    return action
+    return checked
 
 
 def limit_step(target: NDArray[np.float64], previous: NDArray[np.float64]) -> NDArray[np.float64]:

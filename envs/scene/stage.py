@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -15,9 +16,13 @@ from xr0_sim.errors import ConfigError
 TABLE_HALF_SIZE = (0.42, 0.62)
 """Half extents of the drawn table top in x and y [m]."""
 
-BASE_CAMERA = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
+BASE_CAMERA: dict[str, Any] = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
 """The policy's base view, at the operator's head."""
-VIDEO_CAMERA = {"pos": (-0.98, 0.0, 0.66), "target": (0.02, 0.0, 0.10), "fovy": 42.0}
+VIDEO_CAMERA: dict[str, Any] = {
+    "pos": (-0.98, 0.0, 0.66),
+    "target": (0.02, 0.0, 0.10),
+    "fovy": 42.0,
+}
 """The view of rollout videos."""
 
 COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4

@@ -293,6 +293,7 @@ class TowelFoldingEnv(DualArmEnv):
         asked = [folds[: k + 1] for k in range(len(folds))] if self._spread else []
         fits = [measure(points, part) for part in asked]
         fit = fits[-1] if fits else flat
+        assert fit is not None  # a towel counts as spread only if folds are asked for
         made = self._made = count_made(
             points, folds[: len(fits)], fits, self._made, bool(hands.holding), hands.handled
         )

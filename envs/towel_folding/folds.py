@@ -151,7 +151,7 @@ def fit_plane(
 
 
 def fold_frame(
-    points: NDArray[np.float64], folds: tuple[Fold, ...], which: int
+    points: NDArray[np.float64], folds: Sequence[Fold], which: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where the towel lies, seen from the half that fold `which` leaves in place.
 

@@ -73,7 +73,7 @@ class Hands:
             told = commands[arm] < CLOSED_COMMAND
             if held[arm] == NOTHING and before != NOTHING and told and pinched:
                 held[arm] = before
-        return replace(touch, held=tuple(held))
+        return replace(touch, held=(held[0], held[1]))
 
     def after(
         self,
@@ -100,4 +100,11 @@ class Hands:
             lifts[arm] += self.peak[arm] < LIFT <= height
             peak[arm] = max(self.peak[arm], height) if point != NOTHING else 0.0
         untouched = 0 if any(touch.touched) else min(self.untouched + 1, LONG)
-        return Hands(touch, tuple(failures), tuple(lifts), tuple(peak), tuple(empty), untouched)
+        return Hands(
+            touch,
+            failures=(failures[0], failures[1]),
+            lifts=(lifts[0], lifts[1]),
+            peak=(peak[0], peak[1]),
+            empty=(empty[0], empty[1]),
+            untouched=untouched,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +89,7 @@ def sample_folds(rng: np.random.Generator, level: Level) -> tuple[Fold, ...]:
     return tuple(Fold(str(rng.choice(kinds))) for kinds in (FIRST, SECOND)[: level.folds])
 
 
-def check_folds(directions: object, level: Level) -> tuple[Fold, ...]:
+def check_folds(directions: str | Iterable[str], level: Level) -> tuple[Fold, ...]:
     """Validates fold directions given as a reset option: one name, or one per fold."""
     names = (directions,) if isinstance(directions, str) else tuple(directions)
     if len(names) != level.folds:

@@ -71,8 +71,8 @@ class TowelState:
     @classmethod
     def from_vector(cls, vector: NDArray[np.floating]) -> TowelState:
         """Reads `to_vector` back, up to float32 rounding."""
-        vector = np.asarray(vector, dtype=np.float64)
-        points, tail = vector[:-TAIL].reshape(-1, 3), vector[-TAIL:]
+        values: NDArray[np.float64] = np.asarray(vector, dtype=np.float64)
+        points, tail = values[:-TAIL].reshape(-1, 3), values[-TAIL:]
         asked = tail[4 : 4 + 2 * MAX_FOLDS].reshape(MAX_FOLDS, 2)
         names = {value: name for name, value in DIRECTIONS.items()}
         folds = [

@@ -7,6 +7,8 @@ It shares weights with the model it is compared with, and must give the same chu
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,7 @@ def naive_denoise(
         known = inputs.key_mask()[:, None].expand(-1, own.shape[1], -1)
         mask = torch.cat([known, own], dim=-1)[:, None]
         for layer, entry in zip(expert.dit.layers, entries, strict=True):
-            tokens = _layer(layer, tokens, entry, modulation, rotation, mask)
+            tokens = _layer(cast(Layer, layer), tokens, entry, modulation, rotation, mask)
         velocity = expert.action_output_layer(tokens[:, CONTEXT_TOKENS:])
         x = x + velocity * expert.action_valid / steps
     return x

@@ -187,7 +187,7 @@ def _watched(
 def measure_images(
     config: BenchEnvConfig,
     env_kwargs: dict[str, Any],
-    actions: list[NDArray[np.float64]],
+    actions: list[NDArray[np.floating]],
     targets: BenchTargets,
 ) -> list[Measure]:
     """Real-time factor of env.step with three 128² pictures every tick.

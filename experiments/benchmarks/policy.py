@@ -77,7 +77,8 @@ def run(config: BenchPolicyConfig) -> int:
     torch.set_num_threads(config.threads)
     policy = random_policy_model(preset_config(config.preset, action_window=4), config.seed)
     machine = measure_machine()
-    rows, measures = [], []
+    rows: list[dict[str, Any]] = []
+    measures: list[Any] = []
     for batch in batches:
         setting = make_setting(policy, batch, config.seed)
         ways = make_ways(policy, setting, compiled=not config.no_compile)

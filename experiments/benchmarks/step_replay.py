@@ -30,7 +30,7 @@ class RecordedTick:
     """
 
     before: Any
-    action: NDArray[np.float64]
+    action: NDArray[np.floating]
     ctrl: NDArray[np.float64]
     qpos: NDArray[np.float64]
 

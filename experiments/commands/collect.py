@@ -169,7 +169,9 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     env_kwargs, taught = config.env_kwargs(), lesson(config.task)
     if config.events:
         taught = replace(taught, events=tuple(own_presets(config.task, config.events)))
-    share = {} if config.event_share is None else {"event_share": config.event_share}
+    share: dict[str, Any] = {}
+    if config.event_share is not None:
+        share["event_share"] = config.event_share
     oracle = _stage(config.task, tuple(env_kwargs.items()), config.image_size)
     env = oracle.env
     meta = store_meta(config)

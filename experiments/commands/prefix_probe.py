@@ -227,7 +227,7 @@ def _ends(env: Any, actions: NDArray[np.float64]) -> NDArray[np.float64]:
 def _show(
     config: ProbeConfig, checkpoint: str, rows: list[dict[str, Any]], lengths: tuple[int, ...]
 ) -> None:
-    table = []
+    table: list[dict[str, Any]] = []
     for head in [*config.heads.split(","), ORACLE]:
         for d in lengths:
             here = [row for row in rows if row["head"] == head and row["prefix"] == d]

@@ -134,7 +134,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
 
     _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
     ranks.micros(config.accumulation)
-    store = ChunkStore(config.data)
+    store = ChunkStore(Path(config.data))
     _weigh_corrections(store, config.correction_weight)
     _say(f"{len(store)} samples of {config.data}")
     if "vlm" in stages:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def _answered(config: VlEvalConfig) -> list[tuple[Question, bool]]:
     from xr0_sim.training.vqa_loss import VisualQuestions
 
     torch.set_num_threads(config.threads)
-    store = ChunkStore(config.data)
+    store = ChunkStore(Path(config.data))
     path = find_checkpoint(config.checkpoint)
     model_config = load_config(path)
     if model_config.image_size != store.meta.image_size:

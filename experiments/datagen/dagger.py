@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
     from policies.supervision.table import Lesson
     from policies.xr0.chunk_model import XR0ChunkModel
+    from xr0_sim.runtime.strategies.base import Strategy
 
 STREAM = 0x64616767
 
@@ -82,6 +83,7 @@ def record_corrections(
     head = str(rng.choice(sorted(models)))
     execution_horizon = int(rng.integers(5, 16))
     delay = int(rng.integers(0, config.longest_delay + 1))
+    strategy: Strategy
     if models[head].prefix_max == 0:
         strategy = Sync(execution_horizon) if rng.random() < 0.5 else NaiveAsync(execution_horizon)
     else:

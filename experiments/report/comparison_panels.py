@@ -78,8 +78,8 @@ class Comparison:
         found = condition_summary(rows).figures.get(panel.figure)
         if found is None or found.n == 0:
             return None
-        scaled = (x * panel.scale for x in (found.value, found.low, found.high))
-        return Interval(*scaled, found.n)
+        value, low, high = (x * panel.scale for x in (found.value, found.low, found.high))
+        return Interval(value, low, high, found.n)
 
     def panels(self) -> list[Panel]:
         """Panels with something to show."""

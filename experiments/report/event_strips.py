@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,10 +196,11 @@ def _draw_speed(
     axes: Axes, strip: Strip, colour: str, fastest: float, at: Callable[[float], float]
 ) -> None:
     low, height = -1.05, 0.95
-    for table, style in (
-        (strip.twin, {"color": "#8a8f98", "linewidth": 1.0, "linestyle": (0, (2, 2))}),
-        (strip.table, {"color": colour, "linewidth": 1.6}),
-    ):
+    styles: tuple[dict[str, Any], dict[str, Any]] = (
+        {"color": "#8a8f98", "linewidth": 1.0, "linestyle": (0, (2, 2))},
+        {"color": colour, "linewidth": 1.6},
+    )
+    for table, style in zip((strip.twin, strip.table), styles, strict=True):
         speed = _tool_speed(table, _moving_arm(strip))
         x = [at(tick + 0.5) for tick in range(len(speed))]
         axes.plot(x, low + height * speed / fastest, **style)

@@ -73,7 +73,7 @@ class TaskPool:
         trace: TracebackType | None,
     ) -> None:
         """Ends the processes; running tasks are told to stop."""
-        if self._executor is not None:
+        if self._executor is not None and self._stop is not None:
             self._stop.set()
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
@@ -102,7 +102,8 @@ class TaskPool:
                 done, _ = wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
                 interrupted = True
-                self._stop.set()
+                if self._stop is not None:
+                    self._stop.set()
                 for future in futures:
                     future.cancel()
                 done, _ = wait(futures)

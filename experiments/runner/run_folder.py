@@ -137,10 +137,10 @@ class RunFolder:
     def _check_same(self, old: Mapping[str, Any]) -> None:
         new = self._card
         pairs = [(old["config"], new["config"], "")]
-        versions = [
+        was_run, runs = (
             {name: card["versions"].get(name) for name in FIXED_VERSIONS} for card in (old, new)
-        ]
-        pairs.append((*versions, "version of "))
+        )
+        pairs.append((was_run, runs, "version of "))
         for before, now, prefix in pairs:
             change = first_difference(before, to_json(now))
             if change is not None:

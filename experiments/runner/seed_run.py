@@ -128,7 +128,7 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
     log = TickLog()
     watchers: list[Any] = [log, StopSwitch()]
     recorder = None
-    if task.film_every:
+    if task.film_every and task.folder is not None:
         recorder = VideoRecorder(
             task.folder / VIDEO_FOLDER,
             condition.env,

@@ -114,9 +114,9 @@ def loose_grasp(
         tilt: Approach angle below the horizontal [rad].
         clearance: Horizontal distance from a point (2,) to the nearest obstacle [m].
     """
-    rotation = np.empty(9)
-    mujoco.mju_quat2Mat(rotation, np.ascontiguousarray(quat))
-    rotation = rotation.reshape(3, 3)
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
+    rotation = matrix.reshape(3, 3)
     natural = natural_heading(arm, pos)
     _, horizontal = _horizontal_axes(rotation)
     best: tuple[float, NDArray[np.float64], float] | None = None
@@ -124,7 +124,7 @@ def loose_grasp(
         width = 2 * half[k]
         if width > MAX_GRASP_WIDTH:
             continue
-        axis = rotation[:2, k] / max(np.linalg.norm(rotation[:2, k]), 1e-9)
+        axis = rotation[:2, k] / max(float(np.linalg.norm(rotation[:2, k])), 1e-9)
         heading = np.array([-axis[1], axis[0]])
         if heading @ natural < 0:
             heading = -heading
@@ -142,9 +142,9 @@ def loose_grasp(
 
 def levelling(quat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smallest world rotation (quaternion) that brings a body's steepest axis to the vertical."""
-    rotation = np.empty(9)
-    mujoco.mju_quat2Mat(rotation, np.ascontiguousarray(quat))
-    rotation = rotation.reshape(3, 3)
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
+    rotation = matrix.reshape(3, 3)
     vertical, _ = _horizontal_axes(rotation)
     axis = rotation[:, vertical] * np.sign(rotation[2, vertical])
     cross = np.array([axis[1], -axis[0], 0.0])

@@ -106,15 +106,15 @@ def block_change(before: Values, now: Values, rng: np.random.Generator) -> Quest
 def _happened(before: Values, now: Values) -> str | None:
     if before["clutched"][0] > 0.5 > now["clutched"][0]:
         return "the bricks came apart"
-    held = [
+    held_before, held_now = (
         {arm: _brick(int(values[f"{arm} holds"][0])) for arm in ARMS} for values in (before, now)
-    ]
+    )
     ways = {
         f"the {colour} brick": way_of(colour, before, now, GOAL_SCALE)
         for colour in COLOURS
         if f"{colour} at" in now
     }
-    return what_happened(*held, ways)
+    return what_happened(held_before, held_now, ways)
 
 
 def _brick(held: int) -> str | None:

@@ -81,8 +81,9 @@ def towel_grounding(
         values[f"{arm} holds"] = int(state.held[a] != NOTHING)
         points[f"{arm} tool"] = robot.tool_pos[a]
         points[f"{arm} goal point"] = goals[a].pos
-        if view is not None and view.pairs[a] is not None:
-            for name, point in zip(("corner", "landing"), view.pairs[a], strict=True):
+        pair = None if view is None else view.pairs[a]
+        if pair is not None:
+            for name, point in zip(("corner", "landing"), pair, strict=True):
                 points[f"{arm} {name}"] = state.points[point]
                 values[f"{arm} {name} from tool"] = from_tool(robot, a, state.points[point])
     views = picture_points(env, points)

@@ -67,9 +67,9 @@ def towel_change(before: Values, now: Values, rng: np.random.Generator) -> Quest
 
 
 def _happened(before: Values, now: Values) -> str | None:
-    held = [
+    held_before, held_now = (
         {arm: "the towel" if values[f"{arm} holds"][0] > 0.5 else None for arm in ARMS}
         for values in (before, now)
-    ]
+    )
     way = max(way_of(corner, before, now, GOAL_SCALE) for corner in CORNERS)
-    return what_happened(*held, {"the towel": way})
+    return what_happened(held_before, held_now, {"the towel": way})

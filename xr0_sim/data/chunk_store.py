@@ -80,7 +80,7 @@ class ChunkStore:
         indices = np.asarray(indices)
         shard_of = np.searchsorted(self._starts, indices, side="right") - 1
         shape, dtype = self.meta.fields()["images"]
-        batch = np.empty((len(indices), *shape), dtype)
+        batch: NDArray = np.empty((len(indices), *shape), dtype)
         for shard in np.unique(shard_of):
             rows = np.flatnonzero(shard_of == shard)
             batch[rows] = self._images[shard][indices[rows] - self._starts[shard]]

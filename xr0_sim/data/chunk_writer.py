@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, TABLED_FIELDS, StoreMeta
 from xr0_sim.errors import ConfigError, DatasetError
@@ -114,7 +115,7 @@ class ChunkWriter:
         }
         row = {}
         for name, (shape, dtype) in self._fields.items():
-            array = np.array(values[name], dtype=dtype)
+            array: NDArray = np.array(values[name], dtype=dtype)
             if array.shape != shape:
                 raise ConfigError(f"sample {name}: expected shape {shape}, got {array.shape}")
             if array.dtype.kind == "f" and not np.isfinite(array).all():

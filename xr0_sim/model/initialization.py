@@ -27,12 +27,16 @@ def initialize_vlm(vlm: Qwen3VLForConditionalGeneration, generator: torch.Genera
     for module in vlm.modules():
         if isinstance(module, nn.Linear | nn.Conv3d | nn.Embedding):
             module.weight.normal_(0.0, VLM_STD, generator=generator)
-            if getattr(module, "bias", None) is not None:
-                module.bias.zero_()
+            _zero_bias(module)
         elif hasattr(module, "weight") and isinstance(module.weight, nn.Parameter):
             module.weight.fill_(1.0)
-            if getattr(module, "bias", None) is not None:
-                module.bias.zero_()
+            _zero_bias(module)
+
+
+def _zero_bias(module: nn.Module) -> None:
+    bias = getattr(module, "bias", None)
+    if bias is not None:
+        bias.zero_()
 
 
 @torch.no_grad()

@@ -44,6 +44,9 @@ class EventSchedule:
     def __init__(self, events: Iterable[Event] = (), seed: int = 0) -> None:
         self._events = tuple(events)
         self._seed = check_seed(seed)
+        self._fired: set[int] = set()
+        self._phase: str | None = None
+        self._entries: dict[str, list[int]] = {}
         self.restore(ScheduleState((), None, ()))
 
     @property

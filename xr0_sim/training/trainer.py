@@ -105,7 +105,7 @@ class Trainer:
         self._micros = self._ranks.micros(config.accumulation)
         self._loss = loss
         self._evaluate = evaluate
-        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        self._parameters: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         self._average = [p.detach().clone() for p in self._parameters]
         matrices = [p for p in self._parameters if p.ndim >= 2]
         vectors = [p for p in self._parameters if p.ndim < 2]
@@ -223,7 +223,7 @@ class Trainer:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         figures = torch.tensor([*terms.values(), float(self._asked)], dtype=torch.float64)
-        self._ranks.add_up([p.grad for p in self._parameters])
+        self._ranks.add_up([p.grad for p in self._parameters if p.grad is not None])
         self._ranks.add_up([figures])
         self._stop = bool(figures[-1] > 0)
         return dict(zip(terms, figures[:-1].tolist(), strict=True))

@@ -210,7 +210,7 @@ class VlmStage(nn.Module):
         instructions = self.store.column("instruction")[rows]
         inputs = self.processor.assemble(
             patchify(normalize_pixels(images), *self._patching),
-            tuple(images.shape[1:3]),
+            (images.shape[1], images.shape[2]),
             [self.store.instructions[i] for i in instructions],
         ).to(device)
         before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
@@ -250,7 +250,8 @@ class VlmStage(nn.Module):
         valid = self.tensors.valid(index).to(device)
         terms: dict[str, Tensor] = {}
         if self.proposal is not None:
-            terms |= proposal_loss(*self.proposal(last[kept], state), actions, valid)
+            candidates, scores = self.proposal(last[kept], state)
+            terms |= proposal_loss(candidates, scores, actions, valid)
         if self.expert is not None:
             none = torch.zeros(len(index), dtype=torch.long, device=device)
             targets = FlowTargets(actions, valid, actions, none)

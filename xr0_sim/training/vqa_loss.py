@@ -128,7 +128,7 @@ class VisualQuestions:
         images = torch.from_numpy(pictures).float()
         inputs, given = self._processor.dialogue(
             patchify(normalize_pixels(images), *self._processor.patching),
-            tuple(images.shape[1:3]),
+            (images.shape[1], images.shape[2]),
             [one.question.text for one in asked],
             [one.question.answer for one in asked],
             views,

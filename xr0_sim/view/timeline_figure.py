@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def inference_spans(table: TickTable) -> list[InferenceSpan]:
         arrived = arrivals.get(number)
         arrival = None if arrived is None else int(ticks[arrived])
         end = int(ticks[row])
-        if arrived is not None:
+        if arrived is not None and arrival is not None:
             # A chunk that arrives stale leaves the robot holding and nothing in the queue.
             fresh = not table["hold"][arrived]
             end = arrival + int(fresh) + int(table["queue"][arrived])
@@ -142,7 +142,13 @@ def _draw_lane(
     if numbered:
         for tick, index in zip(table["tick"][used], table["index"][used], strict=True):
             axes.text(
-                tick + 0.5, lane + 0.16, index, ha="center", va="center", fontsize=7, clip_on=True
+                tick + 0.5,
+                lane + 0.16,
+                str(index),
+                ha="center",
+                va="center",
+                fontsize=7,
+                clip_on=True,
             )
 
 
@@ -150,13 +156,15 @@ def _draw_robot(axes: Axes, table: TickTable, rows: np.ndarray, lane: int, numbe
     for row in rows:
         tick, held = int(table["tick"][row]), bool(table["hold"][row])
         colour = unit(HOLD if held else chunk_colour(int(table["chunk_id"][row])))
-        style = {"facecolor": "none", "edgecolor": unit(ALARM), "hatch": "xxx"} if held else {}
-        axes.broken_barh([(tick + 0.04, 0.92)], (lane - 0.25, 0.6), **(style or {"color": colour}))
+        style: dict[str, Any] = {"color": colour}
+        if held:
+            style = {"facecolor": "none", "edgecolor": unit(ALARM), "hatch": "xxx"}
+        axes.broken_barh([(tick + 0.04, 0.92)], (lane - 0.25, 0.6), **style)
         if numbered and not held:
             axes.text(
                 tick + 0.5,
                 lane + 0.06,
-                int(table["age_ticks"][row]),
+                str(int(table["age_ticks"][row])),
                 ha="center",
                 va="center",
                 fontsize=7,

@@ -66,14 +66,13 @@ class VideoFile:
             raise RenderError(
                 f"video frame: expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
-        if self._writer is None:
-            self._open(frame.shape)
+        writer = self._writer or self._open(frame.shape)
         if frame.shape != self._shape:
             raise RenderError(f"video frame: expected shape {self._shape}, got {frame.shape}")
         height, width, _ = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        self._writer.send(np.ascontiguousarray(frame))
+        writer.send(np.ascontiguousarray(frame))
 
     def finish(self, path: str | Path | None = None) -> Path | None:
         """Closes the file and gives it its name; None if it has no frame."""
@@ -85,13 +84,13 @@ class VideoFile:
         os.replace(self._partial, target)
         return target
 
-    def _open(self, shape: tuple[int, ...]) -> None:
+    def _open(self, shape: tuple[int, ...]) -> Generator[None, Any, None]:
         import imageio_ffmpeg
 
         self._shape = shape
         self._path.parent.mkdir(parents=True, exist_ok=True)
         size = (shape[1] + shape[1] % 2, shape[0] + shape[0] % 2)
-        self._writer = imageio_ffmpeg.write_frames(
+        writer = self._writer = imageio_ffmpeg.write_frames(
             str(self._partial),
             size,
             fps=self._fps,
@@ -103,7 +102,8 @@ class VideoFile:
             ffmpeg_log_level="error",
             output_params=["-movflags", "+faststart"],
         )
-        self._writer.send(None)
+        writer.send(None)
+        return writer
 
 
 class VideoRecorder:

@@ -84,12 +84,14 @@ class BlockExpert(ScriptedExpert):
     @property
     def phase(self) -> tuple[str, str]:
         """Per arm, what it is doing, e.g. ``("pull", "hold")``."""
-        return tuple(job.kind for job in self.jobs)
+        left, right = self.jobs
+        return left.kind, right.kind
 
     def goals(self, robot: RobotState, state: BlockState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
         self.jobs = jobs = self._planner.jobs(state)
-        return tuple(_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
+        left, right = (_ArmView(arm, robot, state, self).goal(jobs[arm]) for arm in range(2))
+        return left, right
 
 
 class _ArmView:

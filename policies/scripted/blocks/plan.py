@@ -128,7 +128,8 @@ class BlockPlanner:
         todo = np.flatnonzero(loose & ~done & ~np.isin(np.arange(len(loose)), state.gripped))
         for brick in todo.tolist():
             self._assign_loose(state, brick, jobs)
-        return tuple(job or Job("rest") for job in jobs)
+        left, right = (job or Job("rest") for job in jobs)
+        return left, right
 
     def _first(self, state: BlockState, whole: list[list[int]]) -> list[int]:
         held = set(state.gripped.tolist())

@@ -126,7 +126,8 @@ class TowelExpert(ScriptedExpert):
     @property
     def phase(self) -> tuple[str, str]:
         """Per arm, what it is doing, e.g. ``("carry", "carry")``."""
-        return tuple(job.kind for job in self.jobs)
+        left, right = self.jobs
+        return left.kind, right.kind
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
@@ -152,8 +153,8 @@ class _ArmView:
         spread: Spread | None,
         expert: TowelExpert,
     ):
-        self.arm, self.state, self.view, self.expert = arm, state, view, expert
-        self.spread = spread
+        self.arm, self.state, self.expert = arm, state, expert
+        self._view, self._spread_plan = view, spread
         # Edges of a towel that was a heap are wavy; a hand that waits for its line waits for ever.
         self.careful = spread is None and not state.to_place
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
@@ -164,6 +165,18 @@ class _ArmView:
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
         self.held = int(state.held[arm])
         self.caught = caught(robot, state, arm)
+
+    @property
+    def view(self) -> FoldView:
+        """The fold under way; jobs that ask for it exist only while there is one."""
+        assert self._view is not None
+        return self._view
+
+    @property
+    def spread(self) -> Spread:
+        """The edge that is lifted; jobs that ask for it exist only for a towel to be spread."""
+        assert self._spread_plan is not None
+        return self._spread_plan
 
     def goal(self, job: Job) -> ToolGoal:
         return getattr(self, f"_{job.kind}")(job.corner)
@@ -249,7 +262,7 @@ class _ArmView:
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
-        step = CLOSING_STEP if self.spread is None else HEAP_CLOSING_STEP
+        step = CLOSING_STEP if self._spread_plan is None else HEAP_CLOSING_STEP
         return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
     def _lift(self, lateral: float, angle: float) -> float:
@@ -349,7 +362,7 @@ class _ArmView:
             across = -across
         on_edge = here + (far - here) * share
         tip = TABLE_TIP
-        if self.spread is not None:
+        if self._spread_plan is not None:
             tries = int(state.failures[self.arm]) % len(TURNS)
             cos, sin = math.cos(TURNS[tries]), math.sin(TURNS[tries])
             across = np.array([[cos, -sin], [sin, cos]]) @ across

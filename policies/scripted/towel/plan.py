@@ -102,6 +102,12 @@ class FoldView:
     partner: NDArray[np.int64]
     folds_before: int
 
+    def pair(self, arm: int) -> tuple[int, int]:
+        """Point that an arm has to move and the one it lands on, for an arm that is needed."""
+        pair = self.pairs[arm]
+        assert pair is not None, f"arm {arm} has nothing to move"
+        return pair
+
     @classmethod
     def of(cls, state: TowelState) -> FoldView | None:
         """The fold that comes next; None if nothing is left to fold."""
@@ -203,7 +209,7 @@ class TowelPlanner:
         placed: list[bool],
     ) -> Job:
         """Job of an arm that holds its corner."""
-        corner, target = view.pairs[arm]
+        corner, target = view.pair(arm)
         high = BOTH_LAYERS + view.stack
         if state.points[target, 2] > high and state.points[corner, 2] > high:
             return Job("leave", corner)
@@ -226,10 +232,14 @@ class TowelPlanner:
         """Jobs of both arms for a towel that has to be spread."""
         firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= FIRM_JAW for arm in range(2)]
         if not all(firm) and (state.peak.max() > DROPPED or spread.alone != NOTHING):
-            return tuple(self._spreading_alone(robot, state, spread, a, firm[a]) for a in range(2))
+            left, right = (
+                self._spreading_alone(robot, state, spread, a, firm[a]) for a in range(2)
+            )
+            return left, right
         if all(firm):
             kind = "let_go" if spread.laid(state) else "spread"
-            return tuple(Job(kind, corner) for corner in spread.corners)
+            first, second = spread.corners
+            return Job(kind, first), Job(kind, second)
         out = []
         for arm, corner in enumerate(spread.corners):
             away = caught(robot, state, arm) or state.held[arm] != NOTHING
@@ -287,7 +297,7 @@ class TowelPlanner:
             return False
         if view.pairs[arm] is None:
             return False
-        gap = view.places[point] - view.places[view.pairs[arm][0]]
+        gap = view.places[point] - view.places[view.pair(arm)[0]]
         return bool(np.linalg.norm(gap) < OWN_CORNER)
 
     @staticmethod
@@ -295,7 +305,7 @@ class TowelPlanner:
         """Whether what an arm has to move lies where it belongs, or there is nothing to move."""
         if view.pairs[arm] is None:
             return True
-        corner, target = view.pairs[arm]
+        corner, target = view.pair(arm)
         gap = state.points[corner] - state.points[target]
         low = state.points[corner, 2] < PLACED_HEIGHT + view.stack
         return bool(low and np.linalg.norm(gap) < PLACED)
@@ -306,12 +316,12 @@ class TowelPlanner:
         if view.pairs[arm] is None or robot.jaw[arm] > RELEASED_JAW:
             return False
         low = robot.tool_pos[arm, 2] < LEFT_HEIGHT + view.stack
-        return bool(low and view.to_go(state, view.pairs[arm][0]) < LETTING_GO)
+        return bool(low and view.to_go(state, view.pair(arm)[0]) < LETTING_GO)
 
     @staticmethod
     def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
         """A corner that trails behind the other hand is waited for until it lies flat again."""
-        corner = view.pairs[arm][0]
+        corner = view.pair(arm)[0]
         if state.points[corner, 2] > BOTH_LAYERS + view.stack:
             return False
         if not holds[1 - arm]:

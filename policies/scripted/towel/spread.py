@@ -93,7 +93,7 @@ class Spread:
     @classmethod
     def of(cls, state: TowelState) -> Spread | None:
         """The edge to take now, after attempts in vain another; None if none fits what is held."""
-        options = []
+        options: list[tuple[float, int, Spread]] = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
             if state.points[first, 1] < state.points[second, 1]:

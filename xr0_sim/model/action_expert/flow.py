@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,10 +71,10 @@ class FlowLossConfig:
     hide_probability: float = PREFIX_HIDE_PROBABILITY
 
     @classmethod
-    def of(cls, config: XR0Config, **overrides: object) -> FlowLossConfig:
+    def of(cls, config: XR0Config, **overrides: Any) -> FlowLossConfig:
         """The switches of the loss that a model configuration decides; the rest as given."""
         probability = config.prefix_hide_probability
-        fields = {
+        fields: dict[str, Any] = {
             "hide_prefix": probability > 0.0,
             "hide_probability": probability,
             "sampling_steps": config.num_euler_steps,

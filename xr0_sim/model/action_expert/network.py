@@ -57,7 +57,7 @@ class TimeEmbedder(nn.Module):
         frequencies = torch.exp(-math.log(LONGEST_PERIOD) / half * steps)
         angles = TIME_SCALE * time.float()[:, None] * frequencies
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+        return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
 
 
 class ActionExpert(nn.Module):

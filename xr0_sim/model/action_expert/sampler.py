@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -214,7 +214,8 @@ class FlowSampler:
         times = torch.arange(steps, device=expert.device) / steps
         modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
         self._layers = [
-            _FastLayer(layer, modulation, self.precision) for layer in expert.dit.layers
+            _FastLayer(cast(Layer, layer), modulation, self.precision)
+            for layer in expert.dit.layers
         ]
         # Gains of both norms and the softmax scale, (layers, 1, 2 H, 1, d), for the rotary tables.
         self._gains = torch.stack([layer.gains for layer in self._layers])[:, None]

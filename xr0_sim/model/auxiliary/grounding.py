@@ -140,11 +140,11 @@ class GroundingHead(nn.Module):
         if spec.regressions:
             terms["regression"] = _mean((output.regressions - value_r).abs(), mask_r)
         if spec.classes:
-            entropy = [
+            entropies = [
                 functional.cross_entropy(logits, value_c[:, i].long(), reduction="none")
                 for i, logits in enumerate(output.class_logits)
             ]
-            terms["classes"] = _mean(torch.stack(entropy, -1), mask_c)
+            terms["classes"] = _mean(torch.stack(entropies, -1), mask_c)
         if spec.points:
             rows, columns = self.token_grid
             uv = value_p.unflatten(-1, (-1, 2)).clamp(0.0, 1.0 - 1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class GroundingSpec:
             start += width
         return places
 
-    def pack(self, values: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def pack(self, values: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Named values to (vector, mask); names that are missing or None are masked."""
         places = self.slots()
         unknown = sorted(set(values) - set(places))

@@ -141,7 +141,8 @@ def _text(text: Mapping[str, Any], tied: bool) -> Shapes:
 
 
 def _expert(dit: Mapping[str, Any], action_dim: int, state_dim: int) -> Shapes:
-    width, head, shapes = dit["hidden_size"], dit["head_dim"], {}
+    width, head = dit["hidden_size"], dit["head_dim"]
+    shapes: Shapes = {}
     for index in range(dit["num_hidden_layers"]):
         layer = f"dit.layers.{index}"
         shapes[f"{layer}.adaln_table"] = (6, width)

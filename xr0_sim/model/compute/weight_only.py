@@ -76,7 +76,8 @@ def _settings(weights: str, device: torch.device) -> Any:
     if device.type == "cuda":
         return quantization.Int4WeightOnlyConfig(group_size=GROUP)
     return quantization.IntxWeightOnlyConfig(
-        weight_dtype=torch.int4, granularity=quantization.PerGroup(GROUP)
+        weight_dtype=torch.int4,  # type: ignore[attr-defined]  # missing in torch's stubs
+        granularity=quantization.PerGroup(GROUP),
     )
 
 

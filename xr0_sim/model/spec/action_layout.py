@@ -76,8 +76,8 @@ class ArmTargets:
     def from_actions(
         cls,
         actions: NDArray[np.floating],
-        tool_pos: NDArray[np.floating],
-        tool_quat: NDArray[np.floating],
+        tool_pos: NDArray[np.float64],
+        tool_quat: NDArray[np.float64],
     ) -> ArmTargets:
         """Splits (..., T, 14) environment actions; tool poses come from forward kinematics."""
         if actions.shape[-1] != ENV_ACTION_DIM:

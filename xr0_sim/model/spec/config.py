@@ -7,7 +7,7 @@ every switch of an ablation is a field.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
@@ -74,8 +74,9 @@ class XR0Config(PreTrainedConfig):
     model_type = "xr0"
     sub_configs_defaults: ClassVar = {"vlm_config": Qwen3VLConfig, "dit_config": XR0DiTConfig}
 
-    vlm_config: dict | PreTrainedConfig | None = None
-    dit_config: dict | PreTrainedConfig | None = None
+    # Given as dicts or configurations; configurations once the base class has built them.
+    vlm_config: Any = None
+    dit_config: Any = None
     action_length: int = 30
     action_dim: int = LAYOUT_DIM
     state_dim: int = LAYOUT_DIM

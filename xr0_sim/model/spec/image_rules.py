@@ -50,15 +50,14 @@ def qwen_size(height: int, width: int) -> tuple[int, int]:
     sides = [round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width)]
     if sides[0] * sides[1] > MAX_PIXELS:
         shrink = math.sqrt(height * width / MAX_PIXELS)
-        return tuple(
+        sides = [
             max(SIDE_MULTIPLE, math.floor(side / shrink / SIDE_MULTIPLE) * SIDE_MULTIPLE)
             for side in (height, width)
-        )
+        ]
+        return sides[0], sides[1]
     if sides[0] * sides[1] < SIDE_MULTIPLE**2:
         grow = math.sqrt(SIDE_MULTIPLE**2 / (height * width))
-        return tuple(
-            math.ceil(side * grow / SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width)
-        )
+        sides = [math.ceil(side * grow / SIDE_MULTIPLE) * SIDE_MULTIPLE for side in (height, width)]
     return sides[0], sides[1]
 
 

@@ -93,7 +93,7 @@ class RobotSchema:
     @property
     def slots(self) -> dict[str, slice]:
         """Named parts of a row that carry anything for this robot type."""
-        used = self.action_mask.any(0)
+        used = np.asarray(self.action_mask.any(0))
         return {name: part for name, part in ACTION_SLOTS.items() if used[part].any()}
 
     def encode(self, actions: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -8,11 +8,11 @@ the stock one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xr0_sim.model.action_expert.dit import additive, rotate
@@ -49,10 +49,11 @@ class VlmInputs:
 
     def to(self, device: torch.device) -> VlmInputs:
         """The same batch on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return VlmInputs(
-            **{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()}
-        )
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def last_tokens(self, hidden: Tensor) -> Tensor:
         """Rows (F, hidden) of the prompts' last tokens among hidden states (F, S, hidden)."""
@@ -224,9 +225,7 @@ def _causal(length: int, device: torch.device) -> Tensor:
     return additive(torch.ones(length, length, dtype=torch.bool, device=device).tril())
 
 
-def _keys_values(
-    layer: nn.Module, normed: Tensor, cos: Tensor, sin: Tensor
-) -> tuple[Tensor, Tensor]:
+def _keys_values(layer: Any, normed: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
     """Rotated keys and values (F, K, S, d) of a layer, from its normalised input."""
     attention = layer.self_attn
     heads = (*normed.shape[:2], -1, attention.head_dim)
@@ -236,7 +235,7 @@ def _keys_values(
 
 
 def _transform(
-    layer: nn.Module,
+    layer: Any,
     x: Tensor,
     normed: Tensor,
     key: Tensor,

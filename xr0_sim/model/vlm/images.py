@@ -37,7 +37,7 @@ def fit_images(images: NDArray[np.uint8], rule: str = "fit") -> NDArray[np.uint8
             f"images: expected uint8 (N, H, W, 3), got {images.dtype} {images.shape}; "
             "pass camera frames as rendered"
         )
-    height, width = image_size(*images.shape[1:3], rule)
+    height, width = image_size(images.shape[1], images.shape[2], rule)
     if images.shape[1:3] == (height, width):
         return images
     from PIL import Image

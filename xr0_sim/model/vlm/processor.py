@@ -62,20 +62,22 @@ class XR0Processor:
         self._image_rule = config.image_rule
         self._schemas = dict(schemas or {})
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
-        self._image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
+        image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
         self._pad_id = self._tokenizer.token_to_id(PAD_TOKEN)
         self._prompts: dict[tuple[str, tuple[int, int]], Prompt] = {}
         vocabulary = config.vlm_config.text_config.vocab_size
         if (
             self._tokenizer.get_vocab_size() > vocabulary
-            or self._image_id != config.vlm_config.image_token_id
+            or image_id is None
+            or image_id != config.vlm_config.image_token_id
         ):
             raise ConfigError(
                 f"tokenizer {tokenizer_dir}: expected at most {vocabulary} tokens with "
                 f"{IMAGE_TOKEN} = {config.vlm_config.image_token_id}, got "
-                f"{self._tokenizer.get_vocab_size()} with {self._image_id}; use the tokenizer the "
+                f"{self._tokenizer.get_vocab_size()} with {image_id}; use the tokenizer the "
                 "model was built for"
             )
+        self._image_id = image_id
 
     @property
     def robot_types(self) -> list[str]:
@@ -141,14 +143,14 @@ class XR0Processor:
             )
         frames = fit_images(images.reshape(-1, *images.shape[2:]), self._image_rule)
         patches = to_patches(frames, *self._patching)
-        return self.assemble(patches, frames.shape[1:3], instructions)
+        return self.assemble(patches, (frames.shape[1], frames.shape[2]), instructions)
 
     def assemble(
         self, patches: Tensor, image_size: tuple[int, int], instructions: Sequence[str]
     ) -> VlmInputs:
         """Joins ready patch rows (F * cameras, P, values) with the prompts of F instructions."""
         return self._batch(
-            patches, image_size, [self.prompt(text, tuple(image_size)) for text in instructions]
+            patches, image_size, [self.prompt(text, image_size) for text in instructions]
         )
 
     def dialogue(
