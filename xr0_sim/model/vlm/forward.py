@@ -70,7 +70,7 @@ class VlmInputs:
         }
 
 
-def see(
+def encode_images(
     vlm: Qwen3VLForConditionalGeneration, patches: Tensor, image_grid: tuple[int, int]
 ) -> tuple[Tensor, list[Tensor]]:
     """Runs the vision tower.
@@ -152,7 +152,7 @@ def _vision_tables(
     return position, cos[None], sin[None]
 
 
-def think(
+def forward(
     vlm: Qwen3VLForConditionalGeneration, inputs: VlmInputs, cached_layers: int
 ) -> tuple[tuple[Tensor, ...], VlmCache]:
     """Runs the VLM once, up to the keys and values of its last layer; nothing reads the rest.
@@ -172,7 +172,7 @@ def think(
     frames, length = inputs.input_ids.shape
     x = text.embed_tokens(inputs.input_ids).flatten(0, 1)
     if len(inputs.patches):
-        visual, deepstack = see(vlm, inputs.patches, inputs.image_grid)
+        visual, deepstack = encode_images(vlm, inputs.patches, inputs.image_grid)
         x = x.index_copy(0, inputs.image_index, visual.to(x.dtype))
     x = x.view(frames, length, -1)
     cos, sin = text.rotary_emb(x, inputs.position_ids)
@@ -199,12 +199,14 @@ def think(
     return tuple(before), cache
 
 
-def finish(vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: VlmInputs) -> Tensor:
-    """Runs the last layer, which `think` leaves out, for those who want words.
+def final_hidden(
+    vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: VlmInputs
+) -> Tensor:
+    """Runs the last layer, which `forward` leaves out, for those who want words.
 
     Args:
         vlm: The stock model.
-        before_last: (F, S, hidden) hidden states before the last layer, from `think`.
+        before_last: (F, S, hidden) hidden states before the last layer, from `forward`.
         inputs: The batch.
 
     Returns:
