@@ -107,7 +107,7 @@ def test_paths_are_fields(checkpoint):
     assert {name: getattr(config, name) for name in RELEASED_INFERENCE} == RELEASED_INFERENCE
     assert torch.equal(expert_mask(4, config.action_window), torch.ones(6, 6).tril().bool())
     assert not FlowLossConfig.of(config).hide_prefix
-    assert config.prompt_header == PUBLISHED_HEADER and config.state_layout == "xr0"
+    assert config.prompt_header == PUBLISHED_HEADER and config.state_layout == "raw"
 
     with pytest.raises(ConfigError, match="prefix_max"):
         on_path(config, "post_training")
