@@ -13,7 +13,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("xr0_sim", "assets", "envs", "policies", "experiments")
-BASE = {"__version__", "atomic", "conventions", "errors", "registry", "rotations", "types"}
+BASE = {
+    "__version__",
+    "atomic",
+    "conventions",
+    "errors",
+    "plain_text",
+    "registry",
+    "rotations",
+    "types",
+}
 """What everything may use."""
 MAY_IMPORT = {
     "xr0_sim": set(),

@@ -12,7 +12,8 @@ from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.forward import VlmInputs, forward
+from xr0_sim.model.vlm.forward import forward
+from xr0_sim.model.vlm.inputs import VlmInputs
 
 
 class XR0ForActionGeneration(PreTrainedModel):
