@@ -9,6 +9,28 @@ from numpy.typing import NDArray
 
 from xr0_sim.conventions import INSTRUCTION_BYTES
 from xr0_sim.errors import ConfigError
+from xr0_sim.plain_text import check_plain_text
+
+
+def check_instruction(text: str) -> bytes:
+    """Bytes of an instruction that may be given to a policy.
+
+    Raises:
+        ConfigError: The text is empty, longer than 256 bytes of UTF-8, not Unicode, or holds a NUL
+            or a control token (`xr0_sim.plain_text`).
+    """
+    try:
+        raw = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"instruction: expected Unicode text, got {text!r}: {error.reason}; mend the encoding"
+        ) from error
+    if not 0 < len(raw) <= INSTRUCTION_BYTES:
+        raise ConfigError(f"instruction: expected 1 .. {INSTRUCTION_BYTES} bytes, got {len(raw)}")
+    if "\0" in text:
+        raise ConfigError(f"instruction: expected text without NUL, got {text!r}")
+    check_plain_text("instruction", text)
+    return raw
 
 
 @functools.lru_cache(maxsize=64)
@@ -16,11 +38,9 @@ def encode_instruction(text: str) -> NDArray[np.uint8]:
     """Text -> (256,) uint8, read-only.
 
     Raises:
-        ConfigError: The text is empty or longer than 256 bytes.
+        ConfigError: As `check_instruction`.
     """
-    raw = text.encode("utf-8")
-    if not 0 < len(raw) <= INSTRUCTION_BYTES:
-        raise ConfigError(f"instruction: expected 1 .. {INSTRUCTION_BYTES} bytes, got {len(raw)}")
+    raw = check_instruction(text)
     out = np.zeros(INSTRUCTION_BYTES, dtype=np.uint8)
     out[: len(raw)] = np.frombuffer(raw, dtype=np.uint8)
     out.flags.writeable = False

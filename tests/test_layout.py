@@ -19,6 +19,7 @@ BASE = {
     "conventions",
     "errors",
     "fields",
+    "plain_text",
     "registry",
     "rotations",
     "types",

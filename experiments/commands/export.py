@@ -17,6 +17,7 @@ RECORD_DIR = "training"
 LARGEST_HEAD_MB = 10.0
 CURVES = "curves.png"
 METRICS_FILE = "metrics.jsonl"
+RECIPE_FILE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
 
 
 def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
-    """Loss curves of all stages as JSON lines and as a picture, and the commands."""
+    """Loss curves of all stages as JSON lines and as a picture, switches of heads, commands."""
     folder.mkdir()
     run_folder = Path(config.run_folder)
     experts = run_folder / (f"experts_{config.label}" if config.label else "experts")
@@ -124,6 +125,12 @@ def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
             raise CheckpointError(f"record of {name}: expected {path}; check --label")
         shutil.copy2(path, folder / f"{name}.jsonl")
         curves[name] = [json.loads(line) for line in path.read_text().splitlines()]
+    recipes = {
+        head: json.loads((stages[head] / RECIPE_FILE).read_text())
+        for head in heads
+        if (stages[head] / RECIPE_FILE).is_file()
+    }
+    (folder / "recipes.json").write_text(json.dumps(recipes, indent=1, sort_keys=True) + "\n")
     commands = run_folder / COMMANDS_FILE
     if commands.is_file():
         notes = [json.loads(line) for line in commands.read_text().splitlines()]

@@ -234,7 +234,14 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
     assert set(head_names(policy)) == {"sync", "prefix"}
     assert load_chunk_model(policy, "prefix").prefix_max == 6
     record = sorted(path.name for path in (policy / "training").iterdir())
-    assert record == ["vlm.jsonl", "commands.json", "curves.png", "prefix.jsonl", "sync.jsonl"]
+    assert record == [
+        *("commands.json", "curves.png", "prefix.jsonl", "recipes.json", "sync.jsonl", "vlm.jsonl")
+    ]
+    recipes = json.loads((policy / "training" / "recipes.json").read_text())
+    assert {head: recipe["reweight"] for head, recipe in recipes.items()} == {
+        "sync": "none",
+        "prefix": "none",
+    }
     notes = json.loads((policy / "training" / "commands.json").read_text())
     assert notes[0]["data"]["demo"]["seeds"] == [1_000_000, 1_000_002]
     paths = [notes[0]["config"][key] for key in ("data", "out")]

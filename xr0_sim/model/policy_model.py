@@ -28,7 +28,7 @@ from xr0_sim.model.compute.precision import (
 )
 from xr0_sim.model.compute.weight_only import reduce_vlm
 from xr0_sim.model.initialization import initialize_expert, initialize_vlm
-from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk, encode_state
+from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
@@ -103,7 +103,7 @@ class PolicyModel:
                     f"observation {name}: expected finite values, got NaN or infinity; the sensor "
                     "or the simulation has failed, stop the robot"
                 )
-        state = self.normalizer.normalize_state(encode_state(robot, self.config.state_layout))
+        state = self.normalizer.network_state(robot, self.config.state_layout)
         lengths = [0 if prefix is None else len(prefix.jaw) for prefix in prefixes]
         prefix = np.zeros((len(prefixes), max(lengths), LAYOUT_DIM), np.float32)
         for row, targets in enumerate(prefixes):

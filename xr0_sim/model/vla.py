@@ -12,7 +12,8 @@ from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.forward import VlmInputs, think
+from xr0_sim.model.vlm.forward import forward
+from xr0_sim.model.vlm.inputs import VlmInputs
 
 
 class XR0ForActionGeneration(PreTrainedModel):
@@ -48,7 +49,7 @@ class XR0ForActionGeneration(PreTrainedModel):
 
     def encode(self, inputs: VlmInputs) -> VlmCache:
         """Runs the VLM once; the cache serves any number of `sample_actions` calls."""
-        return think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[1]
+        return forward(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[1]
 
     @torch.no_grad()
     def sample_actions(
@@ -57,10 +58,11 @@ class XR0ForActionGeneration(PreTrainedModel):
         state: Tensor,
         prefix: Tensor,
         prefix_lengths: Tensor,
-        generator: torch.Generator | list[torch.Generator],
+        generator: torch.Generator | list[torch.Generator] | None = None,
         action_mask: Tensor | None = None,
         sampler: FlowSampler | None = None,
         temperature: float = 1.0,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Draws one chunk per frame.
 
@@ -71,12 +73,19 @@ class XR0ForActionGeneration(PreTrainedModel):
                 the longest prefix of the batch and may be 0.
             prefix_lengths: (B,) long, each at most d.
             generator: Source of the flow noise, on the processor; a list gives every row its own,
-                so that a row's noise does not depend on its neighbours in the batch.
+                so that a row's noise does not depend on its neighbours in the batch. None when
+                ``noise`` is given.
             action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
                 dual-arm layout's when None.
             sampler: Runs the Euler loop in place of `euler_sample`, to the same result.
             temperature: Factor on the noise the flow starts from; 0 takes the one chunk in the
                 middle of all.
+            noise: (B, T, 32) of any floating format, in place of a draw: the noise of another
+                implementation, which may draw it elsewhere and otherwise. Entries that the mask
+                leaves out are taken as zero.
+
+        Raises:
+            ConfigError: Prefix, noise or generators do not fit the cache.
 
         Returns:
             (B, T, 32) normalised; the first ``prefix_lengths`` rows equal the prefix exactly.
@@ -88,12 +97,16 @@ class XR0ForActionGeneration(PreTrainedModel):
                 f"prefix: expected {cache.frames} rows of at most {length - 1} actions and lengths "
                 f"within them, got {tuple(prefix.shape)} with lengths {prefix_lengths.tolist()}"
             )
-        if isinstance(generator, list):
-            drawn = [torch.randn(1, length, width, generator=g) for g in generator]
-            noise = torch.cat(drawn)
-        else:
-            noise = torch.randn(rows, length, width, generator=generator)
-        noise = noise.to(self.expert.device)
+        if noise is None:
+            noise = _draw_noise(generator, (rows, length, width))
+        elif generator is not None:
+            raise ConfigError("noise: expected either a generator or ready noise, got both")
+        elif noise.shape != (rows, length, width) or not noise.is_floating_point():
+            raise ConfigError(
+                f"noise: expected floating ({rows}, {length}, {width}), one chunk per frame, got "
+                f"{noise.dtype} {tuple(noise.shape)}"
+            )
+        noise = noise.to(self.expert.device, torch.float32)
         valid = self.expert.action_valid if action_mask is None else action_mask
         noise = temperature * noise * valid
         padded = torch.zeros_like(noise)
@@ -111,6 +124,19 @@ class XR0ForActionGeneration(PreTrainedModel):
         empty = state.new_zeros(len(state), 0, self.config.action_dim)
         lengths = torch.zeros(len(state), dtype=torch.long, device=state.device)
         return self.sample_actions(cache, state, empty, lengths, generator)
+
+
+def _draw_noise(
+    generator: torch.Generator | list[torch.Generator] | None, shape: tuple[int, int, int]
+) -> Tensor:
+    """(B, T, 32) normal draws on the processor."""
+    if generator is None:
+        raise ConfigError("noise: expected a generator or ready noise, got neither")
+    if not isinstance(generator, list):
+        return torch.randn(shape, generator=generator)
+    if len(generator) != shape[0]:
+        raise ConfigError(f"generators: expected one per frame, {shape[0]}, got {len(generator)}")
+    return torch.cat([torch.randn(1, *shape[1:], generator=g) for g in generator])
 
 
 def register_auto_classes() -> None:

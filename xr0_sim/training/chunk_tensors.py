@@ -40,7 +40,7 @@ class ChunkTensors:
         actions = np.empty((count, length, LAYOUT_DIM), np.float32)
         for rows in _blocks(np.arange(count)):
             robot = store.robot(rows)
-            state[rows] = normalizer.normalize_state(encode_state(robot, layout))
+            state[rows] = normalizer.network_state(robot, layout)
             relative = encode_chunk(store.targets(rows), robot)
             actions[rows] = normalizer.normalize_actions(relative)
         valid_steps = store.column("valid_steps").astype(np.int64)

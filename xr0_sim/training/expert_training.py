@@ -8,7 +8,7 @@ from another only in its `HeadConfig`, so the three published variants are three
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xr0_sim.atomic import write_json
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import CheckpointError
 from xr0_sim.model.action_expert.flow import (
@@ -25,6 +26,7 @@ from xr0_sim.model.action_expert.flow import (
     flow_loss,
     is_prefix,
 )
+from xr0_sim.model.action_expert.loss_terms import frequency_term, reweighting
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.checkpoints.shipped import (
     load_config,
@@ -53,6 +55,8 @@ from xr0_sim.training.schedule import SampleOrder, step_generator
 from xr0_sim.training.trainer import Trainer, TrainerConfig
 
 BASE_HEAD = "base"
+RECIPE_FILE = "recipe.json"
+"""In a head's run directory: the switches it was trained with."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,30 @@ class HeadConfig:
         noisy_position_offset: Gap before the noisy actions.
         prefix: Where training prefixes come from.
         hide_prefix: Random prefix mask.
-        reweight: Weight the loss by the sampled L1 error.
-        frequency: Factor on the loss's frequency term.
+        reweight: How the loss is weighted by the sampled L1 error, one of
+            `xr0_sim.model.action_expert.loss_terms.REWEIGHTINGS`.
+        frequency: Frequency term of the loss, a name of ``FREQUENCY_TERMS`` there.
     """
 
     action_window: int | None = None
     noisy_position_offset: int = 0
     prefix: PrefixSource = field(default_factory=NoPrefix)
     hide_prefix: bool = False
-    reweight: bool = False
-    frequency: float = 0.0
+    reweight: str = "none"
+    frequency: str = "none"
+
+    def __post_init__(self) -> None:
+        """Rejects a form of the loss that there is not."""
+        object.__setattr__(self, "reweight", reweighting(self.reweight))
+        frequency_term(self.frequency)
+
+    def recipe(self) -> dict[str, object]:
+        """Every switch as plain values, for the record."""
+        term = frequency_term(self.frequency)
+        return asdict(self) | {
+            "prefix": {"source": type(self.prefix).__name__} | asdict(self.prefix),
+            "frequency": {"form": self.frequency} | asdict(term),
+        }
 
 
 @dataclass(frozen=True)
@@ -273,6 +291,7 @@ def train_head(
     finished = trainer.run()
     ranks = Ranks.present()
     if ranks.main:
+        write_json(Path(directory) / RECIPE_FILE, head.recipe())
         with trainer.averaged():
             save_head(checkpoint, name, config, expert)
     ranks.wait()

@@ -23,7 +23,7 @@ from xr0_sim.data.chunk_store import ChunkStore, Shard
 from xr0_sim.errors import DatasetError
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.training.parallel import Ranks
 
@@ -126,7 +126,7 @@ class FeatureStore:
                 part = slice(start, start + BATCH)
                 inputs = self._processor(self._store.images(rows[part]), texts[part])
                 layers = model.config.dit_config.num_hidden_layers
-                seen = think(model.vlm, inputs.to(model.device), layers)[1].stacked()
+                seen = forward(model.vlm, inputs.to(model.device), layers)[1].stacked()
                 stacked = seen.to(torch.float16).cpu().numpy()
                 block = np.zeros((*stacked.shape[:4], longest, stacked.shape[5]), np.float16)
                 block[..., : stacked.shape[4], :] = stacked

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import Qwen3VLForConditionalGeneration
 
 from xr0_sim.model.auxiliary.grounding import GroundingHead
-from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.processor import XR0Processor
 
 SentenceSource = Callable[[np.random.Generator], tuple[str, Mapping[str, int]]]
@@ -47,7 +47,7 @@ class LanguageDrill:
         """Mean cross entropy of the classes the drawn sentences decide."""
         drawn = [self._source(rng) for _ in range(self._sentences)]
         inputs = self._processor.text_only([text for text, _ in drawn]).to(vlm.device)
-        before, _ = think(vlm, inputs, cached_layers)
+        before, _ = forward(vlm, inputs, cached_layers)
         logits = head.classify(inputs.last_tokens(before[-1]))
         names = [name for name, _ in head.spec.classes]
         terms = []

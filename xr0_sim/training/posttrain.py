@@ -26,8 +26,6 @@ from xr0_sim.training.prefix_source import (
 
 LAMBDA_WINDOW = 4
 POSITION_OFFSET = 10
-FREQUENCY_FACTOR = 0.1
-"""Weight of the frequency term against the squared error; ours, no source gives one."""
 
 _PREFIX = HeadConfig(prefix=OwnPrefix())
 _LAMBDA = replace(
@@ -46,15 +44,21 @@ HEADS: dict[str, HeadConfig] = {
     "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
     "prefix_lambda_recorded": replace(_LAMBDA, prefix=CleanPrefix()),
     "prefix_lambda_report": replace(_LAMBDA, prefix=CleanPrefix(REPORT_PROBABILITY)),
-    "prefix_lambda_reweight": replace(_LAMBDA, reweight=True),
-    "prefix_lambda_frequency": replace(_LAMBDA, frequency=FREQUENCY_FACTOR),
+    "prefix_lambda_reweight": replace(_LAMBDA, reweight="published"),
+    "prefix_lambda_reweight_per_frame": replace(_LAMBDA, reweight="per_frame"),
+    "prefix_lambda_frequency": replace(_LAMBDA, frequency="published"),
+    "prefix_lambda_frequency_unitary": replace(_LAMBDA, frequency="unitary"),
+    "prefix_lambda_published": replace(
+        _LAMBDA, prefix=CleanPrefix(), reweight="published", frequency="published"
+    ),
 }
 """Head name -> switches.
 
 `sync`, `prefix` and `prefix_lambda` are the main comparison. ``window``, ``offset`` and ``hidden``
 add one of the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded
 prefixes alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the
-loss.
+loss, in the published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);
+`prefix_lambda_published` has all switches of the public post-training code.
 """
 
 

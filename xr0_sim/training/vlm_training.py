@@ -51,7 +51,7 @@ from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.training.augment import (
@@ -213,7 +213,7 @@ class VlmStage(nn.Module):
             (images.shape[1], images.shape[2]),
             [self.store.instructions[i] for i in instructions],
         ).to(device)
-        before, cache = think(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
+        before, cache = forward(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
         last = inputs.last_tokens(before[-1])
         early, visual = (
             x.flatten(0, 1)[inputs.image_index].unflatten(0, (len(rows), -1))

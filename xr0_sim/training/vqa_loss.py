@@ -22,7 +22,7 @@ from xr0_sim.conventions import CAMERAS
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
 from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter, Values
-from xr0_sim.model.vlm.forward import finish, think
+from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.model.vlm.prompt import EARLIER
@@ -134,9 +134,9 @@ class VisualQuestions:
             views,
         )
         inputs = inputs.to(vlm.device)
-        before, _ = think(vlm, inputs, 1)
+        before, _ = forward(vlm, inputs, 1)
         owner, place = (i.to(vlm.device) for i in torch.nonzero(given >= 0, as_tuple=True))
-        hidden = finish(vlm, before[-1], inputs)[owner, place]
+        hidden = final_hidden(vlm, before[-1], inputs)[owner, place]
         return vlm.lm_head(hidden), inputs.input_ids[owner, place + 1], owner
 
     def _pictures(self, asked: list[Asked]) -> tuple[NDArray[np.uint8], list[tuple[str, ...]]]:

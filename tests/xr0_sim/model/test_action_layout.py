@@ -87,6 +87,26 @@ def test_reanchored_prefix_gives_the_same_absolute_actions():
     )
 
 
+def test_released_weights_read_the_gripper_and_the_joints_as_they_are():
+    from xr0_sim.model.checkpoints.released_config import full_size_config
+    from xr0_sim.model.spec.normalizer import Normalizer
+
+    state = random_state(np.random.default_rng(4), (5,))
+    name = full_size_config().state_layout
+    raw = layout.encode_state(state, name)
+    np.testing.assert_array_equal(raw[:, [6, 20]], state.jaw)
+    joints = np.concatenate([raw[:, 7:13], raw[:, 21:27]], -1)
+    np.testing.assert_array_equal(joints, state.joint_pos.reshape(5, 12))
+    assert (np.delete(raw, [6, 20, *range(7, 13), *range(21, 27)], 1) == 0).all()
+    np.testing.assert_array_equal(layout.state_valid(name), layout.state_valid("xr0"))
+    # Statistics that would shift and scale: a raw state passes them by.
+    ones = np.ones((30, 32), np.float32)
+    statistics = Normalizer(ones, 2 * ones, 3 * ones[0], 4 * ones[0])
+    np.testing.assert_array_equal(statistics.network_state(state, name), raw.astype(np.float32))
+    scaled = statistics.normalize_state(layout.encode_state(state, "extended"))
+    np.testing.assert_array_equal(statistics.network_state(state, "extended"), scaled)
+
+
 def test_state_layouts():
     state = random_state(np.random.default_rng(4), (5,))
     plain = layout.encode_state(state, "xr0")

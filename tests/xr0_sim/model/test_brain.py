@@ -9,7 +9,7 @@ import torch
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vlm.forward import finish, think
+from xr0_sim.model.vlm.forward import final_hidden, forward
 
 TEXTS = ["Fold the towel in half.", "Put the red brick into the red bin, then the blue one."]
 
@@ -32,7 +32,7 @@ def inputs(policy):
 def test_equals_the_stock_forward(policy, inputs):
     vlm = policy.model.vlm
     with torch.no_grad():
-        _, cache = think(vlm, inputs, 2)
+        _, cache = forward(vlm, inputs, 2)
         stock = vlm.model(**inputs.stock(policy.processor.image_id), use_cache=True)
     real = inputs.key_mask()
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers, strict=True):
@@ -44,8 +44,8 @@ def test_equals_the_stock_forward(policy, inputs):
 def test_the_last_layer_equals_the_stock_one(policy, inputs):
     vlm = policy.model.vlm
     with torch.no_grad():
-        before, _ = think(vlm, inputs, 2)
-        mine = finish(vlm, before[-1], inputs)
+        before, _ = forward(vlm, inputs, 2)
+        mine = final_hidden(vlm, before[-1], inputs)
         stock = vlm.model(**inputs.stock(policy.processor.image_id)).last_hidden_state
     real = inputs.key_mask()
     torch.testing.assert_close(mine[real], stock[real], atol=1e-4, rtol=1e-4)

@@ -12,11 +12,12 @@ from released_files import released_config, write_released, write_shards, write_
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.action_expert.flow import FlowLossConfig
 from xr0_sim.model.action_expert.masks import expert_mask, hide_random_prefix
+from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.checkpoints.reference_paths import POST_TRAINING, RELEASED_INFERENCE, on_path
 from xr0_sim.model.checkpoints.released import load_released, released_processor, save_released
 from xr0_sim.model.checkpoints.released_config import full_size_config, load_released_config
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vlm.forward import think
+from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.prompt import PUBLISHED_HEADER
 from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
 
@@ -75,7 +76,7 @@ def test_brain_equals_the_stock_forward_with_doubled_frames_and_deepstack(checkp
     processor = released_processor(checkpoint, model.config)
     inputs = processor(images(), ["Fold the towel.", "Put the red brick into the left bin."])
     with torch.no_grad():
-        _, cache = think(model.vlm, inputs, 2)
+        _, cache = forward(model.vlm, inputs, 2)
         stock = model.vlm.model(**inputs.stock(processor.image_id), use_cache=True)
     real = inputs.key_mask()
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers[-2:], strict=True):
@@ -106,7 +107,7 @@ def test_paths_are_fields(checkpoint):
     assert {name: getattr(config, name) for name in RELEASED_INFERENCE} == RELEASED_INFERENCE
     assert torch.equal(expert_mask(4, config.action_window), torch.ones(6, 6).tril().bool())
     assert not FlowLossConfig.of(config).hide_prefix
-    assert config.prompt_header == PUBLISHED_HEADER and config.state_layout == "xr0"
+    assert config.prompt_header == PUBLISHED_HEADER and config.state_layout == "raw"
 
     with pytest.raises(ConfigError, match="prefix_max"):
         on_path(config, "post_training")
@@ -159,6 +160,22 @@ def test_stored_as_bfloat16_and_read_as_asked(model, tmp_path):
     name = "dit.layers.1.mlp.up_proj.weight"
     torch.testing.assert_close(full.state_dict()[name], half.state_dict()[name].float())
     assert half.vlm.model.language_model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_weights_stored_in_bfloat16_run_through_the_prepared_loop(checkpoint, model, tmp_path):
+    save_released(model, tmp_path)
+    half = load_released(tmp_path)
+    processor = released_processor(checkpoint, model.config)
+    cache = half.encode(processor(images(), ["Fold the towel."] * 2))
+    none, empty = torch.zeros(2, dtype=torch.long), torch.zeros(2, 0, 32)
+    sampler = FlowSampler(half.expert, half.config.num_euler_steps)
+
+    def chunk(**options):
+        generator = torch.Generator().manual_seed(4)
+        return half.sample_actions(cache, torch.zeros(2, 32), empty, none, generator, **options)
+
+    assert cache.layers[0][0].dtype == torch.bfloat16
+    torch.testing.assert_close(chunk(sampler=sampler), chunk(), atol=0.1, rtol=0)
 
 
 def test_own_switches_survive_a_round_trip(checkpoint, tmp_path):

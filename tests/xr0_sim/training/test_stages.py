@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 
 import numpy as np
@@ -88,6 +89,17 @@ def test_heads_share_base_and_step_count(run):
     with pytest.raises(ConfigError, match="did you mean 'prefix'"):
         head_config("prefx")
     assert HEADS["sync"] == HeadConfig()
+    recipe = json.loads((root / "post" / "prefix_lambda_published" / "recipe.json").read_text())
+    assert recipe == {
+        "action_window": 4,
+        "noisy_position_offset": 10,
+        "prefix": {"source": "CleanPrefix", "probability": 0.5, "longest": 6},
+        "hide_prefix": True,
+        "reweight": "published",
+        "frequency": {"form": "published", "coefficient": 1.0, "unitary": False},
+    }
+    plain = json.loads((root / "base" / "recipe.json").read_text())
+    assert (plain["reweight"], plain["frequency"]["coefficient"]) == ("none", 0.0)
 
 
 def test_heads_take_the_switches_one_at_a_time():
@@ -104,8 +116,15 @@ def test_heads_take_the_switches_one_at_a_time():
     assert switches("prefix_offset", "prefix") == {"noisy_position_offset": 10}
     assert switches("prefix_hidden", "prefix") == {"hide_prefix": True}
     assert switches("prefix_recorded", "prefix") == {"prefix": CleanPrefix(0.5, 6)}
-    assert switches("prefix_lambda_reweight", "prefix_lambda") == {"reweight": True}
-    assert list(switches("prefix_lambda_frequency", "prefix_lambda")) == ["frequency"]
+    for switch, forms in (("reweight", "per_frame"), ("frequency", "unitary")):
+        name = f"prefix_lambda_{switch}"
+        assert switches(name, "prefix_lambda") == {switch: "published"}
+        assert switches(f"{name}_{forms}", "prefix_lambda") == {switch: forms}
+    assert switches("prefix_lambda_published", "prefix_lambda") == {
+        "prefix": CleanPrefix(0.5, 6),
+        "reweight": "published",
+        "frequency": "published",
+    }
     lengths = draw_prefix(
         HEADS["prefix_lambda_report"].prefix,
         torch.zeros(70_000, 7, 1),

@@ -13,7 +13,7 @@ from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
 from xr0_sim.model.initialization import initialize_vlm
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vlm.forward import finish, think
+from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
@@ -108,8 +108,11 @@ def test_the_loss_is_that_of_the_answers_in_the_stock_model(asking, store):
             )
             for row, place in torch.nonzero(given >= 0).tolist()
         ]
-        before, _ = think(vlm, inputs, 1)
-        assert finish(vlm, before[-1], inputs).shape == (*logits.shape[:2], before[-1].shape[-1])
+        before, _ = forward(vlm, inputs, 1)
+        assert final_hidden(vlm, before[-1], inputs).shape == (
+            *logits.shape[:2],
+            before[-1].shape[-1],
+        )
     torch.testing.assert_close(mine, torch.stack(terms).mean(), atol=1e-4, rtol=1e-4)
 
 

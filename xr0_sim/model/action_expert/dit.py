@@ -131,9 +131,15 @@ class Attention(nn.Module):
         key = rotate(self.k_norm(key).transpose(1, 2), context.cos, context.sin)
         value = value.transpose(1, 2)
         cache_key, cache_value = (part.to(value.dtype) for part in layer_cache)
-        seen = joint_attention(
-            query, key, value, cache_key, cache_value, context.cache_bias, context.own_bias
-        )
+        if context.joint_bias is not None:
+            key, value = torch.cat([cache_key, key], 2), torch.cat([cache_value, value], 2)
+            seen = nn.functional.scaled_dot_product_attention(
+                query, key, value, context.joint_bias.to(query.dtype)
+            )
+        else:
+            seen = joint_attention(
+                query, key, value, cache_key, cache_value, context.cache_bias, context.own_bias
+            )
         return self.o_proj(seen.transpose(1, 2).reshape(rows, tokens, width))
 
 
@@ -152,13 +158,30 @@ class SwiGLU(nn.Module):
 
 
 class Context:
-    """What every layer of one forward pass shares: rotations and additive masks."""
+    """What every layer of one forward pass shares: rotations and additive masks.
 
-    def __init__(self, cos: Tensor, sin: Tensor, cache: VlmCache, own_mask: Tensor) -> None:
+    Args:
+        cos: (B, N, d) of the rotary positions.
+        sin: The same.
+        cache: F frames.
+        own_mask: (N, N) or (B, N, N) bool.
+        joined: Attend over the joined sequence by the fused kernel, which is the faster one without
+            a backward pass. Needs one row a frame and a cache with a head for every query head.
+    """
+
+    def __init__(
+        self, cos: Tensor, sin: Tensor, cache: VlmCache, own_mask: Tensor, joined: bool = False
+    ) -> None:
         self.cos = cos
         self.sin = sin
         self.cache_bias = additive(cache.key_mask)
         self.own_bias = additive(own_mask if own_mask.ndim == 3 else own_mask[None])
+        self.joint_bias = None
+        if joined:
+            rows, tokens = cache.frames, own_mask.shape[-1]
+            seen = self.cache_bias[:, None].expand(-1, tokens, -1)
+            own = self.own_bias.expand(rows, -1, -1)
+            self.joint_bias = torch.cat([seen, own], dim=-1)[:, None]
 
 
 def additive(mask: Tensor) -> Tensor:

@@ -17,6 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xr0_sim.model.action_expert.loss_terms import (
+    WEIGHT_LIMITS,
+    FrequencyTerm,
+    frequency_error,
+    frequency_loss,
+    frequency_term,
+    normalised_weights,
+    reweighting,
+    squared_loss,
+)
 from xr0_sim.model.action_expert.masks import PREFIX_HIDE_PROBABILITY, hide_random_prefix
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.spec.config import XR0Config
@@ -24,7 +34,20 @@ from xr0_sim.model.vlm.cache import VlmCache
 
 BETA_SHAPE = 1.5
 LARGEST_TIME = 0.999
-WEIGHT_LIMITS = (0.5, 5.0)
+
+__all__ = [
+    "WEIGHT_LIMITS",
+    "FlowLossConfig",
+    "FlowTargets",
+    "draw_times",
+    "drawn_weights",
+    "error_weights",
+    "euler_sample",
+    "flow_loss",
+    "frequency_error",
+    "interpolate",
+    "is_prefix",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,16 @@ class FlowTargets:
         """The same targets on a device."""
         return FlowTargets(*(getattr(self, f.name).to(device) for f in fields(self)))
 
+    def repeated(self, draws: int) -> FlowTargets:
+        """The same targets with every frame ``draws`` times in a row."""
+        return FlowTargets(
+            *(getattr(self, f.name).repeat_interleave(draws, 0) for f in fields(self))
+        )
+
+    def counted(self) -> Tensor:
+        """(F, T, 32) float, 1 where the loss counts: valid and behind the prefix."""
+        return self.valid * ~is_prefix(self.prefix_lengths, self.actions.shape[1])
+
 
 @dataclass(frozen=True)
 class FlowLossConfig:
@@ -58,17 +91,24 @@ class FlowLossConfig:
         draws: Noise/time draws R per frame; 4 in the report.
         hide_prefix: Random prefix mask of the post-training code.
         hide_probability: Chance of a prefix row to be hidden by that mask; 0.5 there.
-        reweight: Weight rows and dimensions by the L1 error of a sampled chunk (report).
-        frequency: Factor on the frequency term of the post-training code; 0 leaves it out.
+        reweight: One of `REWEIGHTINGS`, the rule that weights entries by the L1 error of a sampled
+            chunk; True stands for ``published``, False for ``none``.
+        frequency: The frequency term: a name of `FREQUENCY_TERMS`, a `FrequencyTerm`, or a number,
+            which is the coefficient of the unitary form.
         sampling_steps: Euler steps of that sampled chunk.
     """
 
     draws: int = 4
     hide_prefix: bool = False
-    reweight: bool = False
-    frequency: float = 0.0
+    reweight: str | bool = "none"
+    frequency: FrequencyTerm | str | float = "none"
     sampling_steps: int = 5
     hide_probability: float = PREFIX_HIDE_PROBABILITY
+
+    def __post_init__(self) -> None:
+        """Resolves names; an unknown one lists what there is."""
+        object.__setattr__(self, "reweight", reweighting(self.reweight))
+        object.__setattr__(self, "frequency", frequency_term(self.frequency))
 
     @classmethod
     def of(cls, config: XR0Config, **overrides: Any) -> FlowLossConfig:
@@ -113,6 +153,7 @@ def euler_sample(
     noise: Tensor,
     steps: int,
     action_mask: Tensor | None = None,
+    own_mask: Tensor | None = None,
 ) -> Tensor:
     """Integrates the velocity field from noise at t = 0 to actions at t = 1.
 
@@ -125,18 +166,43 @@ def euler_sample(
         noise: (B, T, 32).
         steps: Euler steps.
         action_mask: Mask of a robot type (`ActionExpert.forward`); the layout's when None.
+        own_mask: Overrides the head's mask (`ActionExpert.forward`).
 
     Returns:
         (B, T, 32) normalised; prefix rows come back bit for bit.
     """
     clean = is_prefix(prefix_lengths, noise.shape[1])
-    masked = {} if action_mask is None else {"action_mask": action_mask}
+    field = _field(expert, cache, state, prefix_lengths, noise, steps, action_mask, own_mask)
     x = torch.where(clean, prefix, noise)
     for step in range(steps):
-        time = torch.full((len(x),), step / steps, device=x.device)
-        velocity = expert(x, time, state, cache, prefix_lengths, **masked)
-        x = torch.where(clean, prefix, x + velocity / steps)
+        x = torch.where(clean, prefix, x + field(x, step) / steps)
     return x
+
+
+def _field(
+    expert: ActionExpert,
+    cache: VlmCache,
+    state: Tensor,
+    prefix_lengths: Tensor,
+    noise: Tensor,
+    steps: int,
+    action_mask: Tensor | None,
+    own_mask: Tensor | None,
+) -> Callable[[Tensor, int], Tensor]:
+    """Velocities by rows and step; what stays the same in all steps is worked out here."""
+    if isinstance(expert, ActionExpert):
+        conditions = expert.prepare(
+            state, cache, prefix_lengths, noise.shape[1], own_mask, action_mask
+        )
+        modulation = expert.modulation(torch.arange(steps, device=noise.device) / steps)
+        return lambda x, step: expert.velocity(x, modulation[step : step + 1], conditions)
+    # Any other callable of the same arguments.
+    masks = {"action_mask": action_mask, "own_mask": own_mask}
+    masks = {name: mask for name, mask in masks.items() if mask is not None}
+    times = torch.arange(steps, device=noise.device) / steps
+    return lambda x, step: expert(
+        x, times[step].expand(len(x)), state, cache, prefix_lengths, **masks
+    )
 
 
 def flow_loss(
@@ -155,56 +221,82 @@ def flow_loss(
     its compiled form.
 
     Returns:
-        (F,) loss per frame, each averaged over its valid entries.
+        (F,) loss per frame, each averaged over its valid entries. Under ``published`` weights the
+        mean of the F values is the mean over all valid entries of the batch.
     """
     frames, length, width = targets.actions.shape
     rows, device = frames * config.draws, targets.actions.device
     time = draw_times(rows, generator).to(device)
     noise = torch.randn(rows, length, width, generator=generator).to(device) * expert.action_valid
-    actions = targets.actions.repeat_interleave(config.draws, 0)
-    prefix_lengths = targets.prefix_lengths.repeat_interleave(config.draws)
-    clean = is_prefix(prefix_lengths, length)
+    repeated = targets.repeated(config.draws)
     fed = torch.where(
-        clean,
-        targets.prefix.repeat_interleave(config.draws, 0),
-        interpolate(noise, actions, time),
+        is_prefix(repeated.prefix_lengths, length),
+        repeated.prefix,
+        interpolate(noise, repeated.actions, time),
     )
     own_mask = None
     if config.hide_prefix:
         own_mask = hide_random_prefix(
-            expert.own_mask(), prefix_lengths, generator, config.hide_probability
+            expert.own_mask(), repeated.prefix_lengths, generator, config.hide_probability
         )
     field = expert if velocity_field is None else velocity_field
-    velocity = field(fed, time, state, cache, prefix_lengths, own_mask)
+    velocity = field(fed, time, state, cache, repeated.prefix_lengths, own_mask)
 
-    counted = targets.valid * ~is_prefix(targets.prefix_lengths, length)
-    weight = counted
-    if config.reweight:
-        weight = counted * error_weights(expert, cache, state, targets, config, generator)
-    error = (velocity - (actions - noise)).view(frames, config.draws, length, width)
-    total = weight.sum((1, 2)).clamp_min(1.0)
-    loss = 0.5 * (error.square().mean(1) * weight).sum((1, 2)) / total
-    if config.frequency:
-        loss = loss + config.frequency * frequency_error(error, counted)
+    shape = (frames, config.draws, length, width)
+    counted = targets.counted()
+    weight = torch.ones_like(counted)[:, None]
+    if config.reweight == "published":
+        weight = drawn_weights(expert, cache, state, repeated, noise, config, own_mask).view(shape)
+    elif config.reweight == "per_frame":
+        weight = error_weights(expert, cache, state, targets, config, generator)[:, None]
+    error = (velocity - (repeated.actions - noise)).view(shape)
+    loss = squared_loss(error, weight, counted, by_weights=config.reweight != "published")
+    term = frequency_term(config.frequency)
+    if term.coefficient:
+        spectrum = frequency_loss(error, weight, counted, targets.prefix_lengths, term)
+        loss = loss + term.coefficient * spectrum
     return loss
 
 
-def frequency_error(error: Tensor, counted: Tensor) -> Tensor:
-    """Mean magnitude of an error's spectrum along the chunk, |rfft(pred) - rfft(target)|.
-
-    The transform is unitary (``norm="ortho"``), so its scale does not depend on the chunk's length;
-    that choice is ours.
+def drawn_weights(
+    expert: ActionExpert,
+    cache: VlmCache,
+    state: Tensor,
+    repeated: FlowTargets,
+    noise: Tensor,
+    config: FlowLossConfig,
+    own_mask: Tensor | None = None,
+) -> Tensor:
+    """Published weights: from the L1 error of the chunk that every draw's own noise becomes.
 
     Args:
-        error: (F, R, T, 32) predicted minus wanted.
-        counted: (F, T, 32) 1 where an entry counts; the others are taken as without error.
+        expert: The head.
+        cache: F frames.
+        state: (F, 32) normalised.
+        repeated: Targets of F * R rows.
+        noise: (F * R, T, 32) of the draws.
+        config: Euler steps.
+        own_mask: The mask that the loss's forward pass used.
 
     Returns:
-        (F,) mean over draws, frequencies and dimensions that count somewhere.
+        (F * R, T, 32); 1 for rows without a prefix, mean 1 over the counted entries of the others
+        before they are clamped.
     """
-    spectrum = torch.fft.rfft((error * counted[:, None]).float(), dim=2, norm="ortho").abs()
-    dimensions = counted.amax(1).sum(-1).clamp_min(1.0)
-    return spectrum.mean((1, 2)).sum(-1) / dimensions
+    given = (repeated.prefix_lengths > 0)[:, None, None]
+    if not bool(given.any()):
+        return torch.ones_like(repeated.actions)
+    sampled = euler_sample(
+        expert,
+        cache.detach(),
+        state,
+        repeated.prefix,
+        repeated.prefix_lengths,
+        noise,
+        config.sampling_steps,
+        own_mask=own_mask,
+    )
+    error = (sampled - repeated.actions).abs()
+    return torch.where(given, normalised_weights(error, repeated.counted() * given), 1.0)
 
 
 def error_weights(
@@ -215,7 +307,7 @@ def error_weights(
     config: FlowLossConfig,
     generator: torch.Generator,
 ) -> Tensor:
-    """(F, T, 32) weights from the L1 error of one sampled chunk per frame.
+    """(F, T, 32) weights of the ``per_frame`` form, from the L1 error of one sampled chunk a frame.
 
     Normalised to mean 1 over the entries that carry loss, then clamped (report). One sample per
     frame, shared by its draws, keeps the extra cost at five forward passes of a quarter batch.
@@ -231,7 +323,5 @@ def error_weights(
         noise,
         config.sampling_steps,
     )
-    counted = targets.valid * ~is_prefix(targets.prefix_lengths, targets.actions.shape[1])
-    error = (sampled - targets.actions).abs() * counted
-    mean = error.sum() / counted.sum().clamp_min(1.0)
-    return (error / mean.clamp_min(1e-8)).clamp(*WEIGHT_LIMITS)
+    counted = targets.counted()
+    return normalised_weights((sampled - targets.actions).abs() * counted, counted)

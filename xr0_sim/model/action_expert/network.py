@@ -9,6 +9,7 @@ velocity of prefix rows is defined as zero.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,27 @@ class TimeEmbedder(nn.Module):
         angles = TIME_SCALE * time.float()[:, None] * frequencies
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
         return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the velocity field depends on beside flow time and noisy actions.
+
+    Attributes:
+        tokens: (B, 2, hidden) sink and state.
+        context: Rotations and masks.
+        cache: F frames, B a multiple of F.
+        valid: (32,), (T, 32) or (B, T, 32), 1 where an entry counts.
+        masked: Whether the network's input is masked by ``valid`` too.
+        clean: (B, T) bool, True on prefix rows.
+    """
+
+    tokens: Tensor
+    context: Context
+    cache: VlmCache
+    valid: Tensor
+    masked: bool
+    clean: Tensor
 
 
 class ActionExpert(nn.Module):
@@ -121,28 +143,62 @@ class ActionExpert(nn.Module):
         Returns:
             (F * R, T, 32) velocities, zero on prefix rows and in dimensions without meaning.
         """
-        rows, length, _ = noisy_actions.shape
-        repeat = rows // cache.frames
-        modulation = self.t_projector(self.t_embedder(time)).view(rows, 6, -1)
-        valid = self.action_valid if action_mask is None else action_mask
-        if action_mask is not None:
-            noisy_actions = noisy_actions * valid
-        sink = self.sink.weight.expand(rows, 1, -1)
-        state, noisy_actions = state.to(sink.dtype), noisy_actions.to(sink.dtype)
-        state_token = self.state_projector(state).repeat_interleave(repeat, 0)[:, None]
-        tokens = torch.cat(
-            [sink, state_token.to(sink.dtype), self.action_projector(noisy_actions).to(sink.dtype)],
-            dim=1,
+        conditions = self.prepare(
+            state, cache, prefix_lengths, noisy_actions.shape[1], own_mask, action_mask
         )
+        return self.velocity(noisy_actions, self.modulation(time), conditions)
+
+    def modulation(self, time: Tensor) -> Tensor:
+        """(B,) flow times to what they add to every layer's adaLN table, (B, 6, hidden)."""
+        return self.t_projector(self.t_embedder(time)).view(len(time), 6, -1)
+
+    def prepare(
+        self,
+        state: Tensor,
+        cache: VlmCache,
+        prefix_lengths: Tensor,
+        length: int,
+        own_mask: Tensor | None = None,
+        action_mask: Tensor | None = None,
+    ) -> Conditions:
+        """What does not change along the flow, for `velocity`; arguments as in `forward`.
+
+        Without a backward pass, and with one row a frame, the cache is laid out for the fused
+        attention as well.
+        """
+        rows = len(prefix_lengths)
+        repeat = rows // cache.frames
+        valid = self.action_valid if action_mask is None else action_mask
+        sink = self.sink.weight.expand(rows, 1, -1)
+        state_token = self.state_projector(state.to(sink.dtype))
+        state_token = state_token.repeat_interleave(repeat, 0)[:, None]
         positions = expert_positions(
             cache.next_position.repeat_interleave(repeat), prefix_lengths, length, self.noisy_offset
         )
-        inverse = torch.tensor(self.inverse_frequency, device=tokens.device)
+        inverse = torch.tensor(self.inverse_frequency, device=sink.device)
         angles = positions[..., None].float() * inverse
         angles = torch.cat([angles, angles], dim=-1)
         mask = self.own_mask() if own_mask is None else own_mask
-        context = Context(angles.cos(), angles.sin(), cache, mask)
-        hidden = self.dit(tokens, cache, modulation, context)[:, CONTEXT_TOKENS:]
-        velocity = self.action_output_layer(hidden).float() * valid
-        clean = torch.arange(length, device=tokens.device) < prefix_lengths[:, None]
-        return velocity.masked_fill(clean[..., None], 0.0)
+        joined = repeat == 1 and not torch.is_grad_enabled()
+        if joined:
+            heads = self.dit.layers[0].attn.num_heads
+            cache = cache.grouped(heads, sink.dtype)
+        return Conditions(
+            torch.cat([sink, state_token.to(sink.dtype)], dim=1),
+            Context(angles.cos(), angles.sin(), cache, mask, joined),
+            cache,
+            valid,
+            action_mask is not None,
+            torch.arange(length, device=sink.device) < prefix_lengths[:, None],
+        )
+
+    def velocity(self, noisy_actions: Tensor, modulation: Tensor, conditions: Conditions) -> Tensor:
+        """Velocities (B, T, 32) of rows (B, T, 32) under a modulation (1 or B, 6, hidden)."""
+        known = conditions.tokens
+        if conditions.masked:
+            noisy_actions = noisy_actions * conditions.valid
+        projected = self.action_projector(noisy_actions.to(known.dtype)).to(known.dtype)
+        tokens = torch.cat([known, projected], dim=1)
+        hidden = self.dit(tokens, conditions.cache, modulation, conditions.context)
+        velocity = self.action_output_layer(hidden[:, CONTEXT_TOKENS:]).float() * conditions.valid
+        return velocity.masked_fill(conditions.clean[..., None], 0.0)

@@ -38,7 +38,7 @@ from xr0_sim.model.vlm.cache import VlmCache
 
 SHAPE_STEP = 16
 """A compiled sampler pads the VLM's tokens to a multiple of this, so that shapes recur."""
-_FURTHER_LAYER = re.compile(r"\b(_layers|constants|tables|rooms)\[[1-9]")
+_FURTHER_LAYER = re.compile(r"\b(_layers|constants|tables|buffers)\[[1-9]")
 
 
 class _Step(NamedTuple):
@@ -61,7 +61,7 @@ class _Step(NamedTuple):
     gate_m: Tensor
 
 
-class _Room(NamedTuple):
+class _KeyValueBuffer(NamedTuple):
     """Keys and values of one layer, the VLM's first, then room for the expert's own.
 
     Attributes:
@@ -73,15 +73,15 @@ class _Room(NamedTuple):
     values: Tensor
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> _Room:
-        """Room of a shape (B, H, S + N, d); what nothing fills, the masked padding, is zero."""
+    def empty(cls, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> _KeyValueBuffer:
+        """A buffer of a shape (B, H, S + N, d); what nothing fills, the masked padding, is zero."""
         return cls(*(like.new_zeros(shape, dtype=dtype) for _ in range(2)))
 
     def fill(self, entry: tuple[Tensor, Tensor]) -> None:
         """Lays one layer of a cache out in it; every cached head serves a group of query heads."""
-        for room, part in zip(self, entry, strict=True):
+        for buffer, part in zip(self, entry, strict=True):
             rows, kv_heads, length, _ = part.shape
-            grouped = room.view(rows, kv_heads, -1, *room.shape[2:])
+            grouped = buffer.view(rows, kv_heads, -1, *buffer.shape[2:])
             grouped[:, :, :, :length] = part[:, :, None]
 
 
@@ -116,11 +116,16 @@ class _FastLayer:
             )
 
     def run(
-        self, x: Tensor, now: _Step, tables: tuple[Tensor, Tensor], room: _Room, bias: Tensor
+        self,
+        x: Tensor,
+        now: _Step,
+        tables: tuple[Tensor, Tensor],
+        buffer: _KeyValueBuffer,
+        bias: Tensor,
     ) -> Tensor:
         """One layer on tokens (B, N, h)."""
         rows, tokens, wide = x.shape
-        length = room.keys.shape[2] - tokens
+        length = buffer.keys.shape[2] - tokens
         size = (wide,)
         normed = functional.rms_norm(x, size, now.gain_a, self.eps).view(-1, wide)
         packed = self.qkv(normed, now.bias_a)
@@ -130,11 +135,12 @@ class _FastLayer:
         cos, sin = tables
         half = self.width // 2
         swapped = torch.cat([unit[..., half:], unit[..., :half]], dim=-1)
-        turned = torch.addcmul(unit * cos, swapped, sin)
+        # The tables are float32; the query goes on in the number format of the weights.
+        turned = torch.addcmul(unit * cos, swapped, sin).to(x.dtype)
         query, key = turned.split(self.heads, dim=1)
-        room.keys[:, :, length:] = key
-        room.values[:, :, length:] = value
-        seen = _attend(query, room, bias)
+        buffer.keys[:, :, length:] = key
+        buffer.values[:, :, length:] = value
+        seen = _attend(query, buffer, bias)
         attended = self.out(seen.transpose(1, 2).reshape(-1, wide), None)
         x = torch.addcmul(x, now.gate_a, attended.view_as(x))
         x = functional.rms_norm(x, size, self.middle, self.eps)
@@ -145,22 +151,22 @@ class _FastLayer:
         return functional.rms_norm(x, size, self.final, self.eps)
 
 
-def _attend(query: Tensor, room: _Room, bias: Tensor) -> Tensor:
-    """Attention of queries (B, H, N, d) over a room.
+def _attend(query: Tensor, buffer: _KeyValueBuffer, bias: Tensor) -> Tensor:
+    """Attention of queries (B, H, N, d) over a buffer.
 
     On a processor the fused kernel computes in float32 even for bfloat16; batched products do not,
     and once compiled they are faster in float32 as well.
     """
     batched = query.device.type == "cpu" and torch.compiler.is_compiling()
-    if room.keys.dtype == query.dtype and not batched:
+    if buffer.keys.dtype == query.dtype and not batched:
         return functional.scaled_dot_product_attention(
-            query, room.keys, room.values, attn_mask=bias, scale=1.0
+            query, buffer.keys, buffer.values, attn_mask=bias, scale=1.0
         )
-    reduced = query.to(room.keys.dtype).flatten(0, 1)
-    logits = torch.bmm(reduced, room.keys.flatten(0, 1).transpose(1, 2)).to(query.dtype)
+    reduced = query.to(buffer.keys.dtype).flatten(0, 1)
+    logits = torch.bmm(reduced, buffer.keys.flatten(0, 1).transpose(1, 2)).to(query.dtype)
     weights = torch.softmax(logits.view(*query.shape[:3], -1) + bias, dim=-1)
-    weights = weights.to(room.values.dtype).flatten(0, 1)
-    return torch.bmm(weights, room.values.flatten(0, 1)).view_as(query).to(query.dtype)
+    weights = weights.to(buffer.values.dtype).flatten(0, 1)
+    return torch.bmm(weights, buffer.values.flatten(0, 1)).view_as(query).to(query.dtype)
 
 
 def _compiled(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -221,7 +227,7 @@ class FlowSampler:
         self._gains = torch.stack([layer.gains for layer in self._layers])[:, None]
         low, high = self._gains.chunk(2, dim=-1)
         self._swapped = torch.cat([-high, low], dim=-1)
-        self._rooms: list[_Room] = []
+        self._buffers: list[_KeyValueBuffer] = []
         self._length = 0
         halved = self.precision != "float32" and features.bfloat16
         self._attention_dtype = torch.bfloat16 if halved else dtype
@@ -257,7 +263,7 @@ class FlowSampler:
         sin = angles.sin() * self._swapped
         tables = list(zip(cos.unbind(), sin.unbind(), strict=True))
         padding = -cache.key_mask.shape[1] % self._pad_to
-        rooms = self._furnish(cache, padding + tokens)
+        buffers = self._fill_cache(cache, padding + tokens)
         known = functional.pad(cache.key_mask, (0, padding))
         own = self._visible.expand(cache.frames, -1, -1)
         seen = torch.cat([known[:, None].expand(-1, tokens, -1), own], dim=-1)
@@ -269,25 +275,25 @@ class FlowSampler:
         for step in range(self._steps):
             given = x if action_mask is None else x * valid
             constants = [layer.steps[step] for layer in self._layers]
-            velocity = self._velocity(given, context, constants, tables, rooms, bias)
+            velocity = self._velocity(given, context, constants, tables, buffers, bias)
             x = torch.addcmul(x, moving, velocity)
         return x
 
-    def _furnish(self, cache: VlmCache, more: int) -> list[_Room]:
+    def _fill_cache(self, cache: VlmCache, more: int) -> list[_KeyValueBuffer]:
         """The VLM's keys and values with room for more tokens behind.
 
-        Rooms are kept from chunk to chunk: a fresh one costs more in page faults than in copying.
+        Buffers are kept from chunk to chunk: a fresh one costs more in page faults than in copying.
         """
         rows, _, length, width = cache.layers[0][0].shape
         shape = (rows, self._layers[0].heads, length + more, width)
-        if not self._rooms or self._length != length or self._rooms[0].keys.shape != shape:
+        if not self._buffers or self._length != length or self._buffers[0].keys.shape != shape:
             dtype = self._attention_dtype
             like = self._expert.sink.weight
-            self._rooms = [_Room.empty(shape, like, dtype) for _ in self._layers]
+            self._buffers = [_KeyValueBuffer.empty(shape, like, dtype) for _ in self._layers]
             self._length = length
-        for room, entry in zip(self._rooms, cache.layers, strict=True):
-            room.fill(entry)
-        return self._rooms
+        for buffer, entry in zip(self._buffers, cache.layers, strict=True):
+            buffer.fill(entry)
+        return self._buffers
 
     def _plain(
         self,
@@ -295,13 +301,13 @@ class FlowSampler:
         context: Tensor,
         constants: list[_Step],
         tables: list[tuple[Tensor, Tensor]],
-        rooms: list[_Room],
+        buffers: list[_KeyValueBuffer],
         bias: Tensor,
     ) -> Tensor:
         """Velocities (B, T, 32), not yet masked, from action rows (B, T, 32)."""
         expert = self._expert
         projected = expert.action_projector(given.to(context.dtype))
         hidden = torch.cat([context, projected], dim=1)
-        for layer, now, table, room in zip(self._layers, constants, tables, rooms, strict=True):
-            hidden = layer.run(hidden, now, table, room, bias)
+        for layer, now, table, buffer in zip(self._layers, constants, tables, buffers, strict=True):
+            hidden = layer.run(hidden, now, table, buffer, bias)
         return expert.action_output_layer(hidden[:, CONTEXT_TOKENS:]).float()

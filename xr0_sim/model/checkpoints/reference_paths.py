@@ -22,7 +22,7 @@ RELEASED_INFERENCE: dict[str, object] = {
     "prefix_max": 0,
     "prefix_hide_probability": 0.0,
     "num_euler_steps": 5,
-    "state_layout": "xr0",
+    "state_layout": "raw",
     "prompt_header": PUBLISHED_HEADER,
     "image_rule": "qwen",
 }

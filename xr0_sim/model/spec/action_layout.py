@@ -16,6 +16,9 @@ slots  action                                       state "xr0"   state "extende
  28:32 padding
 ```
 
+State "raw" is "xr0" with the gripper as its reading (jaw opening, 0..1), and it reaches the network
+without normalisation: what the released weights were trained on.
+
 All functions accept leading axes: a reference with fields ``(..., 2, 6)`` goes with chunks whose
 rows are ``(..., T, 2, 6)``. Re-anchoring a prefix is `encode_chunk` of its absolute rows against
 the new reference.
@@ -46,7 +49,11 @@ TOOL_ROT = slice(3, 6)
 JAW = 6
 JOINTS = slice(7, 13)
 FREE = 13
-STATE_LAYOUTS = ("xr0", "extended", "motion")
+STATE_LAYOUTS = ("xr0", "raw", "extended", "motion")
+JOINT_LAYOUTS = ("xr0", "raw")
+"""State layouts that hold jaw and joints alone."""
+UNNORMALISED_LAYOUTS = ("raw",)
+"""State layouts that the network reads in physical units."""
 
 NOMINAL_TOOL_QUAT = ((0.5, 0.5, 0.5, -0.5), (0.5, -0.5, 0.5, 0.5))
 """Left and right tool pointing straight down with the jaw axis across its own arm, wxyz.
@@ -102,9 +109,9 @@ def state_valid(state_layout: str) -> NDArray[np.bool_]:
     _check_layout(state_layout)
     valid = np.zeros(LAYOUT_DIM, dtype=bool)
     for base in (0, ARM_STRIDE):
-        first = base + JAW if state_layout == "xr0" else base
+        first = base + JAW if state_layout in JOINT_LAYOUTS else base
         valid[first : base + JOINTS.stop] = True
-        valid[base + FREE] = state_layout != "xr0"
+        valid[base + FREE] = state_layout not in JOINT_LAYOUTS
     return valid
 
 
@@ -156,13 +163,13 @@ def decode_tools(
 
 
 def encode_state(state: RobotState, state_layout: str) -> NDArray[np.float64]:
-    """Lays proprioception out as (..., 32); jaws become -1 closed .. 1 open."""
+    """Lays proprioception out as (..., 32); jaws -1 closed .. 1 open, 0 .. 1 in the layout raw."""
     _check_layout(state_layout)
     jaw = np.asarray(state.jaw)
     rows = np.zeros((*jaw.shape, ARM_STRIDE))
-    rows[..., JAW] = 2.0 * jaw - 1.0
+    rows[..., JAW] = jaw if state_layout == "raw" else 2.0 * jaw - 1.0
     rows[..., JOINTS] = state.joint_pos
-    if state_layout != "xr0":
+    if state_layout not in JOINT_LAYOUTS:
         command = np.asarray(state.command).reshape(*jaw.shape, ARM_ACTION_DIM)
         rows[..., TOOL_POS] = state.tool_pos
         if state_layout == "motion":

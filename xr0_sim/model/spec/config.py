@@ -58,7 +58,8 @@ class XR0Config(PreTrainedConfig):
         prefix_max: Longest prefix the head was trained for, rows; 6 (report), 0 = none.
         prefix_hide_probability: Chance that training hides an old prefix row from the noisy rows;
             0.5 in the post-training code, 0 = never (report, released inference code).
-        state_layout: "xr0" or "extended" (`xr0_sim.model.spec.action_layout`).
+        state_layout: "raw" (release), "xr0", "extended" or "motion"
+            (`xr0_sim.model.spec.action_layout`).
         image_size: Side of the square camera images [px] the weights were trained on.
         image_rule: "fit" or "qwen" (`xr0_sim.model.spec.image_rules`); the released processor is
         the

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.spec.action_layout import LAYOUT_DIM
+from xr0_sim.model.spec.action_layout import LAYOUT_DIM, UNNORMALISED_LAYOUTS, encode_state
+from xr0_sim.types import RobotState
 
 EPSILON = 1e-6
 ACTION_STD_FLOOR = 1e-3
@@ -121,6 +122,13 @@ class Normalizer:
     def normalize_state(self, state: NDArray[np.floating]) -> NDArray[np.float32]:
         """(..., 32) state to about unit variance."""
         return ((state - self.state_mean) / (self.state_std + EPSILON)).astype(np.float32)
+
+    def network_state(self, robot: RobotState, state_layout: str) -> NDArray[np.float32]:
+        """(..., 32) state of a robot as the network reads it: laid out, normalised unless raw."""
+        state = encode_state(robot, state_layout)
+        if state_layout in UNNORMALISED_LAYOUTS:
+            return state.astype(np.float32)
+        return self.normalize_state(state)
 
     def denormalize_state(self, state: NDArray[np.floating]) -> NDArray[np.float64]:
         """Inverse of `normalize_state`."""

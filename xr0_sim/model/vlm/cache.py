@@ -47,6 +47,17 @@ class VlmCache:
         layers = tuple((k.to(device), v.to(device)) for k, v in self.layers)
         return VlmCache(layers, self.key_mask.to(device), self.next_position.to(device))
 
+    def grouped(self, heads: int, dtype: torch.dtype) -> VlmCache:
+        """Every cached head once for each query head that reads it, in a number format."""
+        layers = tuple(
+            (
+                k.to(dtype).repeat_interleave(heads // k.shape[1], 1),
+                v.to(dtype).repeat_interleave(heads // v.shape[1], 1),
+            )
+            for k, v in self.layers
+        )
+        return VlmCache(layers, self.key_mask, self.next_position)
+
     def detach(self) -> VlmCache:
         """The same numbers without their graph."""
         layers = tuple((k.detach(), v.detach()) for k, v in self.layers)

@@ -1,14 +1,13 @@
 """A batched forward pass over the stock Qwen3-VL modules.
 
 The stock forward walks over images and prompts one by one (attention per image, position ids per
-row). All images here have one size and every prompt one shape, so the same modules are called once
-for the whole batch, in a graph without data-dependent control flow. A test holds this pass equal to
-the stock one.
+row). Here the same modules are called once for all images of a size, and every prompt has one
+shape, in a graph without data-dependent control flow. A test holds this pass equal to the stock
+one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,61 +16,13 @@ from torch.nn import functional
 
 from xr0_sim.model.action_expert.dit import additive, rotate
 from xr0_sim.model.vlm.cache import VlmCache
+from xr0_sim.model.vlm.inputs import VlmInputs
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
 
-@dataclass(frozen=True)
-class VlmInputs:
-    """One batch of prompts with images, padded on the right.
-
-    Attributes:
-        input_ids: (F, S) long.
-        lengths: (F,) long, tokens before the padding.
-        position_ids: (3, F, S) long, MRoPE positions (time, height, width).
-        image_index: (F * V,) long, places of the visual tokens in the flattened (F * S) prompt.
-        patches: (F * cameras, P, patch values) float, normalised, in merge-block order.
-        image_grid: (height, width) of one image in patches.
-    """
-
-    input_ids: Tensor
-    lengths: Tensor
-    position_ids: Tensor
-    image_index: Tensor
-    patches: Tensor
-    image_grid: tuple[int, int]
-
-    def key_mask(self) -> Tensor:
-        """(F, S) bool, False on padding."""
-        index = torch.arange(self.input_ids.shape[1], device=self.lengths.device)
-        return index < self.lengths[:, None]
-
-    def to(self, device: torch.device) -> VlmInputs:
-        """The same batch on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
-
-    def last_tokens(self, hidden: Tensor) -> Tensor:
-        """Rows (F, hidden) of the prompts' last tokens among hidden states (F, S, hidden)."""
-        return hidden[torch.arange(len(hidden), device=hidden.device), self.lengths - 1]
-
-    def stock(self, image_token_id: int) -> dict[str, Tensor]:
-        """The same batch as keyword arguments of the stock Qwen3-VL forward."""
-        height, width = self.image_grid
-        return {
-            "input_ids": self.input_ids,
-            "attention_mask": self.key_mask().long(),
-            "pixel_values": self.patches.flatten(0, 1),
-            "image_grid_thw": torch.tensor([[1, height, width]] * len(self.patches)),
-            "mm_token_type_ids": (self.input_ids == image_token_id).int(),
-        }
-
-
-def see(
+def encode_images(
     vlm: Qwen3VLForConditionalGeneration, patches: Tensor, image_grid: tuple[int, int]
 ) -> tuple[Tensor, list[Tensor]]:
     """Runs the vision tower.
@@ -153,7 +104,7 @@ def _vision_tables(
     return position, cos[None], sin[None]
 
 
-def think(
+def forward(
     vlm: Qwen3VLForConditionalGeneration, inputs: VlmInputs, cached_layers: int
 ) -> tuple[tuple[Tensor, ...], VlmCache]:
     """Runs the VLM once, up to the keys and values of its last layer; nothing reads the rest.
@@ -169,12 +120,14 @@ def think(
         Hidden states (F, S, hidden) before every layer, and the cache.
     """
     text = vlm.model.language_model
-    deepstack: list[Tensor] = []
+    deepstack: list[tuple[Tensor, list[Tensor]]] = []
     frames, length = inputs.input_ids.shape
     x = text.embed_tokens(inputs.input_ids).flatten(0, 1)
-    if len(inputs.patches):
-        visual, deepstack = see(vlm, inputs.patches, inputs.image_grid)
-        x = x.index_copy(0, inputs.image_index, visual.to(x.dtype))
+    for group in inputs.pictures:
+        if len(group.patches):
+            visual, features = encode_images(vlm, group.patches, group.grid)
+            x = x.index_copy(0, group.index, visual.to(x.dtype))
+            deepstack.append((group.index, features))
     x = x.view(frames, length, -1)
     cos, sin = text.rotary_emb(x, inputs.position_ids)
     layers: list[tuple[Tensor, Tensor]] = []
@@ -188,10 +141,11 @@ def think(
         if index + 1 == len(text.layers):
             break
         x = _transform(layer, x, normed, key, value, cos, sin, causal)
-        if index < len(deepstack):
-            flat = x.flatten(0, 1)
-            flat = flat.index_add(0, inputs.image_index, deepstack[index].to(flat.dtype))
-            x = flat.view(frames, length, -1)
+        for places, features in deepstack:
+            if index < len(features):
+                flat = x.flatten(0, 1)
+                flat = flat.index_add(0, places, features[index].to(flat.dtype))
+                x = flat.view(frames, length, -1)
     cache = VlmCache(
         tuple(layers[len(layers) - cached_layers :]),
         inputs.key_mask(),
@@ -200,12 +154,14 @@ def think(
     return tuple(before), cache
 
 
-def finish(vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: VlmInputs) -> Tensor:
-    """Runs the last layer, which `think` leaves out, for those who want words.
+def final_hidden(
+    vlm: Qwen3VLForConditionalGeneration, before_last: Tensor, inputs: VlmInputs
+) -> Tensor:
+    """Runs the last layer, which `forward` leaves out, for those who want words.
 
     Args:
         vlm: The stock model.
-        before_last: (F, S, hidden) hidden states before the last layer, from `think`.
+        before_last: (F, S, hidden) hidden states before the last layer, from `forward`.
         inputs: The batch.
 
     Returns:

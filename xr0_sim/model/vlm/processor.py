@@ -20,10 +20,22 @@ from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.image_rules import image_size as ruled_size
 from xr0_sim.model.spec.robot_schema import RobotSchema
 from xr0_sim.model.spec.special_tokens import IMAGE_TOKEN, PAD_TOKEN
-from xr0_sim.model.vlm.forward import VlmInputs
 from xr0_sim.model.vlm.images import fit_images, to_patches
-from xr0_sim.model.vlm.prompt import answer_text, mrope_positions, prompt_text, question_text
+from xr0_sim.model.vlm.inputs import Pictures, VlmInputs
+from xr0_sim.model.vlm.prompt import (
+    answer_text,
+    mrope_positions,
+    prompt_text,
+    question_text,
+    view_title,
+)
 from xr0_sim.model.vlm.tokenizer import load_tokenizer
+from xr0_sim.plain_text import check_plain_text
+
+Size = tuple[int, int]
+"""Height and width [px]."""
+Images = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
+"""(F, cameras, H, W, 3) uint8, or per camera (F, H, W, 3), each of its own size."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,13 @@ class Prompt:
     positions: NDArray[np.int64]
     image_places: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, ids: Sequence[int], image_id: int, grids: Sequence[Size]) -> Prompt:
+        """From token ids (S,) and the token grid of every picture in turn."""
+        array = np.asarray(ids, np.int64)
+        places = np.flatnonzero(array == image_id)
+        return cls(array, mrope_positions(array, image_id, grids), places)
+
 
 class XR0Processor:
     """Turns camera images and instructions into `VlmInputs`, and chunks into physical actions.
@@ -42,7 +61,8 @@ class XR0Processor:
         config: The policy's configuration (patch sizes, image rule, prompt header).
         tokenizer_dir: Directory of the tokenizer file, ours or a Qwen3-VL one; the shipped one when
             None.
-        cameras: Views in prompt order.
+        cameras: Views in prompt order: keys of `xr0_sim.model.vlm.prompt.VIEW_TITLES`, or titles
+            such as "# Ego View".
         schemas: Action statistics per robot type, e.g. `robot_schema.load_schemas`.
     """
 
@@ -56,28 +76,30 @@ class XR0Processor:
         if tokenizer_dir is None:
             tokenizer_dir = shipped_tokenizer_dir(config.tokenizer)
         vision = config.vlm_config.vision_config
-        self.cameras = cameras
+        for camera in cameras:
+            view_title(camera)
+        self.cameras = tuple(cameras)
         self._tokenizer = load_tokenizer(tokenizer_dir)
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        self._control = tuple(token.content for token in added)
         self._header = config.prompt_header
         self._image_rule = config.image_rule
         self._schemas = dict(schemas or {})
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
-        image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
+        self._image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
         self._pad_id = self._tokenizer.token_to_id(PAD_TOKEN)
-        self._prompts: dict[tuple[str, tuple[int, int]], Prompt] = {}
+        self._prompts: dict[tuple[str, tuple[Size, ...]], Prompt] = {}
         vocabulary = config.vlm_config.text_config.vocab_size
         if (
             self._tokenizer.get_vocab_size() > vocabulary
-            or image_id is None
-            or image_id != config.vlm_config.image_token_id
+            or self._image_id != config.vlm_config.image_token_id
         ):
             raise ConfigError(
                 f"tokenizer {tokenizer_dir}: expected at most {vocabulary} tokens with "
                 f"{IMAGE_TOKEN} = {config.vlm_config.image_token_id}, got "
-                f"{self._tokenizer.get_vocab_size()} with {image_id}; use the tokenizer the "
+                f"{self._tokenizer.get_vocab_size()} with {self._image_id}; use the tokenizer the "
                 "model was built for"
             )
-        self._image_id = image_id
 
     @property
     def robot_types(self) -> list[str]:
@@ -114,44 +136,84 @@ class XR0Processor:
         """Id of the image pad token."""
         return self._image_id
 
-    def prompt(self, instruction: str, image_size: tuple[int, int]) -> Prompt:
-        """The tokenised prompt of an instruction for images of that (height, width) [px]."""
-        key = (instruction, image_size)
+    def prompt(self, instruction: str, image_size: Size | Sequence[Size]) -> Prompt:
+        """The tokenised prompt of an instruction.
+
+        Args:
+            instruction: Plain text.
+            image_size: Height and width of the pictures [px], or of every view in turn.
+
+        Raises:
+            ConfigError: The instruction holds a control token of the tokenizer.
+        """
+        sizes = self._sizes(image_size)
+        key = (instruction, sizes)
         if key not in self._prompts:
-            patch, merge, _ = self._patching
-            grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
-            text = prompt_text(instruction, grid[0] * grid[1], self.cameras, self._header)
-            ids = np.asarray(self._tokenizer.encode(text).ids, np.int64)
-            self._prompts[key] = Prompt(
-                ids,
-                mrope_positions(ids, self._image_id, grid),
-                np.flatnonzero(ids == self._image_id),
-            )
+            check_plain_text("instruction", instruction, self._control)
+            grids = [self._token_grid(size) for size in sizes]
+            counts = [rows * columns for rows, columns in grids]
+            text = prompt_text(instruction, counts, self.cameras, self._header)
+            ids = self._tokenizer.encode(text).ids
+            self._prompts[key] = Prompt.of(ids, self._image_id, grids)
         return self._prompts[key]
 
-    def __call__(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> VlmInputs:
+    def __call__(self, images: Images, instructions: Sequence[str]) -> VlmInputs:
         """Builds one batch.
 
         Args:
-            images: (F, cameras, H, W, 3) uint8, cameras in the processor's order.
+            images: (F, cameras, H, W, 3) uint8, cameras in the processor's order; or a sequence
+                with (F, H, W, 3) for every camera, where sizes differ.
             instructions: F instructions.
         """
-        if images.ndim != 5 or images.shape[:2] != (len(instructions), len(self.cameras)):
-            raise ConfigError(
-                f"images: expected ({len(instructions)}, {len(self.cameras)}, H, W, 3) for "
-                f"{len(instructions)} instructions, got {images.shape}"
+        views = self._views(images, len(instructions))
+        fitted = [fit_images(view, self._image_rule) for view in views]
+        sizes = [(view.shape[1], view.shape[2]) for view in fitted]
+        prompts = [self.prompt(text, sizes) for text in instructions]
+        patches = {
+            size: to_patches(
+                np.stack(
+                    [view for view, own in zip(fitted, sizes, strict=True) if own == size], axis=1
+                ).reshape(-1, *size, 3),
+                *self._patching,
             )
-        frames = fit_images(images.reshape(-1, *images.shape[2:]), self._image_rule)
-        patches = to_patches(frames, *self._patching)
-        return self.assemble(patches, (frames.shape[1], frames.shape[2]), instructions)
+            for size in dict.fromkeys(sizes)
+        }
+        return self._batch(patches, prompts, [sizes] * len(prompts))
 
-    def assemble(
-        self, patches: Tensor, image_size: tuple[int, int], instructions: Sequence[str]
-    ) -> VlmInputs:
+    def assemble(self, patches: Tensor, image_size: Size, instructions: Sequence[str]) -> VlmInputs:
         """Joins ready patch rows (F * cameras, P, values) with the prompts of F instructions."""
-        return self._batch(
-            patches, image_size, [self.prompt(text, image_size) for text in instructions]
-        )
+        size = (image_size[0], image_size[1])
+        prompts = [self.prompt(text, size) for text in instructions]
+        return self._batch({size: patches}, prompts, [self._sizes(size)] * len(prompts))
+
+    def _views(self, images: Images, frames: int) -> list[NDArray[np.uint8]]:
+        """Pictures (F, H, W, 3) of every camera."""
+        if isinstance(images, np.ndarray):
+            if images.ndim != 5 or images.shape[:2] != (frames, len(self.cameras)):
+                raise ConfigError(
+                    f"images: expected ({frames}, {len(self.cameras)}, H, W, 3) for "
+                    f"{frames} instructions, got {images.shape}"
+                )
+            return list(images.swapaxes(0, 1))
+        views = [np.asarray(view) for view in images]
+        shapes = [view.shape for view in views]
+        if len(views) != len(self.cameras) or any(s[:1] != (frames,) for s in shapes):
+            raise ConfigError(
+                f"images: expected ({frames}, H, W, 3) for each of {', '.join(self.cameras)}, got "
+                f"{len(views)} of {shapes}"
+            )
+        return views
+
+    def _sizes(self, image_size: Size | Sequence[Size]) -> tuple[Size, ...]:
+        """The size of every view, from one for all or one each."""
+        if isinstance(image_size[0], int | np.integer):
+            height, width = image_size
+            return ((int(height), int(width)),) * len(self.cameras)  # type: ignore[arg-type]
+        return tuple((int(height), int(width)) for height, width in image_size)  # type: ignore[misc]
+
+    def _token_grid(self, size: Size) -> Size:
+        patch, merge, _ = self._patching
+        return size[0] // patch // merge, size[1] // patch // merge
 
     def dialogue(
         self,
@@ -175,48 +237,64 @@ class XR0Processor:
             The batch, and (F, S) long: how many tokens of the answer have been given before each
             token, -1 outside of answers. The token before the first of an answer has 0.
         """
-        patch, merge, _ = self._patching
-        grid = (image_size[0] // patch // merge, image_size[1] // patch // merge)
+        size = (image_size[0], image_size[1])
+        grid = self._token_grid(size)
         prompts, spans = [], []
         shown = views or [self.cameras] * len(questions)
         for question, answer, names in zip(questions, answers, shown, strict=True):
+            for what, text in (("question", question), ("answer", answer)):
+                check_plain_text(what, text, self._control)
             asked = question_text(question, grid[0] * grid[1], names, self._header)
             head = self._tokenizer.encode(asked).ids
             tail = self._tokenizer.encode(answer_text(answer)).ids
-            ids = np.asarray([*head, *tail], np.int64)
-            positions = mrope_positions(ids, self._image_id, grid)
-            prompts.append(Prompt(ids, positions, np.flatnonzero(ids == self._image_id)))
+            prompts.append(Prompt.of([*head, *tail], self._image_id, [grid] * len(names)))
             spans.append((len(head) - 1, len(tail)))
-        inputs = self._batch(patches, image_size, prompts)
+        inputs = self._batch({size: patches}, prompts, [[size] * len(names) for names in shown])
         given = torch.full(inputs.input_ids.shape, -1, dtype=torch.long)
         for row, (start, count) in enumerate(spans):
             given[row, start : start + count] = torch.arange(count)
         return inputs, given
 
     def _batch(
-        self, patches: Tensor, image_size: tuple[int, int], prompts: Sequence[Prompt]
+        self,
+        patches: Mapping[Size, Tensor],
+        prompts: Sequence[Prompt],
+        sizes: Sequence[Sequence[Size]],
     ) -> VlmInputs:
+        """Pads prompts; ``patches`` per size in the order of the prompts, ``sizes`` per prompt."""
         lengths = np.array([len(p.ids) for p in prompts])
         longest = int(lengths.max())
         ids = np.full((len(prompts), longest), self._pad_id, np.int64)
         positions = np.zeros((3, len(prompts), longest), np.int64)
-        places = []
-        for row, prompt in enumerate(prompts):
+        places: dict[Size, list[NDArray[np.int64]]] = {size: [] for size in patches}
+        for row, (prompt, shown) in enumerate(zip(prompts, sizes, strict=True)):
             ids[row, : lengths[row]] = prompt.ids
             positions[:, row, : lengths[row]] = prompt.positions
-            places.append(prompt.image_places + row * longest)
+            start = 0
+            for size in shown:
+                rows, columns = self._token_grid(size)
+                own = prompt.image_places[start : start + rows * columns]
+                places[size].append(own + row * longest)
+                start += rows * columns
         patch = self._patching[0]
         return VlmInputs(
             torch.from_numpy(ids),
             torch.from_numpy(lengths),
             torch.from_numpy(positions),
-            torch.from_numpy(np.concatenate(places)),
-            patches,
-            (image_size[0] // patch, image_size[1] // patch),
+            tuple(
+                Pictures(
+                    rows,
+                    (size[0] // patch, size[1] // patch),
+                    torch.from_numpy(np.concatenate(places[size])),
+                )
+                for size, rows in patches.items()
+            ),
         )
 
     def text_only(self, instructions: Sequence[str]) -> VlmInputs:
         """A batch of the closing part of the prompt, instruction included, without pictures."""
+        for text in instructions:
+            check_plain_text("instruction", text, self._control)
         ids = [
             np.asarray(self._tokenizer.encode(prompt_text(text, 0, ())).ids, np.int64)
             for text in instructions
@@ -231,9 +309,13 @@ class XR0Processor:
             torch.from_numpy(padded),
             torch.from_numpy(lengths),
             torch.from_numpy(positions),
-            torch.zeros(0, dtype=torch.long),
-            torch.zeros(0, merge * merge, 3 * temporal * patch * patch),
-            (merge, merge),
+            (
+                Pictures(
+                    torch.zeros(0, merge * merge, 3 * temporal * patch * patch),
+                    (merge, merge),
+                    torch.zeros(0, dtype=torch.long),
+                ),
+            ),
         )
 
     def expected_size(self, height: int, width: int) -> tuple[int, int]:
