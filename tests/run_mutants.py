@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import multiprocessing
 import os
 import py_compile
 import queue
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,11 @@ NOT_COPIED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build"
 NOT_COPIED_AT_THE_TOP = ("data", "notebooks", "out", "runs")
 NOTICED = (1, 2)
 """Exit statuses of pytest for failed tests and for modules that can no longer be imported."""
+WRONG_TREE = 99
+OWN_PLACES = (ROOT, ROOT / "tests")
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Every run of pytest is forked from a process that has loaded the heavy libraries once."""
+PRELOADED = ["numpy", "torch", "pytest", "hypothesis", "gymnasium"]
 
 
 class StaleListError(Exception):
@@ -123,28 +129,39 @@ def _copy_tree(target: Path) -> Path:
     return target
 
 
+def _pytest(root: Path, tests: Sequence[str], report: Path) -> None:
+    """Runs tests on a tree and leaves with the status of pytest; in a process of its own."""
+    os.setsid()
+    with open(report, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(root)
+    os.environ |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    sys.path[:] = [str(root), *(place for place in sys.path if Path(place) not in OWN_PLACES)]
+    import pytest
+    import xr0_sim
+
+    if not Path(xr0_sim.__file__).is_relative_to(root):
+        print(f"expected the copy in {root}, got {xr0_sim.__file__}")
+        sys.exit(WRONG_TREE)
+    words = ["-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    sys.exit(int(pytest.main([*words, *tests])))
+
+
 def _run_tests(root: Path, tests: Sequence[str], limit_s: float | None) -> tuple[int | None, str]:
-    """Exit status of pytest, None if it ran out of time, and its last lines."""
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(root),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    try:
-        done = subprocess.run(
-            [*words, "--hypothesis-seed=0", *tests],
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-        )
-    except subprocess.TimeoutExpired:
+    """Exit status of pytest, None if it ran out of time, and the line that says what failed."""
+    report = root.with_suffix(".txt")
+    process = PROCESSES.Process(target=_pytest, args=(root, tests, report))
+    process.start()
+    process.join(limit_s)
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
         return None, "out of time"
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode, lines[0] if lines else (done.stdout + done.stderr)[-2000:]
+    said = report.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return process.exitcode, lines[0] if lines else said[-2000:]
 
 
 def _is_caught(root: Path, fault: Fault) -> tuple[bool, str]:
@@ -165,6 +182,8 @@ def run(faults: Sequence[Fault], jobs: int) -> int:
     check_faults(faults, ROOT)
     begun = time.monotonic()
     survivors = []
+    os.environ["OMP_NUM_THREADS"] = "1"
+    PROCESSES.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for number in range(jobs):
