@@ -140,6 +140,7 @@ def _pytest(root: Path, tests: Sequence[str], report: Path) -> None:
     sys.dont_write_bytecode = True
     sys.path[:] = [str(root), *(place for place in sys.path if Path(place) not in OWN_PLACES)]
     import pytest
+
     import xr0_sim
 
     if not Path(xr0_sim.__file__).is_relative_to(root):

@@ -1,4 +1,4 @@
-"""Demonstrations against a replay of their episode: what was seen, what was said, what is labelled."""
+"""Demonstrations against a replay of their episode: what was seen, said and labelled."""
 
 from __future__ import annotations
 
