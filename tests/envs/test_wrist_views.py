@@ -49,3 +49,13 @@ def test_a_knocked_camera_changes_its_own_picture_alone(env, camera):
     env.restore(scene)
     changed = [name for name in CAMERAS if change(before, after, name) > 1]
     assert changed == [camera]
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_a_frozen_camera_repeats_its_own_picture(env, camera):
+    before, scene = env.camera_images(), env.snapshot()
+    env.freeze_camera(camera, 1.0)
+    env.knock_camera(camera, np.zeros(3), np.array([0.0, 0.0, 0.5]))
+    frozen = env.camera_images()
+    env.restore(scene)
+    assert np.array_equal(frozen[camera], before[camera])

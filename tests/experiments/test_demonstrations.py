@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import envs.block_dismantling.events  # noqa: F401
+from envs import ENV_IDS
 from experiments.datagen import demonstrations
-from experiments.options.catalog import make_env
 from policies.scripted.disturbance import Disturbance, DisturbanceConfig
 from policies.scripted.oracle import HORIZON, ChunkOracle
 from policies.supervision.table import lesson
@@ -34,7 +35,7 @@ class Shelf:
 @pytest.fixture(scope="module")
 def recorded():
     """Samples of one episode, what its robot executed, and the stage it was played on."""
-    env = make_env("block_dismantling", image_size=32)
+    env = gym.make(ENV_IDS["block_dismantling"], image_size=32).unwrapped
     oracle, shelf, executed = ChunkOracle(env), Shelf(), []
 
     class Watched(Disturbance):
