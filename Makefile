@@ -10,7 +10,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install system demo test lint notebooks clean
+.PHONY: install system demo test lint notebooks mutants clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -25,6 +25,10 @@ test: install
 
 notebooks: install
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
+
+# Plants known faults, one at a time, and asks the tests to notice them; ten minutes at most.
+mutants: install
+	$(BIN)/python tests/run_mutants.py --jobs $(JOBS)
 
 lint: install
 	$(BIN)/ruff check .
