@@ -440,6 +440,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         out = {
             "proprio": bounded(self._ports.vector(self.data, self._command)),
             "instruction": encode_instruction(self.instruction).copy(),
+            "tick": np.array([self.tick], dtype=np.int32),
         }
         if self.observation_mode == "pixels":
             for name, image in self.camera_images().items():

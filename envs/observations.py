@@ -21,6 +21,10 @@ STATE_BOUND = 100.0
 """Bound of every entry of a state observation; only a diverging scene reaches it."""
 
 
+LATEST_TICK = 2**31 - 1
+"""Bound of the tick of an observation."""
+
+
 def observation_space(mode: ObservationMode, image_size: int, privileged_dim: int) -> spaces.Dict:
     """Space of the observations of a mode.
 
@@ -32,6 +36,7 @@ def observation_space(mode: ObservationMode, image_size: int, privileged_dim: in
     parts: dict[str, spaces.Space] = {
         "proprio": spaces.Box(-STATE_BOUND, STATE_BOUND, (PROPRIO_DIM,), np.float32),
         "instruction": spaces.Box(0, 255, (INSTRUCTION_BYTES,), np.uint8),
+        "tick": spaces.Box(0, LATEST_TICK, (1,), np.int32),
     }
     if mode == "pixels":
         shape = (image_size, image_size, 3)

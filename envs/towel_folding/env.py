@@ -73,6 +73,7 @@ class TowelFoldingEnv(DualArmEnv):
     | ``image_base``, ``image_left_wrist``, ``image_right_wrist`` | (S, S, 3) uint8 | camera views | |
     | ``proprio`` | (54,) float32 | joint pos 12, joint vel 12, jaw 2, tool pos 6, tool quat 8, command 14 | rad, rad/s, 1, m, 1, as action |
     | ``instruction`` | (256,) uint8 | zero-padded UTF-8 | |
+    | ``tick`` | (1,) int32 | control tick; 0 in the first observation of an episode | tick |
     | ``privileged`` | (3 grid² + 19,) float32 | `TowelState.to_vector` | m, 1 |
 
     ## Rewards
