@@ -126,6 +126,7 @@ class XR0(PolicySpec):
         chosen = {name: value for name, value in asdict(weights).items() if value is not None}
         del chosen["digest"]
         model = load_chunk_model(**chosen)
+        model.said_so()  # by the command line, once, in `WeightOptions.weights_of`
         return Policy(lambda env: model, image_size=model.image_size, looks=model.needs_images)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import functools
+import sys
+from dataclasses import dataclass, fields, replace
 
 from policies.table import policy_spec
 from policies.xr0.checkpoints import (
@@ -10,9 +12,12 @@ from policies.xr0.checkpoints import (
     checkpoint_digest,
     checkpoint_heads,
     default_checkpoint,
+    find_checkpoint,
+    is_released,
 )
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_vlm_weights
+from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
+from xr0_sim.model.network_options import check_temperature
 from xr0_sim.runtime.strategies.base import Strategy
 
 
@@ -28,6 +33,8 @@ class WeightOptions:
         vlm_weights: How xr0's VLM is kept: stored (default), int8 or int4; the last two need
             the package torchao.
         compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
+        robot_type: Robot type of a released checkpoint; default: the only one that fits.
+        views: Views of a released checkpoint in prompt order; default: all three.
     """
 
     checkpoint: str | None = None
@@ -36,6 +43,8 @@ class WeightOptions:
     device: str | None = None
     vlm_weights: str | None = None
     compile: bool = False
+    robot_type: str | None = None
+    views: tuple[str, ...] | None = None
 
     def weights_of(
         self, task: str, policy: str, strategy: Strategy, head: str | None
@@ -54,37 +63,53 @@ class WeightOptions:
         if not policy_spec(policy).trained:
             self._refuse_all(policy, head)
             return None
-        if self.temperature is not None and not 0.0 <= self.temperature <= 1.0:
-            raise ConfigError(f"--temperature: expected 0 .. 1, got {self.temperature:g}")
-        vlm_weights = self.vlm_weights or STORED_WEIGHTS
-        check_vlm_weights(vlm_weights)
-        checkpoint = self.checkpoint or default_checkpoint(task)
-        heads = checkpoint_heads(checkpoint)
-        head = head or strategy.head
-        if head not in heads:
-            raise unknown_name(f"head of {checkpoint}", head, heads)
-
-        from policies.xr0.chunk_model import resolve_precision
+        from policies.xr0.chunk_model import refuse_released_options, resolve_precision
+        from policies.xr0.fit import check_prefix, check_task
+        from policies.xr0.released_model import choose_robot_type
+        from xr0_sim.model.checkpoints.shipped import load_config
         from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
 
+        check_temperature(self.temperature, "--temperature")
+        checkpoint = self.checkpoint or default_checkpoint(task)
+        path = find_checkpoint(checkpoint)
+        heads = checkpoint_heads(checkpoint)
+        head = head or (heads[0] if is_released(path) else strategy.head)
+        if head not in heads:
+            raise unknown_name(f"head of {checkpoint}", head, heads)
         if self.compile:
             check_compiler()
         device = str(choose_device(self.device or DEFAULT_DEVICE))
-        precision = self.precision or DEFAULT_PRECISION
-        return Weights(
+        weights = Weights(
             checkpoint=checkpoint,
-            digest=checkpoint_digest(checkpoint),
             head=head,
             temperature=self.temperature,
-            precision=resolve_precision(checkpoint, head, precision, device),
+            precision=self.precision or DEFAULT_PRECISION,
             device=device,
-            vlm_weights=vlm_weights,
+            vlm_weights=self.vlm_weights or STORED_WEIGHTS,
             compile=self.compile,
+            robot_type=self.robot_type,
+            views=self.views,
+            digest=checkpoint_digest(checkpoint),
         )
+        precision = resolve_precision(checkpoint, head, weights.precision, device)
+        if is_released(path):
+            robot_type = choose_robot_type(path, self.robot_type).robot_type
+            return replace(weights, precision=precision, robot_type=robot_type)
+        refuse_released_options(weights)
+        check_task(path, task)
+        told = check_prefix(strategy, load_config(path, head).prefix_max, head)
+        if told:
+            _say_once(told)
+        return replace(weights, precision=precision)
 
     def _refuse_all(self, policy: str, head: str | None) -> None:
         given = {"head": head} | {f.name: getattr(self, f.name) for f in fields(WeightOptions)}
         for name, value in given.items():
-            if value is not None and value is not False:
+            if value is not None and value is not False and value != ():
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(f"{option}: policy {policy!r} has no weights; leave it out")
+
+
+@functools.lru_cache(maxsize=64)
+def _say_once(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -8,44 +8,41 @@ from pathlib import Path
 
 from assets import CHECKPOINT_DIR, checkpoint_names
 from xr0_sim.errors import CheckpointError, unknown_name
+from xr0_sim.model.checkpoints.manifest import read_manifest
+from xr0_sim.model.checkpoints.weight_files import INDEX_FILE, SINGLE_FILE
+from xr0_sim.model.network_options import NetworkOptions
+
+RELEASED_HEAD = "released"
+"""Name of the one expert of a released checkpoint, in run cards and captions."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Which weights a policy runs and how it computes with them.
+class Weights(NetworkOptions):
+    """Network options with nothing left open: what a condition runs and its run card names.
 
     Attributes:
-        checkpoint: Shipped name or path.
         digest: Which files these were, see `checkpoint_digest`.
-        head: Action-expert head.
-        temperature: Factor on its flow noise; None for the policy's own.
-        precision: Number format of the network.
-        device: Where the network runs, as torch names it.
-        vlm_weights: How the VLM's weights are kept.
-        compile: Whether the Euler step is compiled.
     """
 
-    checkpoint: str
-    digest: str
-    head: str
-    temperature: float | None
-    precision: str
-    device: str
-    vlm_weights: str
-    compile: bool
+    digest: str = ""
 
 
 def default_checkpoint(task: str) -> str:
-    """Shipped checkpoint for a task: the one named after it."""
+    """Shipped checkpoint for a task: the first by name that was trained for it."""
     names = checkpoint_names()
-    fitting = [name for name in names if name.startswith(task)]
-    if not fitting:
-        raise CheckpointError(
-            f"policy 'xr0': expected a shipped checkpoint named after env {task!r}, got "
-            f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy "
-            "expert"
-        )
-    return fitting[0]
+    for name in names:
+        record = read_manifest(CHECKPOINT_DIR / name)
+        if record is not None and record.task == task:
+            return name
+    raise CheckpointError(
+        f"policy 'xr0': expected a shipped checkpoint trained for env {task!r}, got "
+        f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy oracle"
+    )
+
+
+def is_released(directory: Path) -> bool:
+    """Whether a checkpoint has the released layout."""
+    return any((directory / name).is_file() for name in (INDEX_FILE, SINGLE_FILE))
 
 
 def find_checkpoint(name: str | Path | None) -> Path:
@@ -65,8 +62,11 @@ def find_checkpoint(name: str | Path | None) -> Path:
 
 
 def checkpoint_heads(name: str | Path) -> list[str]:
-    """Action-expert heads a checkpoint holds."""
-    return sorted(p.parent.name for p in find_checkpoint(name).glob("heads/*/config.json"))
+    """Action-expert heads a checkpoint holds; a released one has `RELEASED_HEAD`."""
+    path = find_checkpoint(name)
+    if is_released(path):
+        return [RELEASED_HEAD]
+    return sorted(found.parent.name for found in path.glob("heads/*/config.json"))
 
 
 def checkpoint_digest(name: str | Path) -> str:

@@ -7,6 +7,7 @@ which half of a row moves the robot.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW, join_arms, split_arms
 from envs.robot.kinematics import DualArmKinematics
-from policies.xr0.checkpoints import find_checkpoint
-from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
+from policies.xr0.checkpoints import RELEASED_HEAD, find_checkpoint, is_released
+from policies.xr0.fit import check_instruction, check_task
+from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.model.checkpoints.manifest import Manifest, read_manifest
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
+from xr0_sim.model.network_options import NetworkOptions, check_temperature
 from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints, decode_tools
 from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
 
@@ -35,6 +39,7 @@ Tool deltas are what the wrist cameras see; with them a trained policy grasps be
 ``experiments/LOG.md``.
 """
 DEFAULT_DECODING = "tool"
+DEFAULT_HEAD = "sync"
 
 DEFAULT_TEMPERATURE = 0.0
 """Factor on the noise a chunk starts from.
@@ -51,6 +56,10 @@ class XR0ChunkModel:
         policy: Network, processor and statistics.
         decoding: One of `DECODINGS`.
         temperature: Factor on the flow noise, 0 .. 1.
+        record: Of the checkpoint: instructions of other tasks are refused.
+        picture_size: Side of the pictures [px] that the weights want; None takes that of the
+            configuration. Released weights take any size: give 0 and they are not checked.
+        head: Name of the action expert, for messages.
     """
 
     needs_images = True
@@ -60,12 +69,19 @@ class XR0ChunkModel:
         policy: PolicyModel,
         decoding: str = DEFAULT_DECODING,
         temperature: float = DEFAULT_TEMPERATURE,
+        record: Manifest | None = None,
+        picture_size: int | None = None,
+        head: str = DEFAULT_HEAD,
     ):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
-        if not 0.0 <= temperature <= 1.0:
-            raise ConfigError(f"temperature: expected 0 .. 1, got {temperature:g}")
+        check_temperature(temperature)
         self._temperature = temperature
+        self._record = record or Manifest()
+        self._familiar: set[str] = set()
+        self.head = head
+        self._picture_size = policy.config.image_size if picture_size is None else picture_size
+        self._warned = False
         self._policy = policy
         self._decoding = decoding
         self._kinematics = DualArmKinematics()
@@ -78,12 +94,24 @@ class XR0ChunkModel:
     @property
     def image_size(self) -> int:
         """Side of the square pictures the weights were trained on [px]."""
-        return self._policy.config.image_size
+        from xr0_sim.model.spec.presets import PUBLIC_IMAGE_SIZE
+
+        return self._picture_size or PUBLIC_IMAGE_SIZE
+
+    @property
+    def picture_size(self) -> int:
+        """`image_size` where it is a must; 0 for weights that take pictures of any size."""
+        return self._picture_size
 
     @property
     def prefix_max(self) -> int:
         """Longest prefix the head was trained for."""
         return self._policy.config.prefix_max
+
+    @property
+    def task(self) -> str | None:
+        """Task the weights were trained for; None where nobody recorded it."""
+        return self._record.task
 
     def reset(self, episode_seed: int) -> None:
         """Nothing to forget: every inference is a function of its arguments."""
@@ -95,9 +123,16 @@ class XR0ChunkModel:
         return self.infer_batch([ChunkRequest(observation, prefix, noise_seed)])[0]
 
     def infer_batch(self, requests: Sequence[ChunkRequest]) -> list[ActionChunk]:
-        """`infer` for several frames in one pass of the network."""
+        """`infer` for several frames in one pass of the network.
+
+        Raises:
+            ConfigError: Pictures, prefix or instruction are none that the weights were trained on.
+        """
+        for request in requests:
+            self._check(request)
+        views = self._policy.processor.cameras
         relative = self._policy.predict(
-            np.stack([_pictures(r.observation) for r in requests]),
+            np.stack([_pictures(r.observation, views) for r in requests]),
             [r.observation.instruction for r in requests],
             _stack([r.observation.robot for r in requests]),
             [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
@@ -108,6 +143,37 @@ class XR0ChunkModel:
             ActionChunk(self._decode(chunk, r), r.observation.tick)
             for chunk, r in zip(relative, requests, strict=True)
         ]
+
+    def _check(self, request: ChunkRequest) -> None:
+        seen, rows = request.observation, len(request.prefix)
+        size = self._picture_size
+        for name in self._policy.processor.cameras:
+            shape = np.shape(seen.images.get(name, ()))
+            if size and shape and shape != (size, size, 3):
+                raise ConfigError(
+                    f"XR-0 observation: expected pictures of {size} x {size} px, which the weights "
+                    f"were trained on, got {' x '.join(map(str, shape))} of {name}; make the "
+                    f"environment with image_size={size}"
+                )
+        if rows > self.prefix_max > 0:
+            raise ConfigError(
+                f"prefix: expected at most {self.prefix_max} rows, which the head was trained for, "
+                f"got {rows}; lower prefix_steps of the strategy"
+            )
+        if rows and not self.prefix_max and not self._warned:
+            self._warned = True
+            warnings.warn(
+                "the head was trained without a prefix and gets one; what follows is outside of "
+                "its training (said once)",
+                stacklevel=4,
+            )
+        if seen.instruction not in self._familiar:
+            check_instruction(self._record, seen.instruction)
+            self._familiar.add(seen.instruction)
+
+    def said_so(self) -> None:
+        """Keeps quiet about prefixes that the head was not trained for: the caller has told."""
+        self._warned = True
 
     def _targets(self, actions: NDArray[np.float64]) -> ArmTargets | None:
         if not len(actions):
@@ -144,55 +210,109 @@ def _stack(robots: Sequence[RobotState]) -> RobotState:
     return RobotState(**columns)
 
 
-def _pictures(observation: Observation) -> NDArray[np.uint8]:
-    missing = [name for name in CAMERAS if name not in observation.images]
+def _pictures(observation: Observation, views: Sequence[str]) -> NDArray[np.uint8]:
+    """(views, H, W, 3), in the order of the prompt."""
+    missing = [name for name in views if name not in observation.images]
     if missing:
         raise ConfigError(
-            f"XR-0 observation: expected pictures of {', '.join(CAMERAS)}, missing "
+            f"XR-0 observation: expected pictures of {', '.join(views)}, missing "
             f"{', '.join(missing)}; capture with images=True"
         )
-    return np.stack([observation.images[name] for name in CAMERAS])
+    return np.stack([observation.images[name] for name in views])
 
 
 def resolve_precision(
-    checkpoint: str | Path | None, head: str, precision: str, device: str = DEFAULT_DEVICE
+    checkpoint: str | Path | None,
+    head: str | None,
+    precision: str,
+    device: str = DEFAULT_DEVICE,
 ) -> str:
     """Number format that a checkpoint runs in on a device: what ``auto`` stands for."""
     check_precision(precision)
+    from xr0_sim.model.checkpoints.released_config import load_released_config
     from xr0_sim.model.checkpoints.shipped import load_config
     from xr0_sim.model.compute.devices import choose_device
     from xr0_sim.model.policy_model import policy_precision
 
-    config = load_config(find_checkpoint(checkpoint), head)
+    path = find_checkpoint(checkpoint)
+    if is_released(path):
+        config = load_released_config(path)
+    else:
+        config = load_config(path, head or DEFAULT_HEAD)
     return policy_precision(config, precision, choose_device(device))
 
 
 def load_chunk_model(
     checkpoint: str | Path | None = None,
-    head: str = "sync",
-    decoding: str = DEFAULT_DECODING,
-    temperature: float = DEFAULT_TEMPERATURE,
+    head: str | None = None,
+    decoding: str | None = None,
+    temperature: float | None = None,
     precision: str = DEFAULT_PRECISION,
     device: str = DEFAULT_DEVICE,
     vlm_weights: str = STORED_WEIGHTS,
     compile: bool = False,
+    task: str | None = None,
+    robot_type: str | None = None,
+    views: Sequence[str] | None = None,
 ) -> XR0ChunkModel:
-    """Loads one head of a checkpoint.
+    """Loads one head of a shipped checkpoint, or a released checkpoint.
 
     Args:
         checkpoint: Shipped name or directory; None takes the first shipped one by name,
             ``block_dismantling``.
-        head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``.
-        decoding: One of `DECODINGS`.
-        temperature: Factor on the flow noise, 0 .. 1.
+        head: Action expert, e.g. ``sync``, ``prefix``, ``prefix_lambda``; None for
+            `DEFAULT_HEAD`, and for the only one of a released checkpoint.
+        decoding: One of `DECODINGS`; None for `DEFAULT_DECODING`, or for the one that the robot
+            type of a released checkpoint allows.
+        temperature: Factor on the flow noise, 0 .. 1; None for `DEFAULT_TEMPERATURE`.
         precision: Number format of the network, one of
             `xr0_sim.model.compute.precision.PRECISIONS`.
         device: Where the network runs, see `xr0_sim.model.compute.devices`.
         vlm_weights: How the VLM's weights are kept, see `xr0_sim.model.compute.weight_only`.
         compile: Compile the Euler step, see `xr0_sim.model.action_expert.sampler.FlowSampler`.
+        task: Task it is going to do; a checkpoint of another one is refused.
+        robot_type: Robot type of a released checkpoint, see `policies.xr0.released_model`.
+        views: Views of a released checkpoint, in prompt order.
+
+    Raises:
+        ConfigError: An option that does not exist or does not fit the checkpoint.
+        CheckpointError: Its files are damaged or do not belong together.
     """
+    options = NetworkOptions(
+        checkpoint,
+        head,
+        temperature,
+        precision,
+        device,
+        vlm_weights,
+        compile,
+        robot_type,
+        None if views is None else tuple(views),
+    )
+    temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
+    path = find_checkpoint(checkpoint)
+    if is_released(path):
+        from policies.xr0.released_model import load_released_policy
+
+        policy, allowed = load_released_policy(path, options)
+        return XR0ChunkModel(
+            policy, decoding or allowed, temperature, picture_size=0, head=RELEASED_HEAD
+        )
+    refuse_released_options(options)
     from xr0_sim.model.policy_model import load_policy_model
 
-    path = find_checkpoint(checkpoint)
+    check_task(path, task)
+    head = DEFAULT_HEAD if head is None else head
     policy = load_policy_model(path, head, precision, device, vlm_weights, compile)
-    return XR0ChunkModel(policy, decoding, temperature)
+    record = read_manifest(path)
+    return XR0ChunkModel(policy, decoding or DEFAULT_DECODING, temperature, record, head=head)
+
+
+def refuse_released_options(options: NetworkOptions) -> None:
+    """Rejects what only released checkpoints know."""
+    for name in ("robot_type", "views"):
+        if getattr(options, name) is not None:
+            raise ConfigError(
+                f"{name}: expected none, only released checkpoints have robot types and views to "
+                "choose from; leave it out"
+            )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_normalizer, load_vlm
+from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
 from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
@@ -46,6 +47,7 @@ class PolicyModel:
         normalizer: Statistics of the training set.
         precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
         compile: Whether its step is compiled.
+        action_mask: (T, 32) entries that a robot type uses; None for both arms of the layout.
     """
 
     model: XR0ForActionGeneration
@@ -53,6 +55,7 @@ class PolicyModel:
     normalizer: Normalizer
     precision: str = DEFAULT_PRECISION
     compile: bool = False
+    action_mask: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         """Rejects a format that there is not."""
@@ -97,6 +100,18 @@ class PolicyModel:
         Raises:
             ConfigError: A measured state is NaN or infinite.
         """
+        with float32_default():
+            return self._predict(images, instructions, robot, prefixes, noise_seeds, temperature)
+
+    def _predict(
+        self,
+        images: NDArray[np.uint8],
+        instructions: Sequence[str],
+        robot: RobotState,
+        prefixes: Sequence[ArmTargets | None],
+        noise_seeds: Sequence[Sequence[int]],
+        temperature: float,
+    ) -> NDArray[np.float64]:
         for name in RobotState.__dataclass_fields__:
             if not np.isfinite(getattr(robot, name)).all():
                 raise ConfigError(
@@ -122,6 +137,7 @@ class PolicyModel:
             torch.from_numpy(prefix).to(device),
             torch.tensor(lengths, device=device),
             generators,
+            action_mask=None if self.action_mask is None else self.action_mask.to(device),
             sampler=self.sampler,
             temperature=temperature,
         )
@@ -157,20 +173,22 @@ def load_policy_model(
         check_compiler()
     path = Path(path)
     config = load_config(path, head)
-    model = XR0ForActionGeneration(config)
-    load_vlm(path, model.vlm)
-    load_head(path, head, model.expert)
-    model = model.eval().to(place)
-    reduce_vlm(model.vlm, vlm_weights)
+    with float32_default(), untouched_random_state():
+        model = XR0ForActionGeneration(config)
+        load_vlm(path, model.vlm)
+        load_head(path, head, model.expert)
+        model = model.eval().to(place)
+        reduce_vlm(model.vlm, vlm_weights)
     return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision, compile)
 
 
 def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:
     """An untrained policy with seeded weights and identity statistics, for tests and plumbing."""
-    model = XR0ForActionGeneration(config)
-    generator = torch.Generator().manual_seed(seed)
-    initialize_vlm(model.vlm, generator)
-    initialize_expert(model.expert, generator)
+    with float32_default(), untouched_random_state():
+        model = XR0ForActionGeneration(config)
+        generator = torch.Generator().manual_seed(seed)
+        initialize_vlm(model.vlm, generator)
+        initialize_expert(model.expert, generator)
     normalizer = Normalizer.identity(config.action_length)
     return PolicyModel(model.eval(), XR0Processor(config), normalizer)
 

@@ -1,0 +1,137 @@
+"""Released checkpoints on this robot: statistics of a robot type, and which of them drive two arms.
+
+A released checkpoint has one expert, and statistics for every robot type it was trained on. It can
+drive this robot where a robot type moves both arms, by tool displacements or by joints, and both
+jaws. Its state is raw, as the public processor leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from policies.xr0.checkpoints import RELEASED_HEAD
+from xr0_sim.conventions import ARMS, CAMERAS
+from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
+from xr0_sim.model.checkpoints.released import load_released, released_processor
+from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
+from xr0_sim.model.compute.devices import check_compiler, choose_device
+from xr0_sim.model.compute.weight_only import reduce_vlm
+from xr0_sim.model.network_options import NetworkOptions
+from xr0_sim.model.policy_model import PolicyModel
+from xr0_sim.model.spec.normalizer import Normalizer
+from xr0_sim.model.spec.robot_schema import ACTIVE_STD, PREPROCESSOR_FILE, RobotSchema, load_schemas
+
+DECODING_SLOTS = {"tool": ("tool_pos", "tool_rot", "jaw"), "joint": ("joints", "jaw")}
+"""Decoding -> parts of a row that both arms need for it, the preferred one first."""
+
+
+def decodings_of(schema: RobotSchema) -> list[str]:
+    """Decodings by which a robot type drives two arms; empty where it cannot."""
+    used = schema.slots
+    return [
+        decoding
+        for decoding, parts in DECODING_SLOTS.items()
+        if all(f"{arm}_{part}" in used for arm in ARMS for part in parts)
+    ]
+
+
+def choose_robot_type(directory: Path, robot_type: str | None) -> RobotSchema:
+    """Statistics of a robot type that drives this robot.
+
+    Args:
+        directory: The checkpoint.
+        robot_type: Its name; None takes the only one that fits.
+
+    Raises:
+        ConfigError: Unknown, of another robot, or none or several fit.
+    """
+    if not (directory / PREPROCESSOR_FILE).is_file():
+        raise CheckpointError(
+            f"checkpoint {directory}: expected {PREPROCESSOR_FILE} with the statistics of robot "
+            "types, found none; fetch it, too"
+        )
+    schemas = load_schemas(directory)
+    fitting = [name for name, schema in schemas.items() if decodings_of(schema)]
+    if robot_type is None:
+        if len(fitting) != 1:
+            raise ConfigError(
+                f"robot type: expected one named out of {', '.join(fitting) or 'none that fits'}; "
+                f"{_what_it_moves(schemas)}"
+            )
+        robot_type = fitting[0]
+    if robot_type not in schemas:
+        raise unknown_name("robot type", robot_type, schemas)
+    if robot_type not in fitting:
+        raise ConfigError(
+            f"robot type {robot_type!r}: expected one that moves two arms by tools or by joints, "
+            f"and both jaws, which this robot needs; {_what_it_moves(schemas, robot_type)}"
+        )
+    return schemas[robot_type]
+
+
+def load_released_policy(directory: Path, options: NetworkOptions) -> tuple[PolicyModel, str]:
+    """The network of a released checkpoint with one robot type's statistics.
+
+    Args:
+        directory: The checkpoint.
+        options: How it computes; the checkpoint named there is not looked at.
+
+    Returns:
+        The network, and the decoding that its robot type allows.
+    """
+    if options.head not in (None, RELEASED_HEAD):
+        raise ConfigError(
+            f"head {options.head!r}: expected none, a released checkpoint has a single expert; "
+            "leave the head out"
+        )
+    views = CAMERAS if options.views is None else tuple(options.views)
+    for view in views:
+        if view not in CAMERAS:
+            raise unknown_name("view", view, CAMERAS)
+    if not views or len(set(views)) != len(views):
+        raise ConfigError(
+            f"views: expected different ones out of {', '.join(CAMERAS)}, got {views}"
+        )
+    place = choose_device(options.device)
+    if options.compile:
+        check_compiler()
+    schema = choose_robot_type(directory, options.robot_type)
+    # The processor multiplies few bits slowly; a graphics card keeps them as they are stored.
+    dtype = torch.float32 if place.type == "cpu" else None
+    with float32_default(), untouched_random_state():
+        model = load_released(directory, dtype)
+        if schema.action_length != model.config.action_length:
+            raise CheckpointError(
+                f"statistics {directory / PREPROCESSOR_FILE}: expected "
+                f"{model.config.action_length} rows for robot type {schema.robot_type!r}, got "
+                f"{schema.action_length}; restore the file"
+            )
+        model = model.to(place)
+        reduce_vlm(model.vlm, options.vlm_weights)
+        processor = released_processor(directory, model.config, views)
+    policy = PolicyModel(
+        model,
+        processor,
+        _normalizer(schema),
+        options.precision,
+        options.compile,
+        torch.from_numpy(schema.action_mask.astype(np.float32)),
+    )
+    return policy, decodings_of(schema)[0]
+
+
+def _normalizer(schema: RobotSchema) -> Normalizer:
+    """Its statistics; entries that do not count get a spread that keeps them at their mean."""
+    zeros = np.zeros(schema.mean.shape[1], np.float32)
+    spread = np.where(schema.action_mask, schema.std, ACTIVE_STD).astype(np.float32)
+    return Normalizer(schema.mean.astype(np.float32), spread, zeros, zeros + 1.0)
+
+
+def _what_it_moves(schemas: Mapping[str, RobotSchema], robot_type: str | None = None) -> str:
+    names = schemas if robot_type is None else (robot_type,)
+    words = [f"{name} moves {', '.join(schemas[name].slots) or 'nothing'}" for name in names]
+    return "; ".join(words) or "the checkpoint knows no robot type"
