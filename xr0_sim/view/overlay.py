@@ -5,8 +5,6 @@ Sizes scale with the frame height down to what can still be read; 540 lines are 
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +12,12 @@ from numpy.typing import NDArray
 
 from xr0_sim.conventions import CONTROL_HZ, NS_PER_S
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.view.fonts import caption, default_font
 from xr0_sim.view.palette import ALARM, ALARM_TEXT, EVENT, GOOD, MUTED, PANEL, TEXT, Rgb
 from xr0_sim.view.queue_strip import QueueStrip
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
 REFERENCE_HEIGHT = 540
 SMALLEST_SCALE = 0.4
@@ -43,7 +42,7 @@ class Overlay:
     def __init__(self, instruction: str, label: str) -> None:
         self._first_instruction = instruction
         self._label = label
-        self._fonts: dict[tuple[int, bool], ImageFont.FreeTypeFont] = {}
+        self._captions: dict[tuple[str, int, bool], tuple[str, Any]] = {}
         self._reset(CONTROL_HZ)
 
     def start(self, start: EpisodeStart) -> None:
@@ -83,7 +82,8 @@ class Overlay:
         width, height = picture.size
         scale = max(SMALLEST_SCALE, height / REFERENCE_HEIGHT)
         margin = round(12 * scale)
-        lines = self._wrap(self._instruction, round(20 * scale), width - 20 * margin)
+        told, bold = self._caption(self._instruction, round(20 * scale), bold=True)
+        lines = _wrap(told, bold, width - 20 * margin)
         top = round((20 + 26 * len(lines) + 24) * scale)
         strip_top = height - round(84 * scale)
         _shade(picture, (0, 0, width, top))
@@ -92,10 +92,11 @@ class Overlay:
 
         y = round(8 * scale)
         for line in lines:
-            canvas.text((margin, y), line, TEXT, self._font(round(20 * scale), bold=True))
+            canvas.text((margin, y), line, TEXT, bold)
             y += round(26 * scale)
         y += round(5 * scale)
-        canvas.text((margin, y), self._label, MUTED, self._font(round(16 * scale)))
+        label, font = self._caption(self._label, round(16 * scale))
+        canvas.text((margin, y), label, MUTED, font)
         if self._sample is not None:
             self._draw_status(canvas, self._sample, width - margin, scale)
             box = (margin, strip_top + round(30 * scale), width - margin, height - margin // 2)
@@ -173,47 +174,49 @@ class Overlay:
         plate: Rgb,
     ) -> None:
         """Text on a coloured plate, centred at ``at``."""
-        font = self._font(size, bold=True)
+        text, font = self._caption(text, size, bold=True)
         x0, y0, x1, y1 = canvas.textbbox(at, text, font, anchor="mm")
         pad = size // 2
         canvas.rounded_rectangle((x0 - pad, y0 - pad // 2, x1 + pad, y1 + pad // 2), pad, plate)
         canvas.text(at, text, ink, font, anchor="mm")
 
-    def _wrap(self, text: str, size: int, width: float) -> list[str]:
-        """Breaks text into at most two lines of ``width`` pixels; the rest becomes an ellipsis."""
-        font = self._font(size, bold=True)
-        lines: list[str] = []
-        for word in text.split():
-            longer = f"{lines[-1]} {word}" if lines else word
-            if lines and font.getlength(longer) <= width:
-                lines[-1] = longer
-            elif not lines:
-                lines.append(word)
-            elif len(lines) == 1:
-                lines.append(word)
-            else:
-                lines[-1] += " …"
-                break
-        return lines or [""]
+    def _caption(self, text: str, size: int, bold: bool = False) -> tuple[str, Any]:
+        """Text in letters that a font at hand has, and that font."""
+        key = (text, max(8, size), bold)
+        if key not in self._captions:
+            self._captions[key] = caption(*key)
+        return self._captions[key]
 
-    def _font(self, size: int, bold: bool = False) -> Any:
-        key = (max(8, size), bold)
-        if key not in self._fonts:
-            self._fonts[key] = _load_font(*key)
-        return self._fonts[key]
+    def _font(self, size: int) -> Any:
+        """The font for the overlay's own words."""
+        return default_font(max(8, size), False)
 
 
-def _load_font(size: int, bold: bool) -> Any:
-    """DejaVu Sans as shipped with matplotlib, found without importing matplotlib."""
-    from PIL import ImageFont
+def _wrap(text: str, font: Any, width: float) -> list[str]:
+    """Breaks text into at most two lines of ``width`` pixels; the rest becomes an ellipsis."""
+    lines: list[str] = []
+    for word in _words(text, font, width):
+        # Parts of a word that was too long for a line are joined without a space.
+        longer = f"{lines[-1]}{word}" if lines else word.lstrip()
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        elif len(lines) < 2:
+            lines.append(word.lstrip())
+        else:
+            lines[-1] += " …"
+            break
+    return lines or [""]
 
-    spec = find_spec("matplotlib")
-    if spec is not None and spec.origin is not None:
-        name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-        path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / name
-        if path.exists():
-            return ImageFont.truetype(str(path), size)
-    return ImageFont.load_default(size)
+
+def _words(text: str, font: Any, width: float) -> list[str]:
+    """Words with the space before them; one too long for a line (as in Chinese) comes in parts."""
+    parts: list[str] = []
+    for word in text.split():
+        if font.getlength(word) <= width:
+            parts.append(f" {word}")
+        else:
+            parts += [f" {word[0]}", *word[1:]]
+    return parts
 
 
 def _shade(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
