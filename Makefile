@@ -1,6 +1,9 @@
-# make demo      install, then the main job: a trained policy, a latency, a shove; video and table
-# make test      install, then the linter, the tests and the notebooks
-# make install   a virtual environment in .venv with the tested package set
+# make demo         install, then the main job: a trained policy, a latency, a shove; video and table
+# make test         install, then linter, formatter, types, tests, doctests, notebooks and the wheel
+# make quick        linter, formatter, types and the fastest tests, in less than a minute
+# make mutants      known faults, one at a time: do the tests notice
+# make wheel-test   builds the wheel and runs it from another folder
+# make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
 
@@ -10,21 +13,29 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install system demo test lint notebooks mutants clean
+# Modules whose docstrings carry examples.
+DOCTESTS := xr0_sim/conventions.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
+	xr0_sim/runtime/timeline.py xr0_sim/runtime/latency/presets.py
+FAST_TESTS := tests/xr0_sim/test_rotations.py tests/xr0_sim/runtime/test_clock.py \
+	tests/xr0_sim/runtime/test_timeline.py tests/xr0_sim/runtime/test_latency.py \
+	tests/xr0_sim/runtime/test_strategies.py \
+	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
+
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
 	$(BIN)/xr0-sim rollout
 
-test: install
-	$(BIN)/ruff check .
+test: lint types doctest
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS)
 	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
 	XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding \
 		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+	$(BIN)/python .ci/wheel_test.py
 
-notebooks: install
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
+quick: lint types
+	$(BIN)/python -m pytest -q -n $(JOBS) --doctest-modules $(DOCTESTS) $(FAST_TESTS)
 
 # Plants known faults, one at a time, and asks the tests to notice them; ten minutes at most.
 mutants: install
@@ -33,6 +44,18 @@ mutants: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+doctest: install
+	$(BIN)/python -m pytest -q --doctest-modules $(DOCTESTS)
+
+notebooks: install
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
+
+wheel-test: install
+	$(BIN)/python .ci/wheel_test.py
 
 install: system $(STAMP)
 
@@ -60,4 +83,4 @@ system:
 	fi
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -437,7 +437,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     option_names: tuple[str, ...] = ()
 
     def _observation(self) -> dict[str, NDArray]:
-        out = {
+        out: dict[str, NDArray] = {
             "proprio": bounded(self._ports.vector(self.data, self._command)),
             "instruction": encode_instruction(self.instruction).copy(),
             "tick": np.array([self.tick], dtype=np.int32),

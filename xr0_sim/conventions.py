@@ -36,5 +36,9 @@ INSTRUCTION_BYTES = 256
 
 
 def tick_ns(tick: int, control_hz: int = CONTROL_HZ) -> int:
-    """Start of a control tick [ns]; exact rounding of ``tick / control_hz`` seconds."""
+    """Start of a control tick [ns]; exact rounding of ``tick / control_hz`` seconds.
+
+    >>> tick_ns(1), tick_ns(30)
+    (33333333, 1000000000)
+    """
     return (tick * NS_PER_S + control_hz // 2) // control_hz

@@ -150,6 +150,9 @@ class Registry(Generic[EntryT]):
     def parse(self, text: str) -> Any:
         """Plug from ``name[:field=value,...]``.
 
+        >>> strategies.parse("prefix_async:execution_horizon=8,prefix_steps=3")
+        PrefixAsync(execution_horizon=8, prefix_steps=3, alignment='report')
+
         Raises:
             ConfigError: Unknown name or field, or a value that does not fit.
         """

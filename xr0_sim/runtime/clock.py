@@ -48,7 +48,11 @@ class VirtualClock:
 
 
 def seconds_to_ns(seconds: float) -> int:
-    """Rounds a duration [s] to whole nanoseconds."""
+    """Rounds a duration [s] to whole nanoseconds.
+
+    >>> seconds_to_ns(0.080)
+    80000000
+    """
     if not math.isfinite(seconds) or seconds < 0:
         raise ConfigError(f"duration: expected a finite number of seconds >= 0, got {seconds}")
     return round(seconds * NS_PER_S)
@@ -67,7 +71,12 @@ def delay_ticks(latency_ns: int, control_hz: int) -> tuple[int, int]:
         control_hz: Control rate f [Hz].
 
     Returns:
-        ``(floor(L f), ceil(L f))``; 80 ms at 30 Hz give (2, 3).
+        ``(floor(L f), ceil(L f))``.
+
+    80 ms at 30 Hz last 2.4 ticks; 200 ms last six:
+
+    >>> delay_ticks(seconds_to_ns(0.080), 30), delay_ticks(seconds_to_ns(0.200), 30)
+    ((2, 3), (6, 6))
     """
     floor = (latency_ns + 1) * control_hz // NS_PER_S
     ceil = -((1 - latency_ns) * control_hz // NS_PER_S)

@@ -9,6 +9,14 @@ fewer ticks than it has actions, because a newer chunk took over or because it w
 
 Ticks that nobody owns are starved: the robot holds.
 
+The same in code:
+
+>>> timeline, rows = Timeline(), np.zeros((12, 14))
+>>> timeline.merge(PlacedChunk.place(4, rows, capture_tick=12, start_tick=12, takeover_tick=14))
+>>> timeline.merge(PlacedChunk.place(5, rows, capture_tick=20, start_tick=20, takeover_tick=23))
+>>> [(slot.chunk.chunk_id, slot.index) for slot in map(timeline.at, (22, 23, 24))]
+[(4, 10), (5, 3), (5, 4)]
+
 Beside what it owns, every chunk keeps the ticks that it has actions for, until it is cut: an
 ensembling strategy reads all chunks that cover a tick (`Timeline.covering`).
 """

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from xr0_sim.model.action_expert.dit import Context, DiT
+from xr0_sim.model.action_expert.dit import Context, DiT, Layer
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_mask, expert_positions
 from xr0_sim.model.spec.action_layout import action_valid
 from xr0_sim.model.spec.config import XR0Config
@@ -181,7 +182,7 @@ class ActionExpert(nn.Module):
         mask = self.own_mask() if own_mask is None else own_mask
         joined = repeat == 1 and not torch.is_grad_enabled()
         if joined:
-            heads = self.dit.layers[0].attn.num_heads
+            heads = cast(Layer, self.dit.layers[0]).attn.num_heads
             cache = cache.grouped(heads, sink.dtype)
         return Conditions(
             torch.cat([sink, state_token.to(sink.dtype)], dim=1),

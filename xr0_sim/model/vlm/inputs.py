@@ -76,9 +76,12 @@ class VlmInputs:
 
     def to(self, device: torch.device) -> VlmInputs:
         """The same batch on a device."""
-        tokens = (self.input_ids, self.lengths, self.position_ids)
-        moved = (tensor.to(device) for tensor in tokens)
-        return VlmInputs(*moved, tuple(group.to(device) for group in self.pictures))
+        return VlmInputs(
+            self.input_ids.to(device),
+            self.lengths.to(device),
+            self.position_ids.to(device),
+            tuple(group.to(device) for group in self.pictures),
+        )
 
     def last_tokens(self, hidden: Tensor) -> Tensor:
         """Rows (F, hidden) of the prompts' last tokens among hidden states (F, S, hidden)."""

@@ -86,20 +86,22 @@ class XR0Processor:
         self._image_rule = config.image_rule
         self._schemas = dict(schemas or {})
         self._patching = (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
-        self._image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
+        image_id = self._tokenizer.token_to_id(IMAGE_TOKEN)
         self._pad_id = self._tokenizer.token_to_id(PAD_TOKEN)
         self._prompts: dict[tuple[str, tuple[Size, ...]], Prompt] = {}
         vocabulary = config.vlm_config.text_config.vocab_size
         if (
             self._tokenizer.get_vocab_size() > vocabulary
-            or self._image_id != config.vlm_config.image_token_id
+            or image_id is None
+            or image_id != config.vlm_config.image_token_id
         ):
             raise ConfigError(
                 f"tokenizer {tokenizer_dir}: expected at most {vocabulary} tokens with "
                 f"{IMAGE_TOKEN} = {config.vlm_config.image_token_id}, got "
-                f"{self._tokenizer.get_vocab_size()} with {self._image_id}; use the tokenizer the "
+                f"{self._tokenizer.get_vocab_size()} with {image_id}; use the tokenizer the "
                 "model was built for"
             )
+        self._image_id = image_id
 
     @property
     def robot_types(self) -> list[str]:

@@ -7,6 +7,7 @@ holds an empty chain of thought.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,8 @@ def mrope_positions(ids: NDArray[np.int64], image_id: int, token_grid: Grids) ->
     Returns:
         (3, S).
     """
-    grids = [token_grid] if isinstance(token_grid[0], int) else list(token_grid)
+    several = not isinstance(token_grid[0], int)
+    grids = cast("list[tuple[int, int]]", list(token_grid) if several else [token_grid])
     positions = np.zeros((3, len(ids)), np.int64)
     index = current = image = 0
     while index < len(ids):

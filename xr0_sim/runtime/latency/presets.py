@@ -34,6 +34,11 @@ _AMOUNT = re.compile(
 def parse_latency(text: str) -> LatencyModel:
     """Latency from ``name[:field=value,...]`` or an amount: ``133ms``, ``0.2s``, ``109±2.3ms``.
 
+    >>> parse_latency("xr0_4090"), parse_latency("133ms")
+    (Constant(latency_s=0.08), Constant(latency_s=0.133))
+    >>> parse_latency("lognormal:mean_s=0.11,std_s=0.02")
+    LogNormal(mean_s=0.11, std_s=0.02)
+
     Raises:
         ConfigError: Unknown name, or an amount that is no latency.
     """
