@@ -42,6 +42,7 @@ from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import RobotPorts
 from envs.scene.cameras import SceneCameras
+from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.stage import substeps
 from envs.simulation import Simulation
 from envs.snapshot import (
@@ -172,6 +173,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         check_events(events, type(self))
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.close()
+        route_engine_warnings()
         model = self._build(options).compile()
         self._simulation = Simulation(model, self.substeps, self.checks_per_tick)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
@@ -413,6 +415,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     # ---------------------------------------------------------------- internals
     def _simulate(self, target: NDArray[np.float64]) -> str | None:
         assert self._simulation is not None
+        route_engine_warnings()  # an unpickled environment may be in a fresh process
         return self._simulation.run(self._command, target, self._after_segment)
 
     def _broken(self) -> SimulationError:

@@ -6,16 +6,13 @@ A subcommand is one line in `COMMANDS`. Its module offers a frozen dataclass, th
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from types import FrameType
 
+from experiments.runner.interruption import interruptible
+from experiments.runner.streams import discard, standard_streams
 from xr0_sim.errors import NOT_WRITABLE, ConfigError, Xr0SimError, not_written, unknown_name
 
 PROGRAM = "xr0-sim"
@@ -41,6 +38,9 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "rollout": Command(
         "experiments.commands.rollout", "RolloutConfig", "run episodes: video, tick log and table"
+    ),
+    "film": Command(
+        "experiments.commands.film", "FilmConfig", "a film of an episode that was run before"
     ),
     "compare": Command(
         "experiments.commands.compare",
@@ -200,41 +200,29 @@ def _print_version() -> int:
     return 0
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command like Ctrl-C: what is finished is kept, worker processes end too."""
-
-    def as_interrupt(number: int, frame: FrameType | None) -> None:
-        interrupt = signal.getsignal(signal.SIGINT)
-        if not callable(interrupt):  # a shell hands an ignored SIGINT to what runs behind it
-            raise KeyboardInterrupt
-        interrupt(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, as_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit status."""
+    with standard_streams():
+        return _main(sys.argv[1:] if arguments is None else arguments, arguments is None)
+
+
+def _main(arguments: Sequence[str], ends_process: bool) -> int:
     try:
-        with _terminable():
-            return dispatch(sys.argv[1:] if arguments is None else arguments)
+        with interruptible(ends_process=ends_process):
+            status = dispatch(arguments)
+        sys.stdout.flush()
+        return status
     except Xr0SimError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
         # Whoever reads the output has closed it, e.g. ``| head``; nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         return 1
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
             raise
+        discard(sys.stdout)
         print(f"{PROGRAM}: {not_written(error.filename or 'output', error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:

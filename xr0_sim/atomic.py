@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,20 @@ from xr0_sim.errors import StorageError, not_written
 def partial_path(path: Path) -> Path:
     """Name under which ``path`` is written until it is complete; same folder, same suffix."""
     return path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+
+
+PARTIAL = re.compile(r"\..*\.part\d+(\.\w+)?")
+"""Names that `partial_path` gives."""
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what killed processes left half written below ``folder``.
+
+    Only for a folder that no other process is writing to.
+    """
+    for leftover in folder.rglob(".*.part*"):
+        if PARTIAL.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, payload: bytes) -> None:

@@ -39,8 +39,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What an `OSError` says where nothing more fits."""
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 """What it says where a file stands in a folder's place."""
-NOT_WRITABLE = (*NO_ROOM, *NO_FOLDER, errno.EROFS)
+NOT_WRITABLE = (*NO_ROOM, *NO_FOLDER, errno.EROFS, errno.ENAMETOOLONG)
 """Reasons why nothing can be written at a place."""
+
+LONGEST_SHOWN = 200
+"""Characters of a path that a message shows."""
 
 
 def not_written(path: object, error: OSError) -> StorageError:
@@ -50,8 +53,13 @@ def not_written(path: object, error: OSError) -> StorageError:
         todo = "free some room"
     elif error.errno in NO_FOLDER:
         todo = "name a folder"
+    elif error.errno == errno.ENAMETOOLONG:
+        todo = "choose a shorter name"
+    name = str(path)
+    if len(name) > LONGEST_SHOWN:
+        name = f"{name[:LONGEST_SHOWN]}…"
     return StorageError(
-        f"{path}: expected to write it, got {error.strerror or error}; what was there before is "
+        f"{name}: expected to write it, got {error.strerror or error}; what was there before is "
         f"intact, {todo} and run the same command again"
     )
 

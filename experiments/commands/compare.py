@@ -13,11 +13,11 @@ from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.report.paired import paired_table, paired_to_first
 from experiments.runner.condition import Condition, choose_strategy, make_condition
+from experiments.runner.episode_rows import Row
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
 from experiments.runner.runner import renderer_for, run_condition, seed_range
-from experiments.runner.seed_run import Row
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table, separation_notes

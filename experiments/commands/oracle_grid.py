@@ -16,11 +16,11 @@ from envs.tasks import task_spec
 from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.runner.condition import Condition, make_condition
+from experiments.runner.episode_rows import Row
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, joint_digest
 from experiments.runner.runner import run_condition, seed_range
-from experiments.runner.seed_run import Row
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table

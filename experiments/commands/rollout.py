@@ -9,7 +9,12 @@ from typing import Any
 
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
-from experiments.report.columns import condition_summary, summary_object, upright_table
+from experiments.report.columns import (
+    condition_summary,
+    invalid_line,
+    summary_object,
+    upright_table,
+)
 from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
@@ -17,6 +22,7 @@ from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
 from experiments.runner.runner import renderer_for, run_condition, seed_range
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.summary import episode_count
 from xr0_sim.record.runcard import to_json
 
 DEFAULT_PARENT = "out"
@@ -156,14 +162,17 @@ def _show(
     from rich.console import Console
 
     if rows:
-        Console().print(
-            upright_table(condition_summary(rows), f"{condition.label}, n = {len(rows)}")
-        )
+        found = condition_summary(rows)
+        title = f"{condition.label}, n = {episode_count(found)}"
+        Console().print(upright_table(found, title))
+        if found.invalid:
+            print(f"invalid  {invalid_line(rows)}")
     videos = [row["video"] for row in rows if row["video"]]
     print(f"results  {folder.path}")
     if videos:
         print(f"videos   {folder.path / 'videos'}  ({len(videos)} files)")
-    print(f"digest   {summary['digest']}  (all tick logs)")
+    logs = "all" if summary["complete"] else f"{len(rows)} of {summary['requested']}"
+    print(f"digest   {summary['digest']}  ({logs} tick logs)")
 
 
 def _say(text: str) -> None:

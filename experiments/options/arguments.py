@@ -44,7 +44,7 @@ def parse_config(config: type[_ConfigT], words: Sequence[str], program: str) -> 
     """
     import tyro
 
-    words = [_renamed(_dashed(word)) for word in words]
+    words = _joined([_renamed(_dashed(word)) for word in words], config)
     if any(word in ("-h", "--help") for word in words):
         from experiments.options.help_page import help_page
 
@@ -81,6 +81,26 @@ def _dashed(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value
+
+
+def _joined(words: Sequence[str], config: type) -> list[str]:
+    """Puts ``--out -name`` as ``--out=-name``: what follows a text option is its value."""
+    hints = get_type_hints(config)
+    takes_text = {
+        flag
+        for flag in flags_of(config)
+        if hints[flag.removeprefix("--").replace("-", "_")] in (str, str | None)
+    }
+    options = {*flags_of(config), "--help"}
+    joined: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        value = rest[0].partition("=")[0] if rest else ""
+        if word in takes_text and value.startswith("-") and value not in (*options, "-h"):
+            word = f"{word}={rest.pop(0)}"
+        joined.append(word)
+    return joined
 
 
 def _renamed(word: str) -> str:

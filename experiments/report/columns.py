@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from envs.task_spec import MetricColumn
 from envs.tasks import task_spec
-from experiments.runner.seed_run import Row, figures_of
+from experiments.runner.episode_rows import Row, figures_of, is_valid
 from xr0_sim.metrics.reaction import Reaction, summarise_reactions
-from xr0_sim.metrics.statistics import Interval
+from xr0_sim.metrics.statistics import Interval, wilson
 from xr0_sim.metrics.summary import Summary, format_interval, summarise
 from xr0_sim.registry import tasks
+from xr0_sim.runtime.episode import NOT_FIRED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,8 +41,21 @@ def table_columns() -> list[MetricColumn]:
 
 
 def condition_summary(rows: Sequence[Row]) -> Summary:
-    """Every figure of the rows with its interval."""
-    return summarise(figures_of(list(rows)))
+    """Every figure of the valid rows with its interval; invalid ones are counted.
+
+    The share of episodes whose event fired is that of all rows. Reactions that were all censored
+    keep their figure, without a value.
+    """
+    found = summarise(figures_of(rows), invalid=sum(not is_valid(row) for row in rows))
+    figures = dict(found.figures)
+    told = [row["figures"].get("event_fired") for row in rows]
+    fired = [bool(value) for value in told if value is not None]
+    if fired:
+        figures["event_fired"] = wilson(sum(fired), len(fired))
+    if any(fired):
+        figures.setdefault("reaction_s", Interval(math.nan, math.nan, math.nan, 0))
+    rates = found.rates | ({"event_fired"} if fired else set())
+    return replace(found, figures=figures, rates=frozenset(rates))
 
 
 def readable(summary: Summary) -> Summary:
@@ -53,7 +70,7 @@ def readable(summary: Summary) -> Summary:
         )
         if line.figure in summary.rates:
             rates.add(line.label)
-    return Summary(summary.n, figures, frozenset(rates))
+    return Summary(summary.n, figures, frozenset(rates), summary.invalid)
 
 
 def upright_table(summary: Summary, title: str) -> Table:
@@ -69,13 +86,48 @@ def upright_table(summary: Summary, title: str) -> Table:
         if line.figure not in summary.figures:
             continue
         text = format_interval(shown.figures[line.label], summary.n, line.label in shown.rates)
-        table.add_row(line.label, text, line.meaning)
+        table.add_row(line.label, text, line.meaning + _censored(line.figure, summary))
     return table
+
+
+def _censored(figure: str, summary: Summary) -> str:
+    """How many reactions are missing from their mean because none was seen."""
+    share = summary.figures.get("reaction_censored")
+    if figure != "reaction_s" or share is None or not share.value > 0:
+        return ""
+    return f"; {round(share.value * share.n)} of {share.n} censored"
+
+
+def invalid_line(rows: Sequence[Row]) -> str:
+    """What is to be said about invalid episodes; empty if there are none.
+
+    For example ``2 of 10 invalid: event did not fire: shove (2)``.
+    """
+    reasons = invalid_reasons(rows)
+    if not reasons:
+        return ""
+    told = "; ".join(f"{reason} ({count})" for reason, count in reasons.items())
+    return f"{sum(reasons.values())} of {len(rows)} invalid: {told}"
+
+
+def invalid_reasons(rows: Sequence[Row]) -> dict[str, int]:
+    """Reason -> number of episodes, the most frequent first."""
+    found = Counter(row.get("invalid_reason") or "unknown" for row in rows if not is_valid(row))
+    return dict(found.most_common())
+
+
+def events_not_fired(rows: Sequence[Row]) -> int:
+    """Episodes that ended before all of their events had fired."""
+    return sum(
+        (row.get("invalid_reason") or "").startswith(NOT_FIRED)
+        or row["figures"].get("event_fired") is False
+        for row in rows
+    )
 
 
 def reaction_block(rows: Sequence[Row]) -> dict[str, Any] | None:
     """Median, 95th percentile and censored share of the reactions; None without events."""
-    fired = [row["figures"] for row in rows if row["figures"].get("event_fired")]
+    fired = [row for row in figures_of(rows) if row.get("event_fired")]
     if not fired:
         return None
     found = summarise_reactions(
@@ -96,5 +148,7 @@ def summary_object(rows: Sequence[Row], requested: int) -> dict[str, Any]:
         **condition_summary(rows).to_dict(),
         "requested": requested,
         "complete": len(rows) == requested,
+        "invalid_reasons": invalid_reasons(rows),
+        "events_not_fired": events_not_fired(rows),
         "reaction": reaction_block(rows),
     }

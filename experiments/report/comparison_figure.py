@@ -17,7 +17,7 @@ from experiments.report.style import (
     text_style,
 )
 from experiments.runner.condition import Condition
-from experiments.runner.seed_run import Row, log_path
+from experiments.runner.episode_rows import Row, log_path
 from xr0_sim.record.runcard import installed_versions, source_commit
 from xr0_sim.view.timeline_figure import save_timeline_figure
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from experiments.report.columns import condition_summary
 from experiments.report.style import GRID, MUTED, position_words
 from experiments.runner.condition import Condition
-from experiments.runner.seed_run import Row
+from experiments.runner.episode_rows import Row
 from xr0_sim.metrics.statistics import Interval
 
 if TYPE_CHECKING:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.report.columns import table_columns
-from experiments.runner.seed_run import Row
+from experiments.runner.episode_rows import Row, is_valid
 from xr0_sim.metrics.statistics import Interval, paired_difference, paired_rate_difference
+from xr0_sim.metrics.summary import figure_bounds
 
 Differences = dict[str, dict[str, dict[str, Any]]]
 """Condition -> figure -> value, low, high, n; JSON values."""
@@ -48,8 +50,12 @@ def paired_table(differences: Differences) -> str:
 
 
 def _differences(first: Sequence[Row], second: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    by_seed = {row["seed"]: row["figures"] for row in second}
-    pairs = [(row["figures"], by_seed[row["seed"]]) for row in first if row["seed"] in by_seed]
+    by_seed = {row["seed"]: row["figures"] for row in second if is_valid(row)}
+    pairs = [
+        (row["figures"], by_seed[row["seed"]])
+        for row in first
+        if row["seed"] in by_seed and is_valid(row)
+    ]
     out = {}
     for line in table_columns():
         values = [(a.get(line.figure), b.get(line.figure)) for a, b in pairs]
@@ -60,7 +66,9 @@ def _differences(first: Sequence[Row], second: Sequence[Row]) -> dict[str, dict[
         if isinstance(a[0], bool):
             found = paired_rate_difference(a, b)
         else:
-            found = paired_difference([x * line.scale for x in a], [x * line.scale for x in b])
+            low, high = (line.scale * bound for bound in figure_bounds(line.figure))
+            a, b = ([x * line.scale for x in values] for values in (a, b))
+            found = paired_difference(a, b, bounds=(low, high))
         out[line.label] = vars(found)
     return out
 
@@ -69,4 +77,6 @@ def _text(label: str, found: Mapping[str, Any]) -> str:
     interval = Interval(**found)
     scale, unit = (100.0, " %") if label == "success" else (1.0, "")
     value, low, high = (scale * x for x in (interval.value, interval.low, interval.high))
+    if math.isnan(low):
+        return f"{value:+.3g}{unit} [n too small]"
     return f"{value:+.3g}{unit} [{low:+.3g}, {high:+.3g}]"

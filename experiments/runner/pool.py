@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from multiprocessing import connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from experiments.runner.interruption import check_interrupted, hurried_by, shielded
 from xr0_sim.errors import ConfigError, Xr0SimError
 from xr0_sim.registry import load_plugin, loaded_plugins
-
-if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event as StopFlag
 
 _TaskT = TypeVar("_TaskT")
 _ResultT = TypeVar("_ResultT")
@@ -20,36 +25,50 @@ _ResultT = TypeVar("_ResultT")
 MAX_WORKERS = 256
 POLL_S = 0.2
 """How often a waiting parent looks up; keeps Ctrl-C responsive."""
+GRACE_S = 30.0
+"""How long workers may take to end their tasks after an interrupt before they are killed [s]."""
 
-_stop: StopFlag | None = None
-"""Set once per worker process by `_start_worker`; None in the main process."""
+_stop: Any = None
+"""A shared flag, set once per worker process by `_start_worker`; None in the main process."""
 
 
 def check_stop() -> None:
-    """Ends the task of a worker when the user has interrupted; call it now and then.
+    """Ends a task when the user has interrupted; call it now and then.
 
     Raises:
-        KeyboardInterrupt: The parent was interrupted.
+        KeyboardInterrupt: The parent, or this process itself, was interrupted.
     """
-    if _stop is not None and _stop.is_set():
+    if _stop is None:
+        check_interrupted()
+    elif _stop.value:
         raise KeyboardInterrupt
 
 
-def _start_worker(stop: StopFlag, plugins: tuple[str, ...]) -> None:
-    import signal
-
+def _start_worker(stop: Any, plugins: tuple[str, ...]) -> None:
+    global _stop
+    _stop = stop
+    # The parent decides: a terminal sends Ctrl-C and its end to the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     # Before the first task is unpickled: its classes may be a plug-in's.
     for name in plugins:
         load_plugin(name)
 
-    global _stop
-    _stop = stop
-    # The parent decides: a terminal sends Ctrl-C to the whole group, also to idle workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+def _end_with_parent() -> None:
+    """Waits until the parent process is gone, however it went, and ends this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 class TaskPool:
     """Runs functions over tasks; a context manager that keeps its processes between calls.
+
+    The processes end with this one, also when this one is killed.
 
     Args:
         workers: Number of processes; 1 runs the tasks in this process.
@@ -60,10 +79,12 @@ class TaskPool:
             raise ConfigError(f"--workers: expected 1 .. {MAX_WORKERS}, got {workers}")
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
-        self._stop: StopFlag | None = None
+        self._stop: Any = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> TaskPool:
         """Processes start at the first task."""
+        self._stack.enter_context(hurried_by(self._kill))
         return self
 
     def __exit__(
@@ -72,11 +93,13 @@ class TaskPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends the processes; running tasks are told to stop."""
-        if self._executor is not None and self._stop is not None:
-            self._stop.set()
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        """Ends the processes; running tasks are told to stop, and killed if they do not."""
+        with shielded(), self._stack:
+            if self._executor is not None:
+                self._stop.value = True
+                with self._patience():
+                    self._executor.shutdown(wait=True, cancel_futures=True)
+                self._executor = None
 
     def run(
         self, function: Callable[[_TaskT], _ResultT], tasks: Sequence[_TaskT]
@@ -100,13 +123,10 @@ class TaskPool:
         while futures:
             try:
                 done, _ = wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                check_interrupted()
             except KeyboardInterrupt:
                 interrupted = True
-                if self._stop is not None:
-                    self._stop.set()
-                for future in futures:
-                    future.cancel()
-                done, _ = wait(futures)
+                done = self._wind_up(futures)
             for future in done:
                 task = futures.pop(future)
                 if not interrupted or _finished(future):
@@ -114,13 +134,38 @@ class TaskPool:
         if interrupted:
             raise KeyboardInterrupt
 
-    def _start(self) -> ProcessPoolExecutor:
-        import multiprocessing
+    def _wind_up(self, futures: Any) -> set[Future[Any]]:
+        """Asks the workers to stop and waits for them; all of ``futures`` are done then."""
+        with shielded():
+            self._stop.value = True
+            for future in futures:
+                future.cancel()
+            with self._patience():
+                return wait(futures).done
 
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """A block after whose time limit the workers are killed."""
+        timer = threading.Timer(GRACE_S, self._kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _kill(self) -> None:
+        """Ends the worker processes at once; their tasks fail."""
+        if self._executor is not None:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    def _start(self) -> ProcessPoolExecutor:
         if self._executor is None:
             # fork hangs once the parent has drawn with EGL.
             context = multiprocessing.get_context("spawn")
-            self._stop = context.Event()
+            # Without a lock: a worker that dies while it holds one would stop all others.
+            self._stop = context.RawValue(ctypes.c_bool, False)
             self._executor = ProcessPoolExecutor(
                 self.workers,
                 context,

@@ -7,6 +7,10 @@
     summary.json     figures of the requested episodes
     ticks/           tick logs, one file per episode and twin
     videos/          one file per episode, named with its outcome
+    .lock            there while a process writes to the folder
+
+Every row is borne out by tick logs: one whose log is missing, torn or of another digest is not
+trusted, its seed runs again and the new row takes the place of the old one.
 """
 
 from __future__ import annotations
@@ -20,8 +24,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from xr0_sim.atomic import replacing
-from xr0_sim.errors import ConfigError
+from experiments.runner.episode_rows import Row, log_problem, parse_rows
+from experiments.runner.folder_lock import LOCK, FolderLock
+from experiments.runner.interruption import shielded
+from xr0_sim.atomic import remove_partials, replacing, write_bytes
+from xr0_sim.errors import ConfigError, not_written
 from xr0_sim.record.runcard import read_run_card, run_card, to_json, write_run_card
 
 CARD = "run.json"
@@ -43,12 +50,14 @@ def fresh_folder(parent: str | Path, name: str) -> Path:
             number += 1
             continue
         except OSError as error:
-            raise ConfigError(f"output folder {path}: cannot be made; {error}") from None
+            raise _cannot_be_made(path, error) from None
         return path
 
 
 class RunFolder:
     """Results of one config; a context manager that notes how the run ended.
+
+    Inside the context the folder belongs to this process alone.
 
     Args:
         path: Folder; made if missing.
@@ -56,30 +65,48 @@ class RunFolder:
         seeds: Requested seeds.
         renderer: OpenGL backend in use.
 
+    Attributes:
+        rows: Seed -> row, of the rows that their tick logs bear out.
+        distrusted: Seed -> why its row on disk is not trusted; such a seed is a missing one.
+
     Raises:
-        ConfigError: The folder holds results of another config or of other package versions.
+        ConfigError: The folder holds results of another config or of other package versions, or
+            another process is writing to it.
+        DatasetError: A file of the folder is damaged in a way that running again cannot mend.
     """
 
     def __init__(self, path: str | Path, config: Any, seeds: Sequence[int], renderer: str) -> None:
         self.path = Path(path)
+        self.rows: dict[int, Row] = {}
+        self.distrusted: dict[int, str] = {}
+        self._lock = FolderLock(self.path)
+        self._lock.check()
         self._card = run_card(config, seeds=seeds, renderer=renderer)
         card_path = self.path / CARD
-        if card_path.exists():
-            self._check_same(read_run_card(card_path))
-        elif self.path.exists() and any(self.path.iterdir()):
-            raise ConfigError(
-                f"output folder {self.path}: expected an empty one or one with a {CARD}, got "
-                "other files; choose another --out"
-            )
         try:
+            if card_path.exists():
+                self._check_same(read_run_card(card_path))
+            elif self.path.exists() and any(p.name != LOCK for p in self.path.iterdir()):
+                raise ConfigError(
+                    f"output folder {self.path}: expected an empty one or one with a {CARD}, got "
+                    "other files; choose another --out"
+                )
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"output folder {self.path}: cannot be made; {error}") from None
-        self.rows = self._rows_on_disk()
+            raise _cannot_be_made(self.path, error) from None
+        self._read_rows()
 
     def __enter__(self) -> RunFolder:
-        """Writes the run card before the first episode."""
-        self._write_card("running")
+        """Takes the lock and writes the run card before the first episode."""
+        self._lock.__enter__()
+        try:
+            remove_partials(self.path)
+            self._drop_torn_line()
+            self._read_rows()  # another process may have written since
+            self._write_card("running")
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -89,24 +116,39 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         """Notes ``complete``, ``interrupted`` or ``failed``, with what is on disk."""
-        if kind is None:
-            missing = [seed for seed in self._card["seeds"] if seed not in self.rows]
-            self._write_card("incomplete" if missing else "complete")
-        else:  # It may have come between a line of the file and its row here.
-            self.rows = self._rows_on_disk()
-            self._write_card("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        with shielded():
+            try:
+                if kind is None:
+                    missing = [seed for seed in self._card["seeds"] if seed not in self.rows]
+                    self._write_card("incomplete" if missing else "complete")
+                else:  # It may have come between a line of the file and its row here.
+                    self._drop_torn_line()
+                    self._read_rows()
+                    interrupted = issubclass(kind, KeyboardInterrupt)
+                    self._write_card("interrupted" if interrupted else "failed")
+            finally:
+                self._lock.__exit__(None, None, None)
 
     def missing(self, seeds: Iterable[int]) -> list[int]:
         """Requested seeds that have no row yet."""
         return [seed for seed in seeds if seed not in self.rows]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds a finished episode; on disk before it returns."""
+        """Adds a finished episode, in the place of a distrusted row if there is one.
+
+        It is on disk before this returns.
+
+        Raises:
+            StorageError: There is no room; what was there before is intact.
+        """
         line = json.dumps(to_json(row), ensure_ascii=False, allow_nan=False) + "\n"
-        with open(self.path / EPISODES, "ab") as file:
-            file.write(line.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
+        path = self.path / EPISODES
+        if row["seed"] in self.distrusted:
+            kept = [old for old in self._lines() if json.loads(old)["seed"] != row["seed"]]
+            write_bytes(path, b"\n".join([*kept, line.encode("utf-8")]))
+            del self.distrusted[row["seed"]]
+        else:
+            _append(path, line.encode("utf-8"))
         self.rows[row["seed"]] = json.loads(line)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -119,20 +161,33 @@ class RunFolder:
         digests = {f"seed{seed}": self.rows[seed]["digest"] for seed in sorted(self.rows)}
         write_run_card({**self._card, "status": status, "digests": digests}, self.path / CARD)
 
-    def _rows_on_disk(self) -> dict[int, dict[str, Any]]:
-        """Rows by seed; a last line that was cut off by a crash is dropped from the file."""
-        path = self.path / EPISODES
-        if not path.exists():
-            return {}
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            os.truncate(path, len(whole))
+    def _lines(self) -> list[bytes]:
+        """Whole lines on disk, without their ends; none if there is no file."""
         try:
-            rows = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-        except ValueError as error:
-            raise ConfigError(f"{path}: expected one JSON object per line; {error}") from None
-        return {row["seed"]: row for row in rows}
+            return (self.path / EPISODES).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+
+    def _read_rows(self) -> None:
+        """Takes in the rows on disk and sets apart those that no tick log bears out."""
+        path = self.path / EPISODES
+        rows = parse_rows(b"".join(line + b"\n" for line in self._lines()), path)
+        known = {seed: row for seed, row in self.rows.items() if rows.get(seed) == row}
+        problems = {
+            seed: None if seed in known else log_problem(self.path, row)
+            for seed, row in rows.items()
+        }
+        self.rows = {seed: row for seed, row in rows.items() if problems[seed] is None}
+        self.distrusted = {seed: why for seed, why in problems.items() if why is not None}
+
+    def _drop_torn_line(self) -> None:
+        """Cuts off a last line that a crash has left unfinished; its seed runs again."""
+        path = self.path / EPISODES
+        if path.exists():
+            data = path.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(path, whole)
 
     def _check_same(self, old: Mapping[str, Any]) -> None:
         new = self._card
@@ -149,6 +204,30 @@ class RunFolder:
                     f"output folder {self.path}: holds a run with {prefix}{name} = {was}, now it "
                     f"is {wanted}; choose another --out"
                 )
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Adds a line to a file; one that does not fit is taken back whole."""
+    try:
+        with open(path, "ab") as file:
+            before = file.tell()
+            try:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(path, before)
+                raise
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def _cannot_be_made(path: Path, error: OSError) -> ConfigError:
+    name = f"{str(path)[:80]}…" if len(str(path)) > 100 else str(path)
+    return ConfigError(
+        f"output folder {name}: expected one that can be made, got {error.strerror or error}; "
+        "choose another name"
+    )
 
 
 def first_difference(old: Any, new: Any, name: str = "config") -> tuple[str, str, str] | None:

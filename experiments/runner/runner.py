@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 
 from experiments.runner.condition import Condition
+from experiments.runner.episode_rows import Row
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
-from experiments.runner.seed_run import EpisodeTask, Row, run_seed
+from experiments.runner.seed_run import EpisodeTask, run_seed
 from policies.table import policy_spec
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.record.runcard import to_json
@@ -65,6 +66,10 @@ def run_condition(
     """
     done: dict[int, Row] = {} if folder is None else folder.rows
     path = None if folder is None else folder.path
+    if folder is not None:
+        for seed in seeds:
+            if seed in folder.distrusted:
+                progress.note(f"seed {seed} runs again: {folder.distrusted[seed]}")
     tasks = [EpisodeTask(condition, seed, path, film_every) for seed in seeds if seed not in done]
     for task, row in pool.run(run_seed, tasks):
         if folder is None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from envs.tasks import make_env, task_spec
+from experiments.runner.checked_plant import CheckedPlant
 from experiments.runner.condition import Condition
+from experiments.runner.episode_rows import Row, log_path
 from experiments.runner.pool import check_stop
 from policies.table import Policy, policy_spec
 from policies.xr0.checkpoints import Weights
+from xr0_sim.errors import SimulationError
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
 from xr0_sim.record import TickLog, TickTable, write_ticklog
@@ -22,11 +24,6 @@ from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.types import EventRecord
 from xr0_sim.view import Overlay, VideoRecorder
 
-Row = dict[str, Any]
-"""JSON values: ``seed``, ``outcome``, ``figures``, ``events``, ``digest``, ``twin_digest``,
-``video``."""
-
-TICKS_FOLDER = "ticks"
 VIDEO_FOLDER = "videos"
 
 
@@ -88,6 +85,8 @@ def run_seed(task: EpisodeTask) -> Row:
     row: Row = {
         "seed": task.seed,
         "outcome": result.outcome,
+        "valid": result.outcome != "invalid",
+        "invalid_reason": result.invalid_reason or None,
         "digest": table.digest(),
         "twin_digest": None,
         "video": None if video is None else video.name,
@@ -107,11 +106,6 @@ def run_seed(task: EpisodeTask) -> Row:
             write_ticklog(twin_table, log_path(task.folder, task.seed, twin=True))
     row["figures"] = {name: _json_number(value) for name, value in figures.items()}
     return row
-
-
-def log_path(folder: Path, seed: int, *, twin: bool = False) -> Path:
-    """Tick log of an episode inside a run folder."""
-    return folder / TICKS_FOLDER / f"seed{seed}{'_twin' if twin else ''}.parquet"
 
 
 def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
@@ -137,22 +131,40 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
             task.film_every,
         )
         watchers.append(recorder)
-    result = run_episode(
-        plant,
-        executor,
-        watchers,
-        seed=task.seed,
-        options={"events": list(condition.events)},
-        max_ticks=condition.max_ticks,
-        images=policy.looks,
-    )
+    try:
+        result = run_episode(
+            CheckedPlant(plant),
+            executor,
+            watchers,
+            seed=task.seed,
+            options={"events": list(condition.events)},
+            max_ticks=condition.max_ticks,
+            images=policy.looks,
+        )
+    except SimulationError as error:  # of the reset: not a tick was played
+        return _never_began(task.seed, str(error)), _no_ticks(task.seed, plant.control_hz), None
     return result, log.table(), recorder.paths[-1] if recorder and recorder.paths else None
+
+
+def _never_began(seed: int, reason: str) -> EpisodeResult:
+    return EpisodeResult(
+        seed, "invalid", 0.0, 0, 0.0, 0.0, False, False, invalid_reason=f"simulation: {reason}"
+    )
+
+
+def _no_ticks(seed: int, control_hz: int) -> TickTable:
+    empty = TickLog().table()
+    return TickTable(empty.columns, {"seed": seed, "control_hz": control_hz, "outcome": "invalid"})
 
 
 def _figures(condition: Condition, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
     entry = task_spec(condition.env)
-    counted = replace(result, info={**result.info, "pieces": entry.count(result.info)})
-    figures = episode_metrics(counted, table.columns, table.meta["control_hz"], entry.pieces)
+    control_hz = table.meta["control_hz"]
+    if result.ticks:
+        counted = replace(result, info={**result.info, "pieces": entry.count(result.info)})
+        figures = episode_metrics(counted, table.columns, control_hz, entry.pieces)
+    else:
+        figures = episode_metrics(result, table.columns, control_hz)
     del figures["seed"]
     figures["drops"] = result.info.get("drops")
     figures["peak_contact_force_n"] = result.info.get("peak_contact_force")
@@ -165,13 +177,13 @@ def _against_twin(
     """Reaction and recovery; the reaction is to the first event that fired."""
     figures: dict[str, Any] = {
         "event_fired": bool(result.events),
-        "twin_success": twin.success,
+        "twin_success": None if twin.outcome == "invalid" else twin.success,
         "reaction_s": None,
         "reaction_bound_s": None,
         "reaction_censored": None,
         "extra_time_s": None,
     }
-    if not result.events:
+    if not result.events or twin.outcome == "invalid":
         return figures
     event_tick = result.events[0].tick
     earliest = earliest_reaction_ticks(
@@ -199,8 +211,3 @@ def _json_number(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def figures_of(rows: list[Row]) -> list[Mapping[str, Any]]:
-    """Figure rows for `xr0_sim.metrics.summarise`."""
-    return [row["figures"] for row in rows]

@@ -15,6 +15,7 @@ may write at once, each under its own prefix; strings are tabled per shard.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ SCHEMA_VERSION = 1
 META_FILE = "meta.json"
 SHARD_FILE = "shard.json"
 SHARD_DIR = "shards"
+SHARD_NAME = re.compile(r"[a-z0-9_]+-\d{5,}")
 TABLED_FIELDS = ("instruction", "source")
 STRUCTURE = ("schema_version", "horizon", "image_size", "grounding_dim", "cameras")
 """Entries that every process writing to a store must agree on."""
@@ -79,6 +81,15 @@ class StoreMeta:
             "source": ((), np.int32),
         }
 
+    def check(self) -> None:
+        """Raises `ValueError` for entries that describe no store."""
+        for name, least in (("horizon", 1), ("image_size", 1), ("grounding_dim", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"expected {name} as a whole number >= {least}, got {value!r}")
+        if not self.cameras or not all(isinstance(name, str) for name in self.cameras):
+            raise ValueError(f"expected cameras as a list of names, got {self.cameras!r}")
+
     def save(self, root: Path) -> None:
         """Writes ``meta.json``, or checks that an existing one has the same structure."""
         path = root / META_FILE
@@ -98,10 +109,11 @@ class StoreMeta:
         """Reads ``meta.json``; anything unreadable is a DatasetError."""
         path = root / META_FILE
         try:
-            values = json.loads(path.read_text())
+            values = json.loads(path.read_text(encoding="utf-8"))
             values["cameras"] = tuple(values["cameras"])
             meta = cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            meta.check()
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise DatasetError(
                 f"store {root}: expected a readable {META_FILE}, got {type(error).__name__}: "
                 f"{error}; is this a sample store?"

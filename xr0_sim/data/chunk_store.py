@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, TABLED_FIELDS, StoreMeta
+from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, SHARD_NAME, TABLED_FIELDS, StoreMeta
 from xr0_sim.errors import DatasetError
 from xr0_sim.model.spec.action_layout import ArmTargets
 from xr0_sim.types import RobotState
@@ -45,6 +45,8 @@ class ChunkStore:
         parts: dict[str, list[NDArray]] = {name: [] for name in self.meta.fields()}
         start = 0
         for path in sorted((self.root / SHARD_DIR).glob("[a-z0-9_]*-[0-9]*")):
+            if not SHARD_NAME.fullmatch(path.name):
+                continue
             count, columns = self._open_shard(path)
             for name, column in columns.items():
                 parts[name].append(column)
@@ -115,8 +117,7 @@ class ChunkStore:
         """Row count and columns of a shard, its strings renumbered into the store's tables."""
         columns: dict[str, NDArray] = {}
         try:
-            card = json.loads((path / SHARD_FILE).read_text())
-            count = int(card["count"])
+            count, tables = _read_card(path / SHARD_FILE)
             for name, (shape, dtype) in self.meta.fields().items():
                 columns[name] = np.load(
                     path / f"{name}.npy", mmap_mode="r" if name == "images" else None
@@ -127,8 +128,12 @@ class ChunkStore:
                         f"{np.dtype(dtype)} {(count, *shape)}"
                     )
             for name in TABLED_FIELDS:
-                columns[name] = self._merged(name, card["tables"][name])[columns[name]]
-        except (OSError, ValueError, KeyError, IndexError) as error:
+                if count and not 0 <= columns[name].min() <= columns[name].max() < len(
+                    tables[name]
+                ):
+                    raise ValueError(f"{name} points beyond its table of {len(tables[name])}")
+                columns[name] = self._merged(name, tables[name])[columns[name]]
+        except (OSError, ValueError, EOFError, RecursionError) as error:
             raise DatasetError(
                 f"shard {path}: expected a complete shard, got {type(error).__name__}: {error}; "
                 "delete the directory and collect its episodes again"
@@ -139,3 +144,21 @@ class ChunkStore:
         merged = self.tables[name]
         merged.extend(value for value in table if value not in merged)
         return np.array([merged.index(value) for value in table], np.int32)
+
+
+def _read_card(path: Path) -> tuple[int, dict[str, list[str]]]:
+    """Row count and string tables of a shard.
+
+    Raises:
+        ValueError: An entry is missing or of another kind.
+    """
+    card = json.loads(path.read_text(encoding="utf-8"))
+    count = card.get("count") if isinstance(card, dict) else None
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError(f"expected {path.name} with a count of 0 or more, got {count!r}")
+    tables = card.get("tables")
+    for name in TABLED_FIELDS:
+        table = tables.get(name) if isinstance(tables, dict) else None
+        if not isinstance(table, list) or not all(isinstance(text, str) for text in table):
+            raise ValueError(f"expected {path.name} with a list of texts for {name}, got {table!r}")
+    return count, {name: tables[name] for name in TABLED_FIELDS}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, TABLED_FIELDS, StoreMeta
+from xr0_sim.data.chunk_schema import SHARD_DIR, SHARD_FILE, SHARD_NAME, TABLED_FIELDS, StoreMeta
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.types import RobotState
 
@@ -53,7 +53,13 @@ class ChunkWriter:
         """Episode seeds this prefix has already stored: what a resumed collection skips."""
         seeds: set[int] = set()
         for shard in self._shards():
-            seeds.update(np.load(shard / "episode_seed.npy").tolist())
+            try:
+                seeds.update(np.load(shard / "episode_seed.npy").tolist())
+            except (OSError, ValueError, EOFError, TypeError) as error:
+                raise DatasetError(
+                    f"shard {shard}: expected a complete shard, got {type(error).__name__}: "
+                    f"{error}; delete the directory and collect its episodes again"
+                ) from error
         return seeds
 
     def add(
@@ -166,7 +172,8 @@ class ChunkWriter:
             self.flush()
 
     def _shards(self) -> list[Path]:
-        return sorted((self._root / SHARD_DIR).glob(f"{self._prefix}-[0-9]*"))
+        found = (self._root / SHARD_DIR).glob(f"{self._prefix}-[0-9]*")
+        return sorted(path for path in found if SHARD_NAME.fullmatch(path.name))
 
     def _tabled(self, name: str, value: str) -> int:
         table = self._tables[name]

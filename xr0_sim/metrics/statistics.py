@@ -14,6 +14,9 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.student_t import t_quantile
 
 CONFIDENCE = 0.95
+UNBOUNDED = (-math.inf, math.inf)
+CLIPPED_FROM_N = 5
+"""From this n on an interval that leaves the bounds is cut at them; below it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,44 @@ def _finite(values: ArrayLike) -> np.ndarray:
     return array
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Mean with its t interval; deterministic, right for small n and near-normal values."""
+def mean_interval(
+    values: ArrayLike,
+    confidence: float = CONFIDENCE,
+    bounds: tuple[float, float] = UNBOUNDED,
+) -> Interval:
+    """Mean with its t interval; deterministic, right for small n and near-normal values.
+
+    The mean of a bounded quantity lies within its bounds. A t interval that leaves them shows that
+    the values are far from normal: from n = 5 on it is cut at the bounds, which loses no coverage;
+    below, n is too small to say and the ends are NaN.
+
+    Args:
+        values: Finite numbers.
+        confidence: Share of such intervals that hold the true mean.
+        bounds: Smallest and largest possible value.
+
+    Raises:
+        ConfigError: A value is not finite or lies outside of the bounds.
+    """
     array = _finite(values)
     n = len(array)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(array.mean())
+    least, most = bounds
+    if array.min() < least or array.max() > most:
+        raise ConfigError(
+            f"mean: expected values in [{least:g}, {most:g}], got {array.min():g} .. "
+            f"{array.max():g}"
+        )
+    # Rounding must not move the mean of equal values beyond a bound.
+    mean = float(np.clip(array.mean(), least, most))
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
     half = t_quantile(0.5 + 0.5 * confidence, n - 1) * float(array.std(ddof=1)) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    low, high = mean - half, mean + half
+    if n < CLIPPED_FROM_N and (low < least or high > most):
+        return Interval(mean, math.nan, math.nan, n)
+    return Interval(mean, max(low, least), min(high, most), n)
 
 
 def bootstrap_interval(
@@ -96,15 +126,26 @@ def bootstrap_interval(
 
 
 def paired_difference(
-    first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = CONFIDENCE,
+    bounds: tuple[float, float] = UNBOUNDED,
 ) -> Interval:
-    """Mean of ``first - second`` over episodes of equal seed, with its t interval."""
+    """Mean of ``first - second`` over episodes of equal seed, with its t interval.
+
+    Args:
+        first: One value per shared seed.
+        second: The same of the other condition.
+        confidence: See `mean_interval`.
+        bounds: Smallest and largest possible value of either; their distance bounds differences.
+    """
     a, b = _finite(first), _finite(second)
     if len(a) != len(b):
         raise ConfigError(
             f"paired difference: expected one value per shared seed, got {len(a)} and {len(b)}"
         )
-    return mean_interval(a - b, confidence)
+    width = bounds[1] - bounds[0]
+    return mean_interval(np.clip(a - b, -width, width), confidence, (-width, width))
 
 
 def paired_rate_difference(

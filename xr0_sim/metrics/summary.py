@@ -14,6 +14,7 @@ import numpy as np
 from xr0_sim.errors import unknown_name
 from xr0_sim.metrics.statistics import (
     CONFIDENCE,
+    UNBOUNDED,
     Interval,
     mean_interval,
     n_to_separate,
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOT_FIGURES = frozenset({"seed"})
+SIGNED = ("extra_time_s", "tool_sparc")
+"""Figures, by the start of their names, that may be negative although a unit ends the name."""
+SHARES = ("progress", "_share")
+"""Ends of the names of figures in [0, 1]."""
+MEASURES = (
+    "_per_min",
+    "_s",
+    "_s2",
+    "_s3",
+    "_ticks",
+    "_steps",
+    "_rad",
+    "_m",
+    "_n",
+    "calls",
+    "drops",
+    "grasps",
+    "seams",
+)
+"""Ends of the names of durations, counts, distances, rates and magnitudes: never negative."""
 HEADLINE = ("success", "progress", "time_to_success_s")
 
 
@@ -32,18 +53,20 @@ class Summary:
     """Figures of one condition.
 
     Attributes:
-        n: Number of episodes.
+        n: Number of valid episodes.
         figures: Name -> estimate; a figure's own n is smaller where episodes lack it.
         rates: Names of the figures that are shares of episodes.
+        invalid: Episodes that were run, say nothing and are in no figure.
     """
 
     n: int
     figures: Mapping[str, Interval]
     rates: frozenset[str]
+    invalid: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: ``n`` and, per figure, value, low, high and n; null where unknown."""
-        out: dict[str, Any] = {"n": self.n}
+        """JSON form: ``n``, ``invalid``, per figure value, low, high and n; null where unknown."""
+        out: dict[str, Any] = {"n": self.n, "invalid": self.invalid}
         for name, figure in self.figures.items():
             out[name] = {
                 "value": _json(figure.value),
@@ -54,11 +77,28 @@ class Summary:
         return out
 
 
-def summarise(episodes: Sequence[Mapping[str, Any]], confidence: float = CONFIDENCE) -> Summary:
+def figure_bounds(name: str) -> tuple[float, float]:
+    """Smallest and largest possible value of a figure, from the end of its name."""
+    if name.startswith(SIGNED):
+        return UNBOUNDED
+    if name.endswith(SHARES):
+        return (0.0, 1.0)
+    return (0.0, math.inf) if name.endswith(MEASURES) else UNBOUNDED
+
+
+def summarise(
+    episodes: Sequence[Mapping[str, Any]], confidence: float = CONFIDENCE, invalid: int = 0
+) -> Summary:
     """Summarises episode rows, e.g. of `xr0_sim.metrics.episode.episode_metrics`.
 
-    Booleans become rates with Wilson intervals, numbers means with t intervals; None and
-    non-finite numbers are left out of their own figure only; text and seeds are no figures.
+    Booleans become rates with Wilson intervals, numbers means with t intervals inside
+    `figure_bounds`; None and non-finite numbers are left out of their own figure only; text and
+    seeds are no figures.
+
+    Args:
+        episodes: Rows of the valid episodes.
+        confidence: Of the intervals.
+        invalid: Number of invalid episodes beside them.
     """
     figures: dict[str, Interval] = {}
     rates = set()
@@ -71,8 +111,14 @@ def summarise(episodes: Sequence[Mapping[str, Any]], confidence: float = CONFIDE
             rates.add(name)
         elif all(isinstance(v, Real) for v in values):
             known = [float(v) for v in values if math.isfinite(v)]
-            figures[name] = mean_interval(known, confidence)
-    return Summary(len(episodes), figures, frozenset(rates))
+            figures[name] = mean_interval(known, confidence, _fitting_bounds(name, known))
+    return Summary(len(episodes), figures, frozenset(rates), invalid)
+
+
+def _fitting_bounds(name: str, values: Sequence[float]) -> tuple[float, float]:
+    """`figure_bounds`, unless somebody's own figure of such a name has other ones."""
+    low, high = figure_bounds(name)
+    return (low, high) if all(low <= v <= high for v in values) else UNBOUNDED
 
 
 def separation_notes(conditions: Mapping[str, Summary], rate: str = "success") -> list[str]:
@@ -122,7 +168,7 @@ def _table(
             raise unknown_name("figure", name, known)
     rows = []
     for label, condition in conditions.items():
-        row = [label, str(condition.n)]
+        row = [label, episode_count(condition)]
         for name in shown:
             figure = condition.figures.get(name)
             text = (
@@ -135,8 +181,16 @@ def _table(
     return ["condition", "n", *shown], rows
 
 
+def episode_count(condition: Summary) -> str:
+    """For example ``20``, or ``18 + 2 invalid``."""
+    return str(condition.n) + (f" + {condition.invalid} invalid" if condition.invalid else "")
+
+
 def format_interval(figure: Interval, n: int, is_rate: bool) -> str:
-    """For example ``85.0 % [64.0, 94.8]`` or ``6.41 [6.2, 6.61] (n=17)`` if n differs."""
+    """For example ``85.0 % [64.0, 94.8]`` or ``6.41 [6.2, 6.61] (n=17)`` if n differs.
+
+    Where n is too small for an interval: ``6.41 [n too small]``.
+    """
     own_n = "" if figure.n == n else f" (n={figure.n})"
     if math.isnan(figure.value):
         return f"–{own_n}"
@@ -144,11 +198,13 @@ def format_interval(figure: Interval, n: int, is_rate: bool) -> str:
         value, low, high = (100 * x for x in (figure.value, figure.low, figure.high))
         return f"{value:.1f} % [{low:.1f}, {high:.1f}]{own_n}"
     if math.isnan(figure.low):
-        return f"{figure.value:.3g}{own_n}"
+        return f"{figure.value:.3g} [n too small]{own_n}"
     return f"{figure.value:.3g} [{figure.low:.3g}, {figure.high:.3g}]{own_n}"
 
 
 def _rate(condition: Summary, name: str) -> Interval:
+    if not condition.n and name not in condition.figures:
+        return wilson(0, 0)
     if name not in condition.rates:
         raise unknown_name("rate", name, condition.rates)
     return condition.figures[name]

@@ -21,6 +21,13 @@ from xr0_sim.atomic import replacing
 from xr0_sim.errors import DatasetError
 
 FORMAT_VERSION = 1
+ENTRIES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "versions": (dict, "an object"),
+    "seeds": (list, "a list"),
+    "config": ((dict, list), "an object"),
+    "digests": (dict, "an object"),
+}
+"""Entries that every run card has -> their types, in words too."""
 PACKAGES = ("xr0-sim", "numpy", "mujoco", "gymnasium", "torch", "transformers")
 
 
@@ -30,7 +37,7 @@ def to_json(value: Any) -> Any:
         inner = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
         return {"type": type(value).__name__, **inner}
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        return {_text(str(key)): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset | range):
         return [to_json(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
@@ -39,9 +46,14 @@ def to_json(value: Any) -> Any:
         return value.name
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """Text that UTF-8 can hold; the bytes of a file name that is none are escaped."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def installed_versions() -> dict[str, str]:
@@ -122,9 +134,15 @@ def read_run_card(path: str | Path) -> dict[str, Any]:
     """Reads a file of `write_run_card`."""
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"run card {path}: expected readable JSON; {error}") from None
     if not isinstance(card, dict) or card.get("format") != FORMAT_VERSION:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
         raise DatasetError(f"run card {path}: expected format {FORMAT_VERSION}, got {found}")
+    for name, (kind, wanted) in ENTRIES.items():
+        if not isinstance(card.get(name), kind):
+            raise DatasetError(
+                f"run card {path}: expected {name} as {wanted}, got "
+                f"{json.dumps(card.get(name))[:60]}; restore the file, or choose another folder"
+            )
     return card

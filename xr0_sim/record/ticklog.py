@@ -162,6 +162,7 @@ def write_ticklog(table: TickTable, path: str | Path) -> None:
     """Writes a parquet file; it appears complete or not at all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyarrow.fs import LocalFileSystem
 
     arrays = {}
     for name, spec in TICK_COLUMNS.items():
@@ -173,8 +174,9 @@ def write_ticklog(table: TickTable, path: str | Path) -> None:
             arrays[name] = pa.array(values, type=pa.string() if spec.dtype == "U" else None)
     meta = {**table.meta, "format": FORMAT_VERSION, "digest": table.digest()}
     frame = pa.table(arrays).replace_schema_metadata({"xr0_sim": json.dumps(meta)})
-    with replacing(path) as partial:
-        pq.write_table(frame, partial, compression="zstd")
+    # pyarrow would take a name with a colon for a remote address and a leading ~ for a home.
+    with replacing(Path(path).absolute()) as partial:
+        pq.write_table(frame, partial, compression="zstd", filesystem=LocalFileSystem())
 
 
 def read_ticklog(path: str | Path) -> TickTable:
@@ -183,14 +185,25 @@ def read_ticklog(path: str | Path) -> TickTable:
     import pyarrow.parquet as pq
 
     try:
-        frame = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        with Path(path).open("rb") as file:
+            frame = pq.ParquetFile(file).read()
+        meta = json.loads((frame.schema.metadata or {}).get(b"xr0_sim", b"null"))
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f"tick log {path}: expected a readable parquet file; {error}") from None
-    raw = (frame.schema.metadata or {}).get(b"xr0_sim")
     missing = [name for name in TICK_COLUMNS if name not in frame.column_names]
-    if raw is None or missing:
+    if not isinstance(meta, dict) or missing:
         what = f"columns {', '.join(missing)}" if missing else "the xr0_sim metadata"
         raise DatasetError(f"tick log {path}: expected {what}, got another kind of parquet file")
+    try:
+        return TickTable(_columns(frame), meta)
+    except (ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"tick log {path}: expected the columns of `TICK_COLUMNS`; {error}"
+        ) from None
+
+
+def _columns(frame: Any) -> dict[str, NDArray]:
+    """Arrays of a parquet table, by column."""
     columns = {}
     for name, spec in TICK_COLUMNS.items():
         column = frame[name].combine_chunks()
@@ -200,4 +213,4 @@ def read_ticklog(path: str | Path) -> TickTable:
             columns[name] = np.array(column.to_pylist(), dtype=object)
         else:
             columns[name] = column.to_numpy(zero_copy_only=False)
-    return TickTable(columns, json.loads(raw))
+    return columns

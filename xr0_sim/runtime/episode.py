@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.conventions import NS_PER_S, tick_ns
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import ConfigError, SimulationError
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.tick_record import TickRecord
 from xr0_sim.types import (
@@ -23,7 +24,10 @@ from xr0_sim.types import (
     infer_chunks,
 )
 
-Outcome = Literal["success", "failure", "interrupted", "error", "unknown"]
+Outcome = Literal["success", "failure", "invalid", "interrupted", "error", "unknown"]
+
+NOT_FIRED = "event did not fire: "
+"""How the reason of an episode begins that ended before all of its events had fired."""
 
 
 class Plant(Protocol):
@@ -90,8 +94,9 @@ class EpisodeResult:
 
     Attributes:
         seed: Seed of the episode.
-        outcome: ``success`` or ``failure``; ``interrupted`` or ``error`` if it was cut short;
-            ``unknown`` if nobody said what came of it.
+        outcome: ``success`` or ``failure``; ``invalid`` if it says nothing about the policy;
+            ``interrupted`` or ``error`` if it was cut short; ``unknown`` if nobody said what came
+            of it.
         progress: Share of the task done, 0..1.
         ticks: Executed ticks.
         duration_s: Simulated time [s].
@@ -100,6 +105,8 @@ class EpisodeResult:
         truncated: A limit ended it: the task's own or ``max_ticks``.
         events: Events that fired, in order.
         info: Info of the last tick.
+        invalid_reason: Why it is ``invalid``: the physics broke or an event did not fire; empty
+            for every other outcome.
     """
 
     seed: int
@@ -112,6 +119,7 @@ class EpisodeResult:
     truncated: bool
     events: tuple[EventRecord, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
+    invalid_reason: str = ""
 
     @property
     def success(self) -> bool:
@@ -214,6 +222,7 @@ class EpisodeLoop:
         self._decided = None
         self._robot = robot
         self._begun, self._running = [], True
+        self._wanted = tuple((options or {}).get("events", ()))
         start = EpisodeStart(seed, dict(options or {}), self.executor.control_hz)
         for subscriber in self.subscribers:
             self._begun.append(subscriber)
@@ -266,11 +275,13 @@ class EpisodeLoop:
                 subscriber.on_event(event)
             subscriber.on_tick(sample)
 
-    def end(self, outcome: Outcome | None = None) -> EpisodeResult:
+    def end(self, outcome: Outcome | None = None, invalid_reason: str = "") -> EpisodeResult:
         """Ends the episode and tells every subscriber that has begun, once.
 
         Args:
-            outcome: None for ``success`` or ``failure`` as the last info says.
+            outcome: None for ``success`` or ``failure`` as the last info says, or ``invalid`` if
+                the physics broke or an event did not fire.
+            invalid_reason: Why an ``invalid`` episode is.
 
         Returns:
             The result; the same object every subscriber gets.
@@ -278,6 +289,8 @@ class EpisodeLoop:
         if outcome is None:
             outcome = "success" if self._info.get("success", False) else "failure"
             self._truncated = self._truncated or not self._terminated
+            invalid_reason = self._flaw()
+            outcome = "invalid" if invalid_reason else outcome
         result = EpisodeResult(
             seed=self.seed,
             outcome=outcome,
@@ -289,11 +302,21 @@ class EpisodeLoop:
             truncated=self._truncated,
             events=tuple(self._events),
             info=self._info,
+            invalid_reason=invalid_reason,
         )
         self._running, begun = False, self._begun
         self._begun = []
         _end(begun, result)
         return result
+
+    def _flaw(self) -> str:
+        """Why the episode is invalid; empty if it is not."""
+        if "failure" in self._info:
+            return f"simulation: {self._info['failure']}"
+        fired = Counter(event.kind for event in self._events)
+        wanted = Counter(event.kind for event in self._wanted if hasattr(event, "kind"))
+        missed = sorted((wanted - fired).elements())
+        return f"{NOT_FIRED}{', '.join(missed)}" if missed else ""
 
 
 def run_episode(
@@ -318,7 +341,8 @@ def run_episode(
         images: Whether captures render cameras; False for models that do not look.
 
     Returns:
-        The result; the same object every subscriber got in `on_end`.
+        The result; the same object every subscriber got in `on_end`. An episode whose physics
+        breaks (`SimulationError`) ends as ``invalid`` and raises nothing.
     """
     if max_ticks < 1:
         raise ConfigError(f"max_ticks: expected >= 1, got {max_ticks}")
@@ -336,6 +360,10 @@ def run_episode(
             if isinstance(plant, InferenceWatcher):
                 plant.note_inferences(executor.inferences())
             loop.complete(*plant.step(record.action))
+    except SimulationError as error:
+        if not loop.running:
+            raise
+        return loop.end("invalid", f"simulation: {error}")
     except BaseException as error:
         outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         try:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.atomic import partial_path
-from xr0_sim.errors import ConfigError, RenderError
-from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.errors import ConfigError, RenderError, not_written
+from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, Outcome, TickSample
 from xr0_sim.types import EventRecord
+from xr0_sim.view.encoder import Encoder
 
 Frame = NDArray[np.uint8]
 
 END_S = 1.0
 """How long the outcome is shown [s]."""
 
-QUALITY = 7
-"""imageio-ffmpeg scale, 0 worst .. 10 best."""
+CUT_SHORT = ("interrupted", "error")
+"""Outcomes of films that end before their episode."""
 
 
 class Annotator(Protocol):
@@ -56,7 +57,7 @@ class VideoFile:
         self._path = Path(path)
         self._fps = fps
         self._partial = partial_path(self._path)
-        self._writer: Generator[None, Any, None] | None = None
+        self._encoder: Encoder | None = None
         self._shape: tuple[int, ...] = ()
 
     def write(self, frame: Frame) -> None:
@@ -66,51 +67,62 @@ class VideoFile:
             raise RenderError(
                 f"video frame: expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
-        writer = self._writer or self._open(frame.shape)
+        if self._encoder is None:
+            self._open(frame.shape)
         if frame.shape != self._shape:
             raise RenderError(f"video frame: expected shape {self._shape}, got {frame.shape}")
         height, width, _ = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        writer.send(np.ascontiguousarray(frame))
+        try:
+            self._encoder.write(frame)
+        except Exception:
+            self.abandon()
+            raise
 
     def finish(self, path: str | Path | None = None) -> Path | None:
-        """Closes the file and gives it its name; None if it has no frame."""
-        if self._writer is None:
+        """Closes the file and gives it its name; None if it has no frame.
+
+        Raises:
+            RenderError: The encoder has failed; no file is left.
+            StorageError: There is no room; no file is left.
+        """
+        if self._encoder is None:
             return None
-        self._writer.close()
-        self._writer = None
         target = self._path if path is None else Path(path)
-        os.replace(self._partial, target)
+        encoder, self._encoder = self._encoder, None
+        try:
+            encoder.close()
+            os.replace(self._partial, target)
+        except OSError as error:
+            self.abandon()
+            raise not_written(target, error) from error
+        except Exception:
+            self.abandon()
+            raise
         return target
 
-    def _open(self, shape: tuple[int, ...]) -> Generator[None, Any, None]:
-        import imageio_ffmpeg
+    def abandon(self) -> None:
+        """Removes what has been written; `finish` has nothing to do then."""
+        self._encoder = None
+        self._partial.unlink(missing_ok=True)
 
-        self._shape = shape
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+    def _open(self, shape: tuple[int, ...]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise not_written(self._path.parent, error) from error
         size = (shape[1] + shape[1] % 2, shape[0] + shape[0] % 2)
-        writer = self._writer = imageio_ffmpeg.write_frames(
-            str(self._partial),
-            size,
-            fps=self._fps,
-            codec="libx264",
-            pix_fmt_in="rgb24",
-            pix_fmt_out="yuv420p",
-            quality=QUALITY,
-            macro_block_size=2,
-            ffmpeg_log_level="error",
-            output_params=["-movflags", "+faststart"],
-        )
-        writer.send(None)
-        return writer
+        self._encoder = Encoder(self._partial, size, self._fps, self._path)
+        self._shape = shape
 
 
 class VideoRecorder:
     """Subscriber that films episodes.
 
     Each episode becomes ``<folder>/<name>_seed<seed>_<outcome>.mp4``; an interrupted one keeps the
-    frames it has and is named ``..._interrupted.mp4``.
+    frames it has and is named ``..._interrupted.mp4`` until a film of the whole episode takes its
+    place: of a seed there is one film.
 
     Args:
         folder: Where the files go; made if missing.
@@ -175,3 +187,12 @@ class VideoRecorder:
             path = file.finish(self._folder / f"{self._stem}_{result.outcome}.mp4")
             if path is not None:
                 self.paths.append(path)
+        if path is not None and result.outcome not in CUT_SHORT:
+            self._remove_others(path)
+
+    def _remove_others(self, kept: Path) -> None:
+        """Removes earlier films of the same episode, named with another outcome."""
+        for outcome in get_args(Outcome):
+            other = self._folder / f"{self._stem}_{outcome}.mp4"
+            if other != kept:
+                other.unlink(missing_ok=True)

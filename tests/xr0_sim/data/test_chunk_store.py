@@ -133,3 +133,58 @@ def test_bad_samples_and_foreign_meta_are_rejected(tmp_path):
     with pytest.raises(ConfigError, match="prefix"):
         ChunkWriter(tmp_path, META, "A-1")
     assert json.loads((tmp_path / "meta.json").read_text())["horizon"] == 4
+
+
+@pytest.mark.parametrize("name", ["episode_seed", "images", "instruction"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"text"])
+def test_an_array_that_is_none_is_one_line(tmp_path, name, content):
+    write(tmp_path, "a", range(2))
+    (path,) = (tmp_path / "shards").glob(f"a-*/{name}.npy")
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="complete shard"):
+        ChunkStore(tmp_path)
+    if name == "episode_seed":
+        with pytest.raises(DatasetError, match="complete shard"):
+            ChunkWriter(tmp_path, META, "a").finished_seeds()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "[]",
+        "null",
+        "{}",
+        '{"count": null, "tables": {"instruction": [], "source": []}}',
+        '{"count": "4", "tables": {"instruction": [], "source": []}}',
+        '{"count": 4, "tables": null}',
+        '{"count": 4, "tables": {"instruction": null, "source": []}}',
+        '{"count": 4, "tables": {"instruction": [3], "source": ["demo"]}}',
+        '{"count": 4, "tables": {"instruction": [], "source": ["demo"]}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_shard_card_is_one_line(tmp_path, card):
+    write(tmp_path, "a", range(2))
+    (path,) = (tmp_path / "shards").glob("a-*/shard.json")
+    path.write_text(card)
+    with pytest.raises(DatasetError, match="complete shard"):
+        ChunkStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "meta", ["[]", "null", "3", "{}", '{"cameras": null}', '{"cameras": ["ego"], "horizon": null}']
+)
+def test_a_damaged_store_card_is_one_line(tmp_path, meta):
+    write(tmp_path, "a", range(2))
+    (tmp_path / "meta.json").write_text(meta)
+    with pytest.raises(DatasetError, match=r"readable meta\.json"):
+        ChunkStore(tmp_path)
+
+
+def test_folders_of_other_names_are_no_shards(tmp_path):
+    write(tmp_path, "a", range(2))
+    (tmp_path / "shards" / "a-1 (copy)").mkdir()
+    assert len(ChunkStore(tmp_path)) == 4
+    write(tmp_path, "a", range(2, 4))
+    assert len(ChunkStore(tmp_path)) == 8

@@ -135,3 +135,24 @@ def test_n_to_separate_is_the_smallest_that_does():
     assert wilson(0.9 * (n - 1), n - 1).overlaps(wilson(0.8 * (n - 1), n - 1))
     assert n_to_separate(0.8, 0.9) == n
     assert n_to_separate(0.5, 0.5) is None
+
+
+def test_bounded_means_have_intervals_inside_their_bounds_or_none():
+    few = mean_interval([0.0, 20.0], bounds=(0.0, math.inf))
+    assert few.value == 10.0 and math.isnan(few.low) and math.isnan(few.high) and few.n == 2
+    many = mean_interval([0.0, 0.0, 0.0, 0.0, 1.0], bounds=(0.0, 1.0))
+    assert many.low == 0.0 and many.value == 0.2 < many.high < 1.0
+    inside = mean_interval([0.5, 0.52, 0.48], bounds=(0.0, 1.0))
+    assert inside == mean_interval([0.5, 0.52, 0.48])
+    with pytest.raises(ConfigError, match=r"expected values in \[0, 1\], got 0 .. 2"):
+        mean_interval([0.0, 2.0], bounds=(0.0, 1.0))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_a_bounded_interval_never_leaves_its_bounds(values):
+    found = mean_interval(values, bounds=(0.0, 1.0))
+    assert 0.0 <= found.value <= 1.0
+    assert math.isnan(found.low) == math.isnan(found.high)
+    assert math.isnan(found.low) or 0.0 <= found.low <= found.value <= found.high <= 1.0
+    turned = paired_difference(values, values[::-1], bounds=(0.0, 1.0))
+    assert math.isnan(turned.low) or -1.0 <= turned.low <= turned.high <= 1.0

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.metrics.summary import markdown_table, rich_table, separation_notes, summarise
+from xr0_sim.metrics.summary import (
+    figure_bounds,
+    markdown_table,
+    rich_table,
+    separation_notes,
+    summarise,
+)
 
 
 def rows(successes, n=20):
@@ -65,3 +71,43 @@ def test_overlapping_cells_are_not_ranked():
     assert same == ["a ~ b in success: intervals overlap, no n would separate equal rates"]
     with pytest.raises(ConfigError, match="unknown rate 'progress'"):
         separation_notes(close, "progress")
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("progress", 0, 1),
+        ("hold_share", 0, 1),
+        ("bricks_per_min", 0, math.inf),
+        ("towels_per_min", 0, math.inf),
+        ("duration_s", 0, math.inf),
+        ("reaction_s", 0, math.inf),
+        ("seam_position_mean_rad", 0, math.inf),
+        ("tool_jerk_m_s3", 0, math.inf),
+        ("drops", 0, math.inf),
+        ("extra_time_s", -math.inf, math.inf),
+        ("tool_sparc_left", -math.inf, math.inf),
+        ("somebodys_own", -math.inf, math.inf),
+    ],
+)
+def test_figures_have_the_bounds_of_what_they_measure(name, low, high):
+    assert figure_bounds(name) == (low, high)
+
+
+def test_bounded_figures_never_show_the_impossible():
+    wide = [{"bricks_per_min": 0.0, "progress": 0.0}, {"bricks_per_min": 20.0, "progress": 0.5}]
+    data = summarise(wide).to_dict()
+    assert data["bricks_per_min"] == {"value": 10.0, "low": None, "high": None, "n": 2}
+    assert "10 [n too small]" in markdown_table({"a": summarise(wide)}, ["bricks_per_min"])
+    many = summarise(wide * 4).figures
+    assert many["bricks_per_min"].low >= 0 and 0 <= many["progress"].low < many["progress"].high < 1
+    own = summarise([{"debt_s": -5.0}, {"debt_s": 3.0}]).figures["debt_s"]
+    assert own.low < -5  # a name like a duration, and yet signed
+
+
+def test_invalid_episodes_are_counted_beside_n():
+    found = summarise(rows(17), invalid=2)
+    assert found.to_dict()["invalid"] == 2 and found.to_dict()["n"] == 20
+    assert "| a | 20 + 2 invalid | 85.0 %" in markdown_table({"a": found}, ["success"])
+    nothing = summarise([], invalid=3)
+    assert separation_notes({"a": nothing, "b": found})[0].startswith("a ~ b in success")

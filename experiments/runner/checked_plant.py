@@ -1,0 +1,54 @@
+"""A plant whose measurements are looked at before a policy sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xr0_sim.errors import SimulationError
+from xr0_sim.runtime.episode import Plant
+from xr0_sim.types import Observation, RobotState
+
+
+class CheckedPlant:
+    """Passes everything on and ends an episode whose measurements are not finite numbers.
+
+    Args:
+        plant: Plant to guard.
+    """
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+
+    @property
+    def control_hz(self) -> int:
+        """Control rate [Hz]."""
+        return self._plant.control_hz
+
+    def reset(self, seed: int, options: Mapping[str, Any] | None = None) -> None:
+        """See `Plant.reset`."""
+        self._plant.reset(seed, options)
+
+    def observe(self, images: bool = True) -> Observation:
+        """See `Plant.observe`."""
+        return self._plant.observe(images)
+
+    def robot_state(self) -> RobotState:
+        """Proprioception at the start of the current tick.
+
+        Raises:
+            SimulationError: A number of it is not finite; the episode is invalid.
+        """
+        state = self._plant.robot_state()
+        for field in fields(state):
+            if not np.isfinite(getattr(state, field.name)).all():
+                raise SimulationError(f"{field.name} of the robot is not finite")
+        return state
+
+    def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:
+        """See `Plant.step`."""
+        return self._plant.step(action)
