@@ -32,6 +32,7 @@ from xr0_sim.types import (
     BatchChunkModel,
     ChunkModel,
     ChunkRequest,
+    InferenceMoment,
     Observation,
     infer_chunks,
 )
@@ -193,6 +194,11 @@ class ChunkPolicy:
         entry.loop.complete(float(reward), terminated, truncated, info)
         if entry.loop.over:
             self._end(entry, None)
+
+    def inferences_of(self, lane: int) -> tuple[InferenceMoment, ...]:
+        """See `policies.watched_env.EpisodeListener`."""
+        entry = self._lane_of(lane)
+        return entry.loop.executor.inferences() if entry.loop.decided and not entry.idle else ()
 
     def _lane_of(self, index: int) -> _Lane:
         while len(self._lanes) <= index:

@@ -6,6 +6,8 @@ from typing import Any, Protocol, SupportsFloat
 
 import gymnasium as gym
 
+from xr0_sim.types import InferenceMoment, InferenceWatcher
+
 
 class EpisodeListener(Protocol):
     """Who is told by a `WatchedEnv`; called in the process of the environment."""
@@ -23,6 +25,10 @@ class EpisodeListener(Protocol):
         info: dict[str, Any],
     ) -> None:
         """The environment of a lane has executed the lane's last action."""
+        ...
+
+    def inferences_of(self, lane: int) -> tuple[InferenceMoment, ...]:
+        """Inferences under way for a lane, in the tick that is about to be executed."""
         ...
 
 
@@ -49,7 +55,10 @@ class WatchedEnv(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         return found
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Steps, then tells."""
+        """Tells the environment which inferences are under way, steps, then tells the policy."""
+        inner = self.env.unwrapped
+        if isinstance(inner, InferenceWatcher):
+            inner.note_inferences(self._listener.inferences_of(self._lane))
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._listener.on_env_step(self._lane, reward, terminated, truncated, info)
         return observation, reward, terminated, truncated, info

@@ -85,12 +85,14 @@ class EventRecord:
         tick: Tick at whose start it fired; captures see it from the next tick on.
         time_ns: Start of that tick [ns].
         parameters: The event's fields and whatever `Event.apply` returned, JSON values.
+        index: Place of the event in the list of the episode's events.
     """
 
     kind: str
     tick: int
     time_ns: int
     parameters: Mapping[str, Any]
+    index: int = 0
 
 
 @dataclass(frozen=True)

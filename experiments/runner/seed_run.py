@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from policies.table import Policy, policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.errors import SimulationError
 from xr0_sim.metrics.episode import episode_metrics
-from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction
+from xr0_sim.metrics.reaction import Reaction, event_reactions
+from xr0_sim.perturb.registry import event_text
+from xr0_sim.perturb.triggers import Never
 from xr0_sim.record import TickLog, TickTable, write_ticklog
 from xr0_sim.runtime import Executor, run_episode
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
@@ -94,6 +97,8 @@ def run_seed(task: EpisodeTask) -> Row:
             {"kind": e.kind, "tick": e.tick, "parameters": dict(e.parameters)}
             for e in result.events
         ],
+        "pending_events": [event_text(e) for e in result.info.get("pending_events", ())],
+        "reactions": [],
     }
     figures = _figures(condition, result, table)
     if task.folder is not None:
@@ -101,7 +106,20 @@ def run_seed(task: EpisodeTask) -> Row:
     if condition.events:
         twin, twin_table, _ = _run(condition.undisturbed, replace(task, film_every=0))
         row["twin_digest"] = twin_table.digest()
-        figures |= _against_twin(result, table, twin, twin_table)
+        twins = [twin_table, *_later_twins(task, result)]
+        reactions = _reactions(result, table, twins)
+        row["reactions"] = [
+            {
+                "kind": event.kind,
+                "tick": event.tick,
+                "reaction_s": found.seconds,
+                "reaction_bound_s": found.lower_bound_s,
+                "observed_s": found.observed_s,
+                "comparable": found.comparable,
+            }
+            for event, found in zip(result.events, reactions, strict=True)
+        ]
+        figures |= _against_twin(result, twin, reactions)
         if task.folder is not None:
             write_ticklog(twin_table, log_path(task.folder, task.seed, twin=True))
     row["figures"] = {name: _json_number(value) for name, value in figures.items()}
@@ -171,10 +189,42 @@ def _figures(condition: Condition, result: EpisodeResult, table: TickTable) -> d
     return figures
 
 
+def _later_twins(task: EpisodeTask, result: EpisodeResult) -> list[TickTable]:
+    """For every event but the first that fired: the run with the events of earlier ticks alone."""
+    twins: dict[int, TickTable] = {}
+    for record in result.events[1:]:
+        if record.tick not in twins:
+            before = {other.index for other in result.events if other.tick < record.tick}
+            events = tuple(
+                event if index in before else replace(event, trigger=Never())
+                for index, event in enumerate(task.condition.events)
+            )
+            condition = replace(task.condition, events=events)
+            twins[record.tick] = _run(condition, replace(task, film_every=0))[1]
+    return [twins[record.tick] for record in result.events[1:]]
+
+
+def _reactions(
+    result: EpisodeResult, table: TickTable, twins: Sequence[TickTable]
+) -> tuple[Reaction, ...]:
+    """Reaction to every event that fired; ``twins`` holds one run per event, see above."""
+    if not result.events:
+        return ()
+    return event_reactions(
+        table["action"],
+        [twin["action"] for twin in twins],
+        [event.tick for event in result.events],
+        table.meta["control_hz"],
+        started=table["started"],
+        d_ceil=table["d_ceil"],
+        prefix_steps=table["prefix_steps"],
+    )
+
+
 def _against_twin(
-    result: EpisodeResult, table: TickTable, twin: EpisodeResult, twin_table: TickTable
+    result: EpisodeResult, twin: EpisodeResult, reactions: Sequence[Reaction]
 ) -> dict[str, Any]:
-    """Reaction and recovery; the reaction is to the first event that fired."""
+    """Reaction to the first event that fired, and the time the episode took beyond its twin's."""
     figures: dict[str, Any] = {
         "event_fired": bool(result.events),
         "twin_success": None if twin.outcome == "invalid" else twin.success,
@@ -183,22 +233,12 @@ def _against_twin(
         "reaction_censored": None,
         "extra_time_s": None,
     }
-    if not result.events or twin.outcome == "invalid":
+    if not reactions or twin.outcome == "invalid":
         return figures
-    event_tick = result.events[0].tick
-    earliest = earliest_reaction_ticks(
-        event_tick, table["started"], table["d_ceil"], table["prefix_steps"]
-    )
-    found = reaction(
-        table["action"],
-        twin_table["action"],
-        event_tick,
-        table.meta["control_hz"],
-        earliest_ticks=earliest,
-    )
-    figures["reaction_s"] = found.seconds
-    figures["reaction_bound_s"] = found.lower_bound_s
-    figures["reaction_censored"] = found.seconds is None
+    first = reactions[0]
+    figures["reaction_s"] = first.seconds
+    figures["reaction_bound_s"] = first.lower_bound_s
+    figures["reaction_censored"] = first.seconds is None
     if result.success and twin.success:
         figures["extra_time_s"] = result.duration_s - twin.duration_s
     return figures

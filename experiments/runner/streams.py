@@ -63,7 +63,7 @@ def standard_streams() -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 reconfigure(errors=ESCAPE)
     before = sys.stderr
-    sys.stderr = DroppingStream(before)  # type: ignore[assignment]
+    sys.stderr = DroppingStream(before)
     try:
         yield
     finally:

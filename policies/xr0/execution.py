@@ -24,4 +24,6 @@ def execution_horizon_for(checkpoint: str | Path | None) -> int:
         return DEFAULT_HORIZON
     if record.execution_horizon is not None:
         return record.execution_horizon
-    return task_spec(record.task).execution_horizon if record.task in tasks else DEFAULT_HORIZON
+    if record.task is None or record.task not in tasks:
+        return DEFAULT_HORIZON
+    return task_spec(record.task).execution_horizon

@@ -44,7 +44,7 @@ def check_environment(env: gym.Env[Any, Any], task: str | None, picture_size: in
         picture_size: Side of their pictures [px]; 0 for any.
     """
     inner = env.unwrapped
-    found = spec_of(inner) if hasattr(inner, "action_mode") else None
+    found = spec_of(cast("DualArmEnv", inner)) if hasattr(inner, "action_mode") else None
     rows = {
         "action_mode": ("joint", getattr(inner, "action_mode", "joint")),
         "task": (task, found[0] if found is not None else task),

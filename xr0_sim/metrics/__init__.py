@@ -2,7 +2,7 @@
 
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.prefix_reliance import offset_carry, picture_follow, picture_followed
-from xr0_sim.metrics.reaction import Reaction, reaction, summarise_reactions
+from xr0_sim.metrics.reaction import Reaction, event_reactions, reaction, summarise_reactions
 from xr0_sim.metrics.statistics import (
     Interval,
     bootstrap_interval,
@@ -21,6 +21,7 @@ __all__ = [
     "Summary",
     "bootstrap_interval",
     "episode_metrics",
+    "event_reactions",
     "ks_two_sample",
     "markdown_table",
     "mean_interval",

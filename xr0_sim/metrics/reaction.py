@@ -3,6 +3,10 @@
 Every perturbed run has a twin with the same seed and noise and no event. Both command the same up
 to the event; the first control tick whose command differs from the twin's by more than a tolerance
 ends the reaction. An episode that ends before is censored.
+
+Of several events each has its own reaction, in the window from it to the next one. The twin of a
+later event is the run with the earlier events alone; after an undisturbed twin has been left behind
+it cannot tell anything about a later event.
 """
 
 from __future__ import annotations
@@ -32,11 +36,13 @@ class Reaction:
         observed_s: How long both runs could be compared after the event [s].
         lower_bound_s: Earliest reaction the executor's timing allowed [s]; None if no inference
             was captured after the event.
+        comparable: Whether the twin commanded the same up to the event; if not, nothing is known.
     """
 
     seconds: float | None
     observed_s: float
     lower_bound_s: float | None
+    comparable: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def reaction(
     control_hz: float,
     *,
     earliest_ticks: int | None = None,
+    until_tick: int | None = None,
     joint_tolerance_rad: float = JOINT_TOLERANCE_RAD,
     jaw_tolerance: float = JAW_TOLERANCE,
 ) -> Reaction:
@@ -101,6 +108,7 @@ def reaction(
         event_tick: Tick in which the event fired.
         control_hz: Control rate [Hz].
         earliest_ticks: `earliest_reaction_ticks` of the perturbed run.
+        until_tick: Tick in which the next event fired; a later difference is not its reaction.
         joint_tolerance_rad: Joint commands differ beyond this [rad].
         jaw_tolerance: Jaw commands differ beyond this [opening fraction].
     """
@@ -111,8 +119,8 @@ def reaction(
         )
     if not 0 <= event_tick < len(a):
         raise ConfigError(f"reaction: expected an event tick in 0..{len(a) - 1}, got {event_tick}")
-    shared = min(len(a), len(b))
-    if shared < event_tick or not np.array_equal(a[:event_tick], b[:event_tick]):
+    shared = min(len(a), len(b), len(a) if until_tick is None else until_tick)
+    if min(len(a), len(b)) < event_tick or not np.array_equal(a[:event_tick], b[:event_tick]):
         raise ConfigError(
             "reaction: expected a twin with the same commands before the event; "
             "run both with the same seed, executor and model"
@@ -127,6 +135,58 @@ def reaction(
     )
 
 
+def event_reactions(
+    actions: ArrayLike,
+    twins: Sequence[ArrayLike],
+    event_ticks: Sequence[int],
+    control_hz: float,
+    *,
+    started: ArrayLike,
+    d_ceil: ArrayLike,
+    prefix_steps: ArrayLike,
+) -> tuple[Reaction, ...]:
+    """Reaction to each event of one run, in the window from it to the next.
+
+    Events of one tick share their window and their reaction.
+
+    Args:
+        actions: (K, 14) commands of the run.
+        twins: For each event, the commands (K', 14) of the run with the earlier events alone; one
+            for all where there is only the undisturbed run. A twin that differs before an event
+            makes its reaction not comparable.
+        event_ticks: Ticks of the events, in order.
+        control_hz: Control rate [Hz].
+        started: (K,) tick-log column of the run, see `earliest_reaction_ticks`.
+        d_ceil: (K,) likewise.
+        prefix_steps: (K,) likewise.
+
+    Raises:
+        ConfigError: Ticks out of order, or another number of twins than one or one per event.
+    """
+    ticks = [int(tick) for tick in event_ticks]
+    if ticks != sorted(ticks):
+        raise ConfigError(f"reaction: expected event ticks in order, got {ticks}")
+    if len(twins) not in (1, len(ticks)):
+        raise ConfigError(
+            f"reaction: expected one twin, or one for each of {len(ticks)} events, got {len(twins)}"
+        )
+    run = np.asarray(actions, dtype=np.float64)
+    found = []
+    for k, tick in enumerate(ticks):
+        twin = np.asarray(twins[k if len(twins) > 1 else 0], dtype=np.float64)
+        later = [other for other in ticks if other > tick]
+        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps)
+        if k > 0 and (len(twin) < tick or not np.array_equal(run[:tick], twin[:tick])):
+            bound = None if earliest is None else earliest / control_hz
+            found.append(Reaction(None, 0.0, bound, comparable=False))
+            continue
+        until = later[0] if later else None
+        found.append(
+            reaction(run, twin, tick, control_hz, earliest_ticks=earliest, until_tick=until)
+        )
+    return tuple(found)
+
+
 def _quantile(values: np.ndarray, share: float) -> float:
     """Smallest value that at least ``share`` of the sample does not exceed; allows infinity."""
     if len(values) == 0:
@@ -135,7 +195,8 @@ def _quantile(values: np.ndarray, share: float) -> float:
 
 
 def summarise_reactions(reactions: Sequence[Reaction]) -> ReactionSummary:
-    """Median, 95th percentile and censored share."""
+    """Median, 95th percentile and censored share of the reactions that are comparable."""
+    reactions = [found for found in reactions if found.comparable]
     seconds = np.array([math.inf if r.seconds is None else r.seconds for r in reactions])
     bounds = np.array([r.lower_bound_s for r in reactions if r.lower_bound_s is not None])
     return ReactionSummary(

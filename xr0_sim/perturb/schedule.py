@@ -90,7 +90,7 @@ class EventSchedule:
             parameters = event_to_dict(event)
             kind = parameters.pop("kind")
             parameters.update(json_value(drawn or {}))
-            records.append(EventRecord(kind, tick, time_ns, parameters))
+            records.append(EventRecord(kind, tick, time_ns, parameters, index))
         return records
 
     def snapshot(self) -> ScheduleState:

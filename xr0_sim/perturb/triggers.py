@@ -201,6 +201,16 @@ class AtPhase(Trigger):
         return f"phase:{self.phase}{again}{delay}"
 
 
+@dataclass(frozen=True)
+class Never(Trigger):
+    """Never due: an event left out that keeps its place, and with it the others' random numbers."""
+
+    def due(self, now: Moment) -> bool:
+        """Never."""
+        return False
+
+
+triggers.add("never", Never, "never: the event is left out but keeps its place")
 triggers.add("at_time", AtTime, "2.5s: the first tick that starts at or after a time")
 triggers.add("at_tick", AtTick, "tick:90: a control tick")
 triggers.add("at_phase", AtPhase, "phase:lift#2+0.2s: some time after a phase begins")

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.metrics.reaction import earliest_reaction_ticks, reaction, summarise_reactions
+from xr0_sim.metrics.reaction import (
+    Reaction,
+    earliest_reaction_ticks,
+    event_reactions,
+    reaction,
+    summarise_reactions,
+)
 from xr0_sim.metrics.time_to_success import compare_times, restricted_mean, success_curve
 
 HZ = 30
@@ -77,3 +83,44 @@ def test_time_to_success_counts_failures_as_the_limit():
     assert compare_times([1.0] * 20, [None] * 20).statistic == 1
     with pytest.raises(ConfigError, match="or None for a failure"):
         restricted_mean([math.nan], 1.0)
+
+
+def several(run, twins, ticks, length=60):
+    started = np.full(length, -1)
+    started[::10] = np.arange(len(started[::10]))
+    columns = {"d_ceil": np.full(length, 3), "prefix_steps": np.zeros(length)}
+    return event_reactions(run, twins, ticks, HZ, started=started, **columns)
+
+
+def test_each_of_several_events_has_its_own_reaction():
+    run, undisturbed = runs()
+    only_first = undisturbed.copy()
+    only_first[14:] += 0.1
+    run = only_first.copy()
+    run[37:] += 0.1
+    first, second = several(run, [undisturbed, only_first], [10, 30])
+    assert (first.seconds, second.seconds) == (pytest.approx(4 / HZ), pytest.approx(7 / HZ))
+    assert (first.observed_s, second.observed_s) == (pytest.approx(20 / HZ), pytest.approx(1.0))
+    # The first captures after them are in ticks 20 and 40, three ticks each.
+    assert (first.lower_bound_s, second.lower_bound_s) == (pytest.approx(13 / HZ),) * 2
+
+
+def test_what_comes_after_the_next_event_is_no_reaction_to_the_first():
+    run, twin = runs(differ_at=33)
+    first, second = several(run, [twin], [10, 30])
+    assert first.seconds is None and first.comparable
+    assert second.seconds == pytest.approx(3 / HZ)
+    same_tick = several(run, [twin], [30, 30])
+    assert same_tick[0] == same_tick[1] == second
+
+
+def test_a_twin_that_was_left_behind_tells_nothing_about_a_later_event():
+    run, twin = runs(differ_at=14)
+    first, second = several(run, [twin], [10, 30])
+    assert first.comparable and not second.comparable and second.seconds is None
+    found = summarise_reactions([first, second])
+    assert found.censored.n == 1 and found.median_s == first.seconds
+    for twins, ticks in (([twin], [30, 10]), ([twin] * 3, [10, 30]), ([], [10])):
+        with pytest.raises(ConfigError, match="expected"):
+            several(run, twins, ticks)
+    assert Reaction(None, 0.0, None).comparable
