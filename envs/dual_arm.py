@@ -166,9 +166,9 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def reset_scene(self, seed: int | None, options: Mapping[str, Any] | None = None) -> None:
         """`reset` without building the observation."""
-        options = dict(options or {})
+        seed = _check_seed(seed)
+        options = self._check_options(options)
         super().reset(seed=seed)
-        self._check_options(options)
         events = parse_events(options.get("events", ()))
         check_events(events, type(self))
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
@@ -387,7 +387,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def set_instruction(self, text: str) -> None:
         """Changes the instruction from the next observation on."""
-        encode_instruction(text)
+        _check_text(text)
         self.instruction = text
 
     def freeze_camera(self, camera: str, duration_s: float) -> None:
@@ -396,11 +396,11 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def move_light(self, light: str, shift: NDArray[np.float64]) -> None:
         """Moves a light by `shift` (3,) [m]."""
-        self.model.light_pos[self.model.light(light).id] += shift
+        self.model.light_pos[self._light(light)] += shift
 
     def dim_light(self, light: str, factor: float) -> None:
         """Scales a light's diffuse colour."""
-        self.model.light_diffuse[self.model.light(light).id] *= factor
+        self.model.light_diffuse[self._light(light)] *= factor
 
     def knock_camera(
         self, camera: str, shift: NDArray[np.float64], rotvec: NDArray[np.float64]
@@ -424,18 +424,28 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             f"{type(self).__name__}; the episode is invalid, reset the environment"
         )
 
+    def _light(self, name: str) -> int:
+        known = [self.model.light(i).name for i in range(self.model.nlight)]
+        if name not in known:
+            raise unknown_name("light", name, known)
+        return known.index(name)
+
     def _views(self, what: str) -> SceneCameras:
         if self._cameras is None:
             raise NoEpisodeError(f"{what}: {NO_EPISODE}")
         return self._cameras
 
-    def _check_options(self, options: Mapping[str, Any]) -> None:
+    def _check_options(self, options: Any) -> dict[str, Any]:
+        options = {} if options is None else options
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"reset options: expected a mapping, got {options!r}")
         known = ("events", "instruction", *self.option_names)
         for key in options:
             if key not in known:
                 raise unknown_name("reset option", str(key), known)
         if options.get("instruction"):
-            encode_instruction(str(options["instruction"]))
+            _check_text(options["instruction"])
+        return dict(options)
 
     option_names: tuple[str, ...] = ()
 
@@ -467,3 +477,16 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,
         }
+
+
+def _check_seed(seed: Any) -> int | None:
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):
+        raise ConfigError(f"seed: expected a whole number >= 0 or none, got {seed!r}")
+    return None if seed is None else int(seed)
+
+
+def _check_text(text: Any) -> None:
+    if not isinstance(text, str):
+        raise ConfigError(f"instruction: expected text, got {text!r}")
+    encode_instruction(text)

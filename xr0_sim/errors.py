@@ -64,7 +64,7 @@ def not_written(path: object, error: OSError) -> StorageError:
     )
 
 
-def unknown_name(kind: str, got: str, available: Iterable[str]) -> ConfigError:
+def unknown_name(kind: str, got: object, available: Iterable[str]) -> ConfigError:
     """Builds the error for a name that is not in a table, with the nearest match.
 
     Args:
@@ -73,6 +73,6 @@ def unknown_name(kind: str, got: str, available: Iterable[str]) -> ConfigError:
         available: The names that exist.
     """
     names = sorted(available)
-    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(f"unknown {kind} {got!r}: {hint}available: {', '.join(names)}")

@@ -17,6 +17,7 @@ from envs.block_dismantling.bricks import COLOURS, Brick
 from envs.block_dismantling.clutch import find_interfaces
 from envs.block_dismantling.grasp_clearance import dismantling_order
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.fields import CheckedFields
 
 LAYOUTS = ("random", "layered", "mixed")
 MAX_BRICKS = 34
@@ -34,7 +35,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Level:
+class Level(CheckedFields):
     """How many bricks, and how they are stacked."""
 
     n_bricks: int

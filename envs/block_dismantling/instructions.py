@@ -10,13 +10,14 @@ import numpy as np
 from envs.block_dismantling.bins import BINS
 from envs.block_dismantling.bricks import COLOURS
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.fields import CheckedFields
 
 Rule = Mapping[str, int]
 """Brick colour -> bin index (0 left, 1 right)."""
 
 
 @dataclass(frozen=True)
-class Style:
+class Style(CheckedFields):
     """How an instruction names a bin: by ``side`` of the table or by tray ``colour``."""
 
     name: str
@@ -73,6 +74,8 @@ def write_instruction(rng: np.random.Generator, rule: Rule, bin_names: tuple[str
 
 def check_rule(rule: Rule) -> dict[str, int]:
     """Validates a colour -> bin rule given as a reset option."""
+    if not isinstance(rule, Mapping):
+        raise ConfigError(f"rule: expected brick colour -> 'left' or 'right', got {rule!r}")
     out: dict[str, int] = {}
     for colour, target in rule.items():
         if colour not in COLOURS:

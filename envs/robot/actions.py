@@ -43,7 +43,7 @@ def action_space() -> gymnasium.spaces.Box:
 
 def check_mode(mode: str) -> ActionMode:
     """The mode, if it exists."""
-    if mode not in _BOUNDS:
+    if mode not in get_args(ActionMode):
         raise unknown_name("action mode", str(mode), get_args(ActionMode))
     return cast(ActionMode, mode)
 
@@ -67,7 +67,10 @@ def to_unit(action: NDArray[np.floating], mode: ActionMode = "joint") -> NDArray
 
 def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:
     """The action as finite float64 (14,), or one clear error."""
-    checked: NDArray[np.float64] = np.asarray(action, dtype=np.float64)
+    given = np.asarray(action)
+    if given.dtype.kind not in "fiu":
+        raise ConfigError(f"action: expected numbers, got dtype {given.dtype}")
+    checked: NDArray[np.float64] = given.astype(np.float64, copy=False)
     if checked.shape != (ENV_ACTION_DIM,):
         raise ConfigError(f"action: expected shape ({ENV_ACTION_DIM},), got {checked.shape}")
     if not np.isfinite(checked).all():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.scene.rendering import SceneRenderer
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.perturb.signals.cameras import FrozenCameras
+from xr0_sim.registry import look_up
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class SceneCameras:
 
     def freeze(self, camera: str, now_ns: int, duration_s: float) -> None:
         """Shows the present picture of `camera` for `duration_s`; see `FrozenCameras`."""
+        look_up("camera", camera, MJ_CAMERAS)
         self._update_poses()
         image = self._draw("fast", MJ_CAMERAS[camera])
         self.frozen.freeze(camera, image, now_ns=now_ns, duration_s=duration_s)
@@ -57,7 +59,7 @@ class SceneCameras:
     def knock(self, camera: str, shift: NDArray[np.float64], rotvec: NDArray[np.float64]) -> None:
         """Shifts [m] and turns [rad] a policy camera in its parent's frame."""
         model = self._simulation.model
-        index = model.camera(MJ_CAMERAS[camera]).id
+        index = model.camera(look_up("camera", camera, MJ_CAMERAS)).id
         model.cam_pos[index] += shift
         model.cam_quat[index] = quat_multiply(quat_from_rotvec(rotvec), model.cam_quat[index])
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from envs.scene.stage import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
 from xr0_sim.conventions import ARMS
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import CheckedFields
 
 SIDE = 0.30
 """Side of the towel [m]."""
@@ -63,7 +64,7 @@ PLAIN = (0.93, 0.92, 0.88)
 
 
 @dataclass(frozen=True)
-class ClothConfig:
+class ClothConfig(CheckedFields):
     """How finely the towel is resolved: mass points along a side."""
 
     grid: int = 13

@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.towel_folding.folds import Fold
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.fields import CheckedFields
 
 LEVELS = {"half": 1, "quarter": 2, "flatten": 0, "full": 2}
 """Level -> number of folds."""
@@ -58,7 +59,7 @@ STAGE = ("put it on the marked spot", "place it on the staging spot")
 
 
 @dataclass(frozen=True)
-class Level:
+class Level(CheckedFields):
     """How much there is to do; a key of `LEVELS`."""
 
     name: str = "half"
@@ -91,6 +92,8 @@ def sample_folds(rng: np.random.Generator, level: Level) -> tuple[Fold, ...]:
 
 def check_folds(directions: str | Iterable[str], level: Level) -> tuple[Fold, ...]:
     """Validates fold directions given as a reset option: one name, or one per fold."""
+    if not isinstance(directions, Iterable):
+        raise ConfigError(f"folds: expected a direction, or one per fold, got {directions!r}")
     names = (directions,) if isinstance(directions, str) else tuple(directions)
     if len(names) != level.folds:
         raise ConfigError(

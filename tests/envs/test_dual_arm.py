@@ -125,6 +125,13 @@ def test_physics_step_must_divide_the_tick():
         ({"timestep_s": "1/600"}, "timestep_s"),
         ({"timestep_s": None}, "timestep_s"),
         ({"instruction_style": "sides"}, "side"),
+        ({"n_bricks": "2"}, "n_bricks: expected a whole number, got '2'"),
+        ({"n_bricks": 2.0}, "n_bricks: expected a whole number, got 2.0"),
+        ({"n_bricks": True}, "n_bricks: expected a whole number, got True"),
+        ({"layout": None}, "layout: expected text, got None"),
+        ({"instruction_style": 7}, "expected text, got 7"),
+        ({"observation": None}, "unknown observation None"),
+        ({"action_mode": []}, "unknown action mode"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(kwargs, message):
@@ -139,6 +146,15 @@ def test_bad_actions_and_options_are_refused(env):
         env.step(np.zeros(3))
     with pytest.raises(ConfigError, match="NaN"):
         env.step(np.full(14, np.nan))
+    for action in (np.full(14, "a"), np.zeros(14, complex), np.full(14, None), None):
+        with pytest.raises(ConfigError, match="action: expected"):
+            env.step(action)
+    for seed in (-1, 1.5, "0", True):
+        with pytest.raises(ConfigError, match="seed: expected"):
+            env.reset(seed=seed)
+    for options in ("x", [1], {"rule": 5}, {"instruction": 7}, {"instruction": ["sort"]}):
+        with pytest.raises(ConfigError, match="expected"):
+            env.reset(seed=0, options=options)
     with pytest.raises(ConfigError, match="events"):
         env.reset(seed=0, options={"event": ["shove"]})
     with pytest.raises(ConfigError, match="shove"):
@@ -175,6 +191,17 @@ def test_what_an_episode_brings_is_asked_for_before_the_first_reset(task, call):
         call(env)
     assert not hasattr(env, "instruction") and env.tick == 0
     env.close()
+
+
+def test_numpy_integers_are_the_numbers_they_are():
+    plain = gym.make(ID, observation="state", n_bricks=2).unwrapped
+    other = gym.make(
+        ID, observation="state", n_bricks=np.int64(2), image_size=np.int32(64)
+    ).unwrapped
+    plain.reset(seed=3)
+    other.reset(seed=np.int64(3))
+    other.restore(plain.snapshot())
+    assert type(other.level.n_bricks) is type(other.image_size) is int
 
 
 def test_a_reset_that_is_refused_leaves_the_episode_as_it_was(env):
