@@ -147,6 +147,7 @@ def _pytest(root: Path, tests: Sequence[str], report: Path) -> None:
         print(f"expected the copy in {root}, got {xr0_sim.__file__}")
         sys.exit(WRONG_TREE)
     words = ["-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+    words += ["-m", "not slow and not gpu"]
     sys.exit(int(pytest.main([*words, *tests])))
 
 
