@@ -67,8 +67,8 @@ def _differences(first: Sequence[Row], second: Sequence[Row]) -> dict[str, dict[
             found = paired_rate_difference(a, b)
         else:
             low, high = (line.scale * bound for bound in figure_bounds(line.figure))
-            scaled = ([x * line.scale for x in values] for values in (a, b))
-            found = paired_difference(*scaled, bounds=(low, high))
+            first, second = ([x * line.scale for x in side] for side in (a, b))
+            found = paired_difference(first, second, bounds=(low, high))
         out[line.label] = vars(found)
     return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
 
@@ -14,6 +14,9 @@ from envs.tasks import spec_of
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.checkpoints.manifest import Manifest, instruction_words, read_manifest
 from xr0_sim.runtime.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
 
 FOREIGN_WORDS = 3
 """From so many words on that only another task's policy knows, an instruction is of that task."""

@@ -67,15 +67,14 @@ class VideoFile:
             raise RenderError(
                 f"video frame: expected (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
-        if self._encoder is None:
-            self._open(frame.shape)
+        encoder = self._encoder or self._open(frame.shape)
         if frame.shape != self._shape:
             raise RenderError(f"video frame: expected shape {self._shape}, got {frame.shape}")
         height, width, _ = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         try:
-            self._encoder.write(frame)
+            encoder.write(frame)
         except Exception:
             self.abandon()
             raise
@@ -107,7 +106,7 @@ class VideoFile:
         self._encoder = None
         self._partial.unlink(missing_ok=True)
 
-    def _open(self, shape: tuple[int, ...]) -> None:
+    def _open(self, shape: tuple[int, ...]) -> Encoder:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,6 +114,7 @@ class VideoFile:
         size = (shape[1] + shape[1] % 2, shape[0] + shape[0] % 2)
         self._encoder = Encoder(self._partial, size, self._fps, self._path)
         self._shape = shape
+        return self._encoder
 
 
 class VideoRecorder:
