@@ -116,32 +116,32 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 # On the command line this is `xr0-sim compare --policy expert`.
 
 # %%
-from experiments.runner.runner import run_cell
+from experiments.runner.runner import run_condition
 from experiments.commands.compare import CompareConfig, file_name
 from experiments.report.comparison_figure import draw_comparison
-from experiments.report.columns import cell_summary, readable
+from experiments.report.columns import condition_summary, readable
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
 from xr0_sim.metrics import markdown_table
 
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
-cells = CompareConfig(env=TASK, policy="expert", latency=("0.15s",), max_seconds=20).cells()
+conditions = CompareConfig(env=TASK, policy="expert", latency=("0.15s",), max_seconds=20).conditions()
 rows, folders = {}, {}
 with TaskPool() as pool, open(os.devnull, "w") as quiet:
-    for name, cell in cells.items():
+    for name, condition in conditions.items():
         folders[name] = out / file_name(name)
         progress = Progress(len(SEEDS), stream=quiet)
-        with RunFolder(folders[name], cell, SEEDS, "none") as folder, progress:
-            rows[name] = run_cell(cell, SEEDS, pool, progress, folder=folder)
+        with RunFolder(folders[name], condition, SEEDS, "none") as folder, progress:
+            rows[name] = run_condition(condition, SEEDS, pool, progress, folder=folder)
 
-figures = {name: readable(cell_summary(found)) for name, found in rows.items()}
+figures = {name: readable(condition_summary(found)) for name, found in rows.items()}
 pace = f"{task.pieces}/min"
 columns = ("success", pace, "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
 Markdown(markdown_table(figures, columns))
 
 # %%
-draw_comparison(cells, rows, folders, out / "comparison.png")
+draw_comparison(conditions, rows, folders, out / "comparison.png")
 Image(str(out / "comparison.png"), width=1000)
 
 # %% [markdown]

@@ -8,7 +8,7 @@ SCRIPTS = sorted(NOTEBOOKS.glob("*.py"))
 
 
 def conditions(path):
-    return [(condition.cell_type, condition.source) for condition in jupytext.read(path).conditions]
+    return [(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
 
 
 def test_there_are_notebooks():
