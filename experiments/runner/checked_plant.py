@@ -46,7 +46,7 @@ class CheckedPlant:
         state = self._plant.robot_state()
         for field in fields(state):
             if not np.isfinite(getattr(state, field.name)).all():
-                raise SimulationError(f"{field.name} of the robot is not finite")
+                raise SimulationError(f"observation: {field.name} of the robot is not finite")
         return state
 
     def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:

@@ -165,9 +165,7 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
 
 
 def _never_began(seed: int, reason: str) -> EpisodeResult:
-    return EpisodeResult(
-        seed, "invalid", 0.0, 0, 0.0, 0.0, False, False, invalid_reason=f"simulation: {reason}"
-    )
+    return EpisodeResult(seed, "invalid", 0.0, 0, 0.0, 0.0, False, False, invalid_reason=reason)
 
 
 def _no_ticks(seed: int, control_hz: int) -> TickTable:

@@ -363,7 +363,7 @@ def run_episode(
     except SimulationError as error:
         if not loop.running:
             raise
-        return loop.end("invalid", f"simulation: {error}")
+        return loop.end("invalid", str(error))
     except BaseException as error:
         outcome: Outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
         try:
