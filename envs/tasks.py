@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from envs.task_spec import TaskSpec
 from xr0_sim.errors import ConfigError
+from xr0_sim.perturb.registry import split_events
 from xr0_sim.registry import split_fields, tasks
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def own_preset(task: str, text: str) -> str:
 
 def own_presets(task: str, text: str) -> list[str]:
     """`own_preset` of each of several, with commas."""
-    return [own_preset(task, part.strip()) for part in text.split(",")]
+    return [own_preset(task, part) for part in split_events(text)]
 
 
 def env_class(task: str) -> type[DualArmEnv]:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from xr0_sim.errors import CheckpointError, ConfigError
-from xr0_sim.model.spec.normalizer import ACTION_STD_FLOOR, MomentAccumulator, Normalizer
+from xr0_sim.model.spec.normalizer import (
+    ACTION_STD_FLOOR,
+    STATE_STD_FLOOR,
+    MomentAccumulator,
+    Normalizer,
+)
 
 
 def fitted(rng):
@@ -47,6 +52,19 @@ def test_constant_dimension_is_floored():
     data, normalizer = fitted(np.random.default_rng(3))
     assert normalizer.action_std[0, 31] == pytest.approx(ACTION_STD_FLOOR)
     assert np.abs(normalizer.normalize_actions(data)[..., 31]).max() < 1e-3
+
+
+def test_floors_are_a_millimetre_for_actions_and_ten_for_states():
+    # Own choice, stated beside the constants: 1 mm, 1 mrad or 0.1 % of the jaw for actions; ten
+    # times that for states, which carry measurement noise.
+    assert (ACTION_STD_FLOOR, STATE_STD_FLOOR) == (1e-3, 1e-2)
+    actions, states = MomentAccumulator((4, 32)), MomentAccumulator((32,))
+    for value in (0.0, 1e-5):
+        actions.add(np.full((1, 4, 32), value))
+        states.add(np.full((1, 32), value))
+    normalizer = Normalizer.fit(actions, states)
+    np.testing.assert_allclose(normalizer.action_std, 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(normalizer.state_std, 1e-2, rtol=1e-6)
 
 
 def test_file_round_trip_and_truncation(tmp_path):

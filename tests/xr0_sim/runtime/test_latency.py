@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from toys import DoubleIntegrator, Wave
 
+from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import latencies
+from xr0_sim.runtime import Executor, NaiveAsync, Sync
 from xr0_sim.runtime.latency.base import LatencyContext
 from xr0_sim.runtime.latency.models import Constant, LogNormal, Schedule, WarmupSpike
 from xr0_sim.runtime.latency.presets import parse_latency
@@ -29,6 +32,31 @@ def test_lognormal_matches_mean_and_deviation_in_seconds():
     draws = np.array([draw(model, n) for n in range(4000)])
     assert draws.mean() == pytest.approx(0.139, rel=0.005)
     assert draws.std() == pytest.approx(0.0067, rel=0.05)
+
+
+def test_a_wide_lognormal_keeps_its_mean_and_deviation():
+    # A shift of the logarithm by half its variance would make this mean sqrt(2) times too large.
+    model = LogNormal(0.1, 0.1)
+    draws = np.array([draw(model, n) for n in range(6000)])
+    assert draws.mean() == pytest.approx(0.1, rel=0.04)
+    assert draws.std() == pytest.approx(0.1, rel=0.15)
+    assert np.median(draws) == pytest.approx(0.1 / 2**0.5, rel=0.04)
+
+
+@pytest.mark.parametrize("strategy", [Sync(5), NaiveAsync(5)])
+def test_the_executor_draws_anew_for_every_inference(strategy):
+    model = LogNormal(0.1, 0.05)
+    executor, plant = Executor(Wave(), strategy, model), DoubleIntegrator()
+    plant.reset(0)
+    executor.reset(7, np.zeros(ENV_ACTION_DIM))
+    drawn = []
+    for _ in range(80):
+        record = executor.tick(plant.observe)
+        plant.step(record.action)
+        if record.started >= 0:
+            drawn.append(record.latency_s)
+    assert len(set(drawn)) == len(drawn) > 5
+    assert drawn == [draw(model, number, seed=7) for number in range(len(drawn))]
 
 
 def test_draws_are_keyed_by_inference_not_by_history():
