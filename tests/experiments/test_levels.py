@@ -88,11 +88,11 @@ def test_a_common_preset_means_the_tasks_own():
 
 
 def test_weights_of_another_task_are_not_taken_silently(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("assets.checkpoint_names", lambda: ["block_dismantling"])
+    monkeypatch.setattr("policies.xr0.checkpoints.checkpoint_names", lambda: ["block_dismantling"])
     words = ["rollout", "--env", "towel_folding", "--out", str(tmp_path / "run")]
     assert main(words) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert "named after env 'towel_folding'" in line and "--policy expert" in line
+    assert "trained for env 'towel_folding'" in line and "--policy oracle" in line
     assert not (tmp_path / "run").exists()
 
 
