@@ -43,6 +43,7 @@ class Listener:
     """Stands in for `PolicyModel` and keeps what it is given."""
 
     config = SimpleNamespace(action_length=HORIZON, image_size=64, prefix_max=6)
+    processor = SimpleNamespace(cameras=CAMERAS)
 
     def predict(self, images, instructions, robot, prefixes, noise_seeds, temperature=1.0):
         self.images, self.robot, self.prefixes = images, robot, prefixes
