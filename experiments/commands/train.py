@@ -152,7 +152,7 @@ def _check_starts(config: TrainConfig, stages: list[str]) -> None:
                 f"start {stage} from, got {', '.join(sorted(made)) or 'none'}; "
                 + ("train it with --stages base,heads" if stage == "heads" else "see --start")
             )
-        made = made | {stage}
+        made = made | ({stage} & set(stages))
 
 
 def _heads_in(checkpoint: Path) -> set[str]:

@@ -141,16 +141,6 @@ def test_training_mistakes_are_one_line(demos, tmp_path, capsys):
         (["--heads", "prefx"], "did you mean 'prefix'"),
         (["--preset", "tiny"], "collect with --image-size 128"),
         (["--threads", "0"], "--threads: expected 1 .. 256"),
-        (["--stages", "heads", "--vlm-start", "block_dismantling"], "use --stages vlm,heads"),
-        (["--stages", "base,heads", "--brain-start", "towel_folding"], "expected the stage vlm"),
-        (
-            ["--stages", "vlm", "--vlm-start", "block_dismantlin"],
-            "did you mean 'block_dismantling'",
-        ),
-        (["--stages", "heads"], "train it first with --stages vlm,heads"),
-        (["--stages", "base"], "expected a VLM in"),
-        (["--stages", "vlm,heads"], "expected head 'base'"),
-        (["--stages", "vlm,base", "--start", "jonit"], "expected head 'jonit'"),
     ):
         assert main([*train_words(demos, "--out", str(tmp_path)), *words]) == 2
         lines = [line for line in capsys.readouterr().err.splitlines() if "xr0-sim:" in line]
