@@ -37,4 +37,4 @@ def test_heads_need_the_base_of_the_checkpoint(tmp_path, capsys):
     assert main([*words, "--stages", "heads"]) == 2
     assert "expected head 'base'" in capsys.readouterr().err
     assert main([*words, "--stages", "base"]) == 2
-    assert "samples" in capsys.readouterr().err
+    assert "sample store" in capsys.readouterr().err
