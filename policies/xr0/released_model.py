@@ -93,7 +93,7 @@ def parse_views(views: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str
     cameras = tuple(camera.strip() for _, _, camera in split)
     for camera in cameras:
         if camera not in CAMERAS:
-            raise unknown_name("camera", camera, CAMERAS)
+            raise unknown_name("camera of a view", camera, CAMERAS)
     if not names or len({view_title(name) for name in names}) != len(names):
         raise ConfigError(
             f"views: expected different ones, such as base or ego=base with a camera out of "
