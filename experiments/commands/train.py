@@ -41,8 +41,8 @@ class TrainConfig:
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
         start: Head that the base continues from; "joint" is the VLM's companion, "fresh" none.
-        vlm_start: Checkpoint whose VLM is continued, e.g. after new data or from another
-            task; empty = fresh.
+        vlm_start: Shipped name or path of a checkpoint whose VLM is continued, e.g. after new
+            data or from another task; empty = fresh.
         preset: Model size.
         vlm_steps: Steps of the VLM.
         base_steps: Steps of the base.
@@ -111,6 +111,7 @@ def run(config: TrainConfig) -> int:
         raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
     if not 0 <= config.proposals <= 64:
         raise ConfigError(f"--proposals: expected 0 .. 64, got {config.proposals}")
+    _check_starts(config, stages)
     import torch
 
     from xr0_sim.model.compute.devices import check_compiler, choose_device
@@ -125,6 +126,37 @@ def run(config: TrainConfig) -> int:
     torch.set_num_threads(config.threads)
     with joined() as ranks:
         return _train(config, stages, ranks)
+
+
+def _check_starts(config: TrainConfig, stages: list[str]) -> None:
+    """Rejects stages whose start is not there, before anything is computed for them."""
+    from policies.xr0.checkpoints import find_checkpoint
+
+    if config.vlm_start:
+        if "vlm" not in stages:
+            raise ConfigError(
+                f"--vlm-start: expected the stage vlm, which continues it, in --stages, got "
+                f"{config.stages!r}; use --stages vlm,{config.stages}, or leave --vlm-start out"
+            )
+        find_checkpoint(config.vlm_start)
+    made = {"joint"} if "vlm" in stages else _heads_in(config.checkpoint)
+    if "vlm" not in stages and not (config.checkpoint / "config.json").is_file():
+        raise ConfigError(
+            f"--stages {config.stages}: expected a VLM in {config.checkpoint}, found none; train "
+            f"it first with --stages vlm,{config.stages}"
+        )
+    for stage, start in (("base", config.start), ("heads", "base")):
+        if stage in stages and start != "fresh" and start not in made:
+            raise ConfigError(
+                f"--stages {config.stages}: expected head {start!r} in {config.checkpoint} to "
+                f"start {stage} from, got {', '.join(sorted(made)) or 'none'}; "
+                + ("train it with --stages base,heads" if stage == "heads" else "see --start")
+            )
+        made = made | ({stage} & set(stages))
+
+
+def _heads_in(checkpoint: Path) -> set[str]:
+    return {file.parent.name for file in checkpoint.glob("heads/*/config.json")}
 
 
 def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
@@ -155,6 +187,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
 def train_vlm_stage(config: TrainConfig, store: ChunkStore) -> bool:
     """Stage 1, from random weights or from an earlier VLM."""
     from policies.supervision.table import lesson
+    from policies.xr0.checkpoints import find_checkpoint
     from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
 
     stage: VlmStageConfig = VlmStageConfig(
@@ -171,7 +204,7 @@ def train_vlm_stage(config: TrainConfig, store: ChunkStore) -> bool:
         Path(config.out) / "vlm",
         _say,
         sentences=taught.sentence,
-        start=Path(config.vlm_start) if config.vlm_start else None,
+        start=find_checkpoint(config.vlm_start) if config.vlm_start else None,
         questions=taught.questions,
         device=config.device,
     )

@@ -34,7 +34,8 @@ class WeightOptions:
             the package torchao.
         compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
         robot_type: Robot type of a released checkpoint; default: the only one that fits.
-        views: Views of a released checkpoint in prompt order; default: all three.
+        views: Views of a released checkpoint in prompt order, each NAME or NAME=CAMERA, e.g.
+            ego=base; default: all three cameras.
     """
 
     checkpoint: str | None = None
@@ -65,7 +66,7 @@ class WeightOptions:
             return None
         from policies.xr0.chunk_model import refuse_released_options, resolve_precision
         from policies.xr0.fit import check_prefix, check_task
-        from policies.xr0.released_model import choose_robot_type
+        from policies.xr0.released_model import choose_robot_type, parse_views
         from xr0_sim.model.checkpoints.shipped import load_config
         from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
 
@@ -93,6 +94,7 @@ class WeightOptions:
         )
         precision = resolve_precision(checkpoint, head, weights.precision, device)
         if is_released(path):
+            parse_views(self.views)
             robot_type = choose_robot_type(path, self.robot_type).robot_type
             return replace(weights, precision=precision, robot_type=robot_type)
         refuse_released_options(weights)

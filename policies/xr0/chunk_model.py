@@ -60,6 +60,7 @@ class XR0ChunkModel:
         picture_size: Side of the pictures [px] that the weights want; None takes that of the
             configuration. Released weights take any size: give 0 and they are not checked.
         head: Name of the action expert, for messages.
+        cameras: Camera that shows each view of the prompt; None where they have the same names.
     """
 
     needs_images = True
@@ -72,6 +73,7 @@ class XR0ChunkModel:
         record: Manifest | None = None,
         picture_size: int | None = None,
         head: str = DEFAULT_HEAD,
+        cameras: tuple[str, ...] | None = None,
     ):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
@@ -80,6 +82,7 @@ class XR0ChunkModel:
         self._record = record or Manifest()
         self._familiar: set[str] = set()
         self.head = head
+        self._cameras = policy.processor.cameras if cameras is None else cameras
         self._picture_size = policy.config.image_size if picture_size is None else picture_size
         self._warned = False
         self._policy = policy
@@ -130,9 +133,8 @@ class XR0ChunkModel:
         """
         for request in requests:
             self._check(request)
-        views = self._policy.processor.cameras
         relative = self._policy.predict(
-            np.stack([_pictures(r.observation, views) for r in requests]),
+            np.stack([_pictures(r.observation, self._cameras) for r in requests]),
             [r.observation.instruction for r in requests],
             _stack([r.observation.robot for r in requests]),
             [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
@@ -147,7 +149,7 @@ class XR0ChunkModel:
     def _check(self, request: ChunkRequest) -> None:
         seen, rows = request.observation, len(request.prefix)
         size = self._picture_size
-        for name in self._policy.processor.cameras:
+        for name in self._cameras:
             shape = np.shape(seen.images.get(name, ()))
             if size and shape and shape != (size, size, 3):
                 raise ConfigError(
@@ -272,7 +274,8 @@ def load_chunk_model(
         compile: Compile the Euler step, see `xr0_sim.model.action_expert.sampler.FlowSampler`.
         task: Task it is going to do; a checkpoint of another one is refused.
         robot_type: Robot type of a released checkpoint, see `policies.xr0.released_model`.
-        views: Views of a released checkpoint, in prompt order.
+        views: Views of a released checkpoint, in prompt order, see
+            `policies.xr0.released_model.parse_views`.
 
     Raises:
         ConfigError: An option that does not exist or does not fit the checkpoint.
@@ -294,9 +297,14 @@ def load_chunk_model(
     if is_released(path):
         from policies.xr0.released_model import load_released_policy
 
-        policy, allowed = load_released_policy(path, options)
+        policy, allowed, cameras = load_released_policy(path, options)
         return XR0ChunkModel(
-            policy, decoding or allowed, temperature, picture_size=0, head=RELEASED_HEAD
+            policy,
+            decoding or allowed,
+            temperature,
+            picture_size=0,
+            head=RELEASED_HEAD,
+            cameras=cameras,
         )
     refuse_released_options(options)
     from xr0_sim.model.policy_model import load_policy_model

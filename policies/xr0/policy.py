@@ -61,7 +61,8 @@ class XR0Policy(ChunkPolicy):
         compile: Compile the Euler step; needs a C++ compiler, pays for large action experts.
         task: Task it is going to do; a checkpoint of another one is refused.
         robot_type: Robot type of a released checkpoint.
-        views: Views of a released checkpoint, in prompt order.
+        views: Views of a released checkpoint, in prompt order, e.g. ``("ego=base",)``; see
+            `policies.xr0.released_model.parse_views`.
         estimator: See `ChunkPolicy`.
         subscribers: See `ChunkPolicy`.
     """

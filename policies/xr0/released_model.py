@@ -7,7 +7,7 @@ jaws. Its state is raw, as the public processor leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.model.policy_model import PolicyModel
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.robot_schema import ACTIVE_STD, PREPROCESSOR_FILE, RobotSchema, load_schemas
+from xr0_sim.model.vlm.prompt import view_title
 
 DECODING_SLOTS = {"tool": ("tool_pos", "tool_rot", "jaw"), "joint": ("joints", "jaw")}
 """Decoding -> parts of a row that both arms need for it, the preferred one first."""
@@ -73,7 +74,37 @@ def choose_robot_type(directory: Path, robot_type: str | None) -> RobotSchema:
     return schemas[robot_type]
 
 
-def load_released_policy(directory: Path, options: NetworkOptions) -> tuple[PolicyModel, str]:
+def parse_views(views: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Views in prompt order from ``NAME`` or ``NAME=CAMERA``, e.g. ``ego=base``.
+
+    Args:
+        views: Each the name or title of a view in the prompt (`xr0_sim.model.vlm.prompt`), and the
+            camera of this robot that shows it, by default the one of that name; None for all
+            cameras under their own names.
+
+    Returns:
+        Names in the prompt, and cameras.
+
+    Raises:
+        ConfigError: No view, one twice, or an unknown name or camera.
+    """
+    split = [view.rpartition("=") for view in (CAMERAS if views is None else views)]
+    names = tuple((name if equals else camera).strip() for name, equals, camera in split)
+    cameras = tuple(camera.strip() for _, _, camera in split)
+    for camera in cameras:
+        if camera not in CAMERAS:
+            raise unknown_name("camera of a view", camera, CAMERAS)
+    if not names or len({view_title(name) for name in names}) != len(names):
+        raise ConfigError(
+            f"views: expected different ones, such as base or ego=base with a camera out of "
+            f"{', '.join(CAMERAS)}, got {', '.join(names) or 'none'}"
+        )
+    return names, cameras
+
+
+def load_released_policy(
+    directory: Path, options: NetworkOptions
+) -> tuple[PolicyModel, str, tuple[str, ...]]:
     """The network of a released checkpoint with one robot type's statistics.
 
     Args:
@@ -81,21 +112,14 @@ def load_released_policy(directory: Path, options: NetworkOptions) -> tuple[Poli
         options: How it computes; the checkpoint named there is not looked at.
 
     Returns:
-        The network, and the decoding that its robot type allows.
+        The network, the decoding that its robot type allows, and the camera of each view.
     """
     if options.head not in (None, RELEASED_HEAD):
         raise ConfigError(
             f"head {options.head!r}: expected none, a released checkpoint has a single expert; "
             "leave the head out"
         )
-    views = CAMERAS if options.views is None else tuple(options.views)
-    for view in views:
-        if view not in CAMERAS:
-            raise unknown_name("view", view, CAMERAS)
-    if not views or len(set(views)) != len(views):
-        raise ConfigError(
-            f"views: expected different ones out of {', '.join(CAMERAS)}, got {views}"
-        )
+    names, cameras = parse_views(options.views)
     place = choose_device(options.device)
     if options.compile:
         check_compiler()
@@ -112,7 +136,7 @@ def load_released_policy(directory: Path, options: NetworkOptions) -> tuple[Poli
             )
         model = model.to(place)
         reduce_vlm(model.vlm, options.vlm_weights)
-        processor = released_processor(directory, model.config, views)
+        processor = released_processor(directory, model.config, names)
     policy = PolicyModel(
         model,
         processor,
@@ -121,7 +145,7 @@ def load_released_policy(directory: Path, options: NetworkOptions) -> tuple[Poli
         options.compile,
         torch.from_numpy(schema.action_mask.astype(np.float32)),
     )
-    return policy, decodings_of(schema)[0]
+    return policy, decodings_of(schema)[0], cameras
 
 
 def _normalizer(schema: RobotSchema) -> Normalizer:

@@ -60,11 +60,11 @@ def test_a_robot_type_with_two_arms_drives_this_robot(released, seen, robot_type
 def test_views_are_an_option(released, seen):
     answers = [
         XR0Policy(released, robot_type="two_arms", strategy=Sync(2), views=views).predict(seen)[0]
-        for views in (None, ("base",), ("left_wrist", "base"), ("base", "left_wrist"))
+        for views in (None, ("base",), ("ego=base",), ("left_wrist", "base"), ("# Far View=base",))
     ]
-    assert len({a.tobytes() for a in answers}) == 4
-    for views in (("bsae",), (), ("base", "base")):
-        with pytest.raises(ConfigError, match=r"view"):
+    assert len({a.tobytes() for a in answers}) == 5
+    for views in (("bsae",), (), ("base", "base"), ("ego=bsae",), ("eggo=base",), ("ego",)):
+        with pytest.raises(ConfigError, match=r"view|camera"):
             XR0Policy(released, robot_type="two_arms", views=views)
 
 

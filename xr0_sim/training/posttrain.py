@@ -5,6 +5,9 @@ the same order; they differ only in the values below. Heads whose prefixes are n
 leave out samples that begin with its commitment. Differences between `prefix` and `prefix_lambda`
 are those of the mask, the position offset and the random prefix mask, and further heads take the
 switches one at a time.
+
+The public post-training code also trains the VLM here, all but its input embedding; ours keeps it
+frozen, so that one VLM and one set of features serve every head.
 """
 
 from __future__ import annotations

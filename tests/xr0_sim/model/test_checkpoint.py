@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from xr0_sim.errors import CheckpointError, ConfigError
+from xr0_sim.model.checkpoints.manifest import record_shared
 from xr0_sim.model.checkpoints.shipped import (
     HEAD_FILE,
     head_names,
     load_config,
+    load_vlm,
     save_head,
     save_vlm,
     save_weights,
@@ -108,6 +110,26 @@ def test_wrong_shapes_and_missing_files(policy, shipped, tmp_path):
     weights["sink.weight"] = torch.full((1, 32), float("nan"))
     with pytest.raises(CheckpointError, match="diverged"):
         save_weights(tmp_path / "x", weights)
+
+
+def test_a_stored_output_head_is_accepted_where_it_is_the_embedding(policy, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    save_vlm(tmp_path, policy.config, policy.model.vlm)
+    file = tmp_path / "vlm.safetensors"
+    tensors = load_file(file)
+    head = tensors["model.language_model.embed_tokens.weight"].clone()
+    save_file(tensors | {"lm_head.weight": head}, file)
+    vlm = XR0ForActionGeneration(policy.config).vlm
+    load_vlm(tmp_path, vlm)
+    assert torch.equal(vlm.lm_head.weight, head.float())
+    record_shared(tmp_path, ["vlm.safetensors"])
+    assert load_config(tmp_path).preset == "nano"
+    head[3, 1] += 1.0
+    save_file(tensors | {"lm_head.weight": head}, file)
+    with pytest.raises(CheckpointError, match=r"expected lm_head\.weight to equal") as caught:
+        load_vlm(tmp_path, vlm)
+    assert "\n" not in str(caught.value)
 
 
 def test_sampling_is_deterministic_per_seed_and_independent_of_the_batch(policy):

@@ -191,6 +191,11 @@ def test_a_stored_copy_of_the_tied_head_is_ignored(fresh):
     write_shards(fresh, tensors | {"vlm.lm_head.weight": embedding.copy()})
     model = load_released(fresh)
     assert model.vlm.lm_head.weight is model.vlm.model.language_model.embed_tokens.weight
+    other = embedding.copy()
+    other[5, 3] += 1.0
+    write_shards(fresh, tensors | {"vlm.lm_head.weight": other})
+    with pytest.raises(CheckpointError, match=r"expected vlm\.lm_head\.weight to equal .*tie_word"):
+        load_released(fresh)
 
 
 def test_missing_unexpected_and_misshapen_tensors(fresh):

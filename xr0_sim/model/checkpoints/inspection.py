@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xr0_sim.errors import CheckpointError
-from xr0_sim.model.checkpoints.tensor_layout import OTHER, PARTS, Shapes, expected_tensors, part_of
+from xr0_sim.model.checkpoints.tensor_layout import (
+    OTHER,
+    PARTS,
+    Shapes,
+    expected_tensors,
+    part_of,
+    without_tied_head,
+)
 from xr0_sim.model.checkpoints.weight_files import (
     CONFIG_FILE,
     INDEX_FILE,
@@ -100,7 +107,8 @@ def inspect_checkpoint(path: Path) -> Inspection:
             "none of them; is this a checkpoint directory?"
         )
     found = find_weights(path)
-    problems = mismatches(expected_tensors(read_config_json(path)), found)
+    wanted = expected_tensors(read_config_json(path))
+    problems = mismatches(wanted, without_tied_head(wanted, found))
     return Inspection(path, "released", _count_files(found), _by_part(found), tuple(problems))
 
 
@@ -113,7 +121,7 @@ def _inspect_policy(path: Path) -> Inspection:
     files = 0
     if (path / POLICY_VLM).is_file():
         found = read_header(path / POLICY_VLM)
-        problems += mismatches(vlm_shapes, found)
+        problems += mismatches(vlm_shapes, without_tied_head(vlm_shapes, found, VLM_PREFIX))
         parts += _by_part({f"{VLM_PREFIX}{name}": tensor for name, tensor in found.items()})
         files += 1
     else:

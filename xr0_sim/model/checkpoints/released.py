@@ -14,6 +14,7 @@ to them one for one. The model is built on the ``meta`` device first; memory hol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +25,12 @@ from xr0_sim.atomic import replacing, write_json
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.released_config import load_released_config, released_config_json
-from xr0_sim.model.checkpoints.tensor_layout import TIED_NAME
+from xr0_sim.model.checkpoints.tensor_layout import (
+    EMBEDDING_NAME,
+    TIED_NAME,
+    tied_words,
+    without_tied_head,
+)
 from xr0_sim.model.checkpoints.weight_files import (
     CONFIG_FILE,
     INDEX_FILE,
@@ -68,9 +74,9 @@ def load_released(
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = _is_tied(config)
     if tied:
-        # Some writers store the tied head as well; it is a copy of the embedding.
-        found.pop(TIED_NAME, None)
         del wanted[TIED_NAME]
+        _check_tied(directory, found)
+        found = without_tied_head(wanted, found)
     problems = mismatches(wanted, found)
     if problems:
         raise CheckpointError(
@@ -145,6 +151,20 @@ def released_processor(
 def _is_tied(config: XR0Config) -> bool:
     vlm = config.vlm_config
     return bool(vlm.tie_word_embeddings)
+
+
+def _check_tied(directory: Path, found: Mapping[str, StoredTensor]) -> None:
+    """Accepts a stored output head beside tied embeddings where it is their copy.
+
+    Raises:
+        CheckpointError: It holds other numbers, which would be lost.
+    """
+    names = (TIED_NAME, EMBEDDING_NAME)
+    if not all(name in found for name in names):
+        return
+    stored = _read({name: found[name] for name in names}, None)
+    if not torch.equal(*(stored[name] for name in names)):
+        raise CheckpointError(tied_words(directory, TIED_NAME, EMBEDDING_NAME))
 
 
 def _read(found: dict[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,14 +38,22 @@ from xr0_sim.model.checkpoints.manifest import (
     record_head,
     record_shared,
 )
-from xr0_sim.model.checkpoints.tensor_layout import expected_tensors
+from xr0_sim.model.checkpoints.tensor_layout import (
+    EMBEDDING_NAME,
+    expected_tensors,
+    tied_words,
+    without_tied_head,
+)
+from xr0_sim.model.checkpoints.tensor_layout import TIED_NAME as LAYOUT_TIED_NAME
 from xr0_sim.model.checkpoints.weight_files import mismatches, read_config_json, read_header
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.config_schema import check_head_config, policy_fields
 from xr0_sim.model.spec.normalizer import Normalizer
 
-TIED_NAME = "lm_head.weight"
 VLM_PREFIX = "vlm."
+TIED_NAME = LAYOUT_TIED_NAME.removeprefix(VLM_PREFIX)
+TIED = {TIED_NAME: EMBEDDING_NAME.removeprefix(VLM_PREFIX)}
+NOTHING_TIED: Mapping[str, str] = MappingProxyType({})
 LARGEST_HALF = 65_504.0
 
 
@@ -139,12 +148,13 @@ def check_headers(directory: Path, values: Mapping[str, Any], head: str | None) 
         expert = {n: shape for n, shape in shapes.items() if not n.startswith(VLM_PREFIX)}
         wanted[directory / HEADS_DIR / head / HEAD_FILE] = expert
     for path, tensors in wanted.items():
-        _refuse(path, tensors, mismatches(tensors, read_header(path)))
+        found = without_tied_head(tensors, read_header(path), VLM_PREFIX)
+        _refuse(path, tensors, mismatches(tensors, found))
 
 
 def load_vlm(directory: Path, vlm: nn.Module) -> None:
     """Reads the VLM's weights into a module of the right sizes."""
-    load_weights(directory / VLM_FILE, vlm, tied=(TIED_NAME,))
+    load_weights(directory / VLM_FILE, vlm, TIED)
 
 
 def load_head(directory: Path, name: str, expert: nn.Module) -> None:
@@ -175,13 +185,14 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     write_bytes(path, save(halves))
 
 
-def load_weights(path: Path, module: nn.Module, tied: tuple[str, ...] = ()) -> None:
+def load_weights(path: Path, module: nn.Module, tied: Mapping[str, str] = NOTHING_TIED) -> None:
     """Reads safetensors into a module, as float32, checking every name and shape.
 
     Args:
         path: Weight file.
         module: Where they go.
-        tied: Names that may be absent, because another parameter carries them.
+        tied: Names that may be absent, and the parameter that carries each; a stored one must
+            equal it.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -193,6 +204,11 @@ def load_weights(path: Path, module: nn.Module, tied: tuple[str, ...] = ()) -> N
             f"weights {path}: expected a complete safetensors file, got "
             f"{type(error).__name__}: {error}; restore the file"
         ) from error
+    for name, carrier in tied.items():
+        if name in found and carrier in found:
+            if not torch.equal(found[name], found[carrier]):
+                raise CheckpointError(tied_words(path, name, carrier))
+            del found[name]
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items() if k not in tied}
     _refuse(path, wanted, mismatches(wanted, found))
     module.load_state_dict({k: v.float() for k, v in found.items()}, strict=not tied)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from xr0_sim.model.spec.config_schema import check_sizes
 
 Shapes = dict[str, tuple[int, ...]]
+FoundT = TypeVar("FoundT")
 
 TIED_NAME = "vlm.lm_head.weight"
-"""Not stored when it is the input embedding."""
+"""Need not be stored when it is the input embedding."""
+EMBEDDING_NAME = "vlm.model.language_model.embed_tokens.weight"
 TIME_FREQUENCIES = 256
 DIT_MLP_RATIO = 4
 PARTS: dict[str, tuple[str, ...]] = {
@@ -73,6 +75,28 @@ def count_parameters(shapes: Mapping[str, Iterable[int]]) -> dict[str, int]:
         counts[part] = counts.get(part, 0) + math.prod(shape)
     total = sum(counts.values())
     return {**counts, "VLM": counts["VLM vision"] + counts["VLM text"], "total": total}
+
+
+def tied_words(where: object, head: str, embedding: str) -> str:
+    """The message for an output head that is stored, but is not the embedding it is tied to."""
+    return (
+        f"weights {where}: expected {head} to equal {embedding}, since tie_word_embeddings is "
+        "true, got other numbers; set it to false in config.json, or restore the file"
+    )
+
+
+def without_tied_head(
+    shapes: Mapping[str, tuple[int, ...]], found: Mapping[str, FoundT], prefix: str = ""
+) -> dict[str, FoundT]:
+    """Stored tensors without the copy of the embedding that some writers store as output head.
+
+    Args:
+        shapes: Expected tensors.
+        found: Stored ones.
+        prefix: What the names of both lack in front, e.g. ``vlm.``.
+    """
+    name = TIED_NAME.removeprefix(prefix)
+    return {key: value for key, value in found.items() if key in shapes or key != name}
 
 
 def _tied(vlm: Mapping[str, Any]) -> bool:
