@@ -126,7 +126,7 @@ def overview(prefix: str = "") -> str:
             "",
             f"{PROGRAM} COMMAND --help lists the options of a command; every command takes",
             "--plugin FILE_OR_MODULE, which adds strategies, latencies, events, policies or tasks.",
-            f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy expert",
+            f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy oracle",
         ]
     )
 
