@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 # Modules whose docstrings carry examples.
 DOCTESTS := xr0_sim/conventions.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
 	xr0_sim/runtime/timeline.py xr0_sim/runtime/latency/presets.py
-FAST_TESTS := tests/xr0_sim/test_rotations.py tests/xr0_sim/runtime/test_clock.py \
+FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/runtime/test_clock.py \
 	tests/xr0_sim/runtime/test_timeline.py tests/xr0_sim/runtime/test_latency.py \
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics

@@ -21,7 +21,7 @@ PACKAGES = ("xr0_sim", "assets", "envs", "policies", "experiments")
 COMMANDS = (
     ("doctor",),
     ("list",),
-    ("rollout", "--policy", "expert", "--episodes", "1", "--max-seconds", "1", "--no-video"),
+    ("rollout", "--policy", "oracle", "--episodes", "1", "--max-seconds", "1", "--no-video"),
 )
 WHERE = "import xr0_sim, envs, assets, policies, experiments as e; print(xr0_sim.__file__)"
 

@@ -45,12 +45,12 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "experiments.commands.compare",
         "CompareConfig",
-        "same seeds, several switch positions: picture",
+        "same seeds, several strategies and latencies: picture",
     ),
     "oracle-grid": Command(
         "experiments.commands.oracle_grid",
         "OracleGridConfig",
-        "perfect planner over delays 0 to 10 ticks",
+        "the oracle over delays of 0 to 10 ticks",
     ),
     "expert-eval": Command(
         "experiments.commands.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
@@ -71,7 +71,7 @@ COMMANDS: dict[str, Command] = {
     "probe": Command(
         "experiments.commands.prefix_probe",
         "ProbeConfig",
-        "prefix against picture: what a head trusts",
+        "how far a head follows prefix and pictures",
     ),
     "vl-eval": Command(
         "experiments.commands.vqa_eval",
@@ -126,7 +126,7 @@ def overview(prefix: str = "") -> str:
             "",
             f"{PROGRAM} COMMAND --help lists the options of a command; every command takes",
             "--plugin FILE_OR_MODULE, which adds strategies, latencies, events, policies or tasks.",
-            f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy expert",
+            f"First run: {PROGRAM} doctor, then {PROGRAM} rollout --policy oracle",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""How a towel comes to lie on the table: flat with a little life in it, or crumpled."""
+"""How a towel comes to lie on the table: flat with small ripples, or crumpled."""
 
 from __future__ import annotations
 

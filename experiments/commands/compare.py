@@ -1,4 +1,4 @@
-"""``xr0-sim compare``: the same seeds over switch positions and latencies, table and picture."""
+"""``xr0-sim compare``: the same seeds over strategies, heads and latencies, table and picture."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ TABLE = "comparison.md"
 
 @dataclass(frozen=True)
 class CompareConfig(TaskOptions, WeightOptions):
-    """Runs the same seeds for every switch position and latency; a table and a picture.
+    """Runs the same seeds for every strategy, head and latency; a table and a picture.
 
-    Every condition sees the same scenes, latencies and noise. The perfect planner draws a new mode
+    Every condition sees the same scenes, latencies and noise. The oracle draws a new mode
     in every chunk here, as a sampling policy does. Conditions that are done are not run again.
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
-        policy: xr0 (trained), oracle (perfect planner), or a policy of yours.
+        policy: xr0 (trained), oracle (the scripted expert, rehearsed), or a policy of yours.
         positions: Switch positions STRATEGY[:field=value,...][:HEAD]; default: all that fit the
             policy.
         latency: One or several latencies: presets or amounts.

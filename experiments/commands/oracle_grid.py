@@ -1,7 +1,7 @@
-"""``xr0-sim oracle-grid``: a perfect planner under delays of 0 to 10 ticks, executor by executor.
+"""``xr0-sim oracle-grid``: the oracle under delays of 0 to 10 ticks, by strategy.
 
 The planner is the expert rehearsing in the simulator itself, with a tempo of its own in every
-chunk. Whatever this grid shows is the executor's doing: no learning is involved.
+chunk. Whatever this grid shows comes from the strategy: no learning is involved.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COLUMNS = ("starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
 
 @dataclass(frozen=True)
 class OracleGridConfig(TaskOptions):
-    """Perfect planner over delays, executors and events: sync slows, naive jerks, prefix does not.
+    """The oracle over delays, strategies and events: sync slows, naive jerks, prefix does not.
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.

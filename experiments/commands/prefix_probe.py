@@ -1,4 +1,4 @@
-"""``xr0-sim probe``: what a head trusts when its committed prefix and its pictures disagree."""
+"""``xr0-sim probe``: what a head does when its prefix and its pictures disagree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``xr0-sim rollout``: episodes of one policy under one executor and one latency."""
+"""``xr0-sim rollout``: episodes of one policy under one strategy and one latency."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ class RolloutConfig(TaskOptions, WeightOptions):
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
-        policy: xr0 (trained), oracle (perfect planner), oracle_random_speed, or one of yours.
-        head: sync, prefix or prefix_lambda; default: the one trained for the executor.
+        policy: xr0 (trained), oracle (the scripted expert, rehearsed), oracle_random_speed,
+            or one of yours.
+        head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
         strategy: sync, naive_async, prefix_async or one of yours, as NAME[:field=value,...].
         execution_horizon: Executed actions before the next inference starts; default for xr0: 20
             with blocks, 8 with a towel; else 10.
@@ -80,7 +81,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
     json: bool = False
 
     def condition(self) -> Condition:
-        """The condition these switches stand for."""
+        """The condition these options stand for."""
         strategy = choose_strategy(
             self.strategy,
             self.execution_horizon,

@@ -36,7 +36,7 @@ class TrainConfig:
     Attributes:
         data: Sample store of ``xr0-sim collect``.
         out: Run folder; the policy is OUT/vlm/checkpoint.
-        stages: What to do, with commas: vlm (sees), base (acts), heads (acts behind a prefix).
+        stages: What to do, with commas: vlm, base (action expert), heads (one per strategy).
         label: Added to the names of the run folders of base and heads; a new one trains again,
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
@@ -219,7 +219,7 @@ def train_base_stage(config: TrainConfig, store: ChunkStore) -> bool:
 
 
 def train_head_stage(config: TrainConfig, store: ChunkStore) -> bool:
-    """Stage 3: one head per switch position, all from the base."""
+    """Stage 3: one head per strategy, all from the base."""
     from xr0_sim.training.expert_training import BASE_HEAD
 
     names = tuple(config.heads.split(","))
