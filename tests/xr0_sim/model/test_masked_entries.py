@@ -19,7 +19,8 @@ def test_unused_entries_are_zero_whatever_they_held():
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "fitted"), [(304, 296, (288, 288)), (296, 304, (288, 288)), (300, 300, None)]
+    ("height", "width", "fitted"),
+    [(304, 296, (288, 288)), (296, 304, (288, 288)), (300, 300, None)],
 )
 def test_rounding_up_never_exceeds_the_largest_image(height, width, fitted):
     found = fitted_size(height, width)
