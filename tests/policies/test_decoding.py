@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from envs.robot.kinematics import DualArmKinematics, home_joints
 from policies.xr0.chunk_model import XR0ChunkModel
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.types import Observation, RobotState
+from xr0_sim.types import ChunkRequest, Observation, RobotState
 
 ROWS = 4
 
@@ -24,7 +25,8 @@ class Told:
         self.processor = SimpleNamespace(cameras=CAMERAS)
         self.relative = relative
 
-    def predict(self, pictures, *rest):
+    def predict(self, pictures, instructions, robots, prefixes, seeds, temperature):
+        self.asked = instructions, robots.jaw[:, 0].tolist(), seeds, temperature
         return np.stack([self.relative] * len(pictures))
 
 
@@ -37,11 +39,15 @@ def robot():
     )
 
 
-def answer(decoding, relative, robot):
+def seen(robot, instruction="go"):
     size = preset_config("nano").image_size
     images = {name: np.zeros((size, size, 3), np.uint8) for name in CAMERAS}
+    return Observation(0, 0, robot, images, instruction)
+
+
+def answer(decoding, relative, robot):
     model = XR0ChunkModel(Told(relative), decoding)
-    chunk = model.infer(Observation(0, 0, robot, images, "go"), np.zeros((0, 14)), (0, 0))
+    chunk = model.infer(seen(robot), np.zeros((0, 14)), (0, 0))
     return chunk.actions.reshape(ROWS, 2, 7)
 
 
@@ -55,3 +61,14 @@ def test_joint_deltas_move_the_joints_and_tool_deltas_the_tool(robot):
     position, _ = DualArmKinematics().forward(by_tools[-1, :, :6])
     shift = np.linalg.norm(position - robot.tool_pos, axis=1)
     assert shift[0] < 1e-4 and shift[1] == pytest.approx(0.01, rel=0.1)
+
+
+def test_every_request_of_a_batch_brings_its_own_words_state_and_seed(robot):
+    told = Told(np.zeros((ROWS, 32)))
+    other = replace(robot, jaw=np.full(2, 0.75))
+    requests = [
+        ChunkRequest(seen(robot, "go left"), noise_seed=(3, 0)),
+        ChunkRequest(seen(other, "go right"), noise_seed=(3, 1)),
+    ]
+    XR0ChunkModel(told, "joint", temperature=0.5).infer_batch(requests)
+    assert told.asked == (["go left", "go right"], [0.5, 0.75], [(3, 0), (3, 1)], 0.5)
