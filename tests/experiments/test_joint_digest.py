@@ -8,7 +8,7 @@ from experiments.runner.run_folder import joint_digest
 
 ROWS = [
     {"seed": 0, "digest": "a" * 64, "twin_digest": "b" * 64},
-    {"seed": 1, "digest": "c" * 64, "twin_digest": None},
+    {"seed": 5, "digest": "c" * 64, "twin_digest": None},
 ]
 
 
@@ -18,7 +18,7 @@ ROWS = [
         {"digest": "a" * 63 + "0"},
         {"twin_digest": "b" * 63 + "0"},
         {"twin_digest": None},
-        {"seed": 2},
+        {"seed": 2},  # still before the other
     ],
     ids=["episode", "twin", "no twin", "seed"],
 )
