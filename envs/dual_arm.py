@@ -247,6 +247,10 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             return None
         return self._views("render").video_image()
 
+    def film_image(self, camera: str) -> NDArray[np.uint8]:
+        """A picture by a policy camera at the size and quality of `render`, (H, W, 3) uint8."""
+        return self._views("film_image").video_image(camera)
+
     def close(self) -> None:
         """Frees the renderers; may be called more than once."""
         if self._cameras is not None:

@@ -44,10 +44,11 @@ class SceneCameras:
         images = {name: self._draw("fast", MJ_CAMERAS[name]) for name in CAMERAS}
         return self.frozen.filter(images, now_ns)
 
-    def video_image(self) -> NDArray[np.uint8]:
-        """A picture of the whole scene, (H, W, 3) uint8."""
+    def video_image(self, camera: str | None = None) -> NDArray[np.uint8]:
+        """A picture for films, (H, W, 3) uint8: of the whole scene, or by a policy camera."""
+        name = "video" if camera is None else look_up("camera", camera, MJ_CAMERAS)
         self._update_poses()
-        return self._draw("pretty", "video")
+        return self._draw("pretty", name)
 
     def freeze(self, camera: str, now_ns: int, duration_s: float) -> None:
         """Shows the present picture of `camera` for `duration_s`; see `FrozenCameras`."""

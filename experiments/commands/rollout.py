@@ -16,12 +16,16 @@ from experiments.report.columns import (
     upright_table,
 )
 from experiments.runner.condition import Condition, choose_strategy, make_condition
+from experiments.runner.film_options import (
+    DEFAULT_FPS,
+    SCENE_CAMERA,
+    film_options,
+    filmed_seeds,
+)
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
 from experiments.runner.runner import renderer_for, run_condition, seed_range
-from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import episode_count
 from xr0_sim.record.runcard import to_json
 
@@ -54,7 +58,10 @@ class RolloutConfig(TaskOptions, WeightOptions):
         workers: Worker processes; the results do not depend on it.
         video: Parent folder of the run, which is filmed.
         video_fps: Frames per second of the videos, a divisor of 30; they play in real time.
-        no_video: Do not film.
+        film: Which films are kept: all, failures, first:N or none.
+        camera: What films show: scene (the whole table), base, left_wrist or right_wrist.
+        size: WIDTHxHEIGHT of films [px]; default: the environment's own.
+        no_video: Do not film; the same as --film none.
         out: Folder of the run; if it exists, its missing seeds are run.
         json: Print the summary as one JSON object.
     """
@@ -75,7 +82,10 @@ class RolloutConfig(TaskOptions, WeightOptions):
     seed: int = 0
     workers: int = 1
     video: str | None = None
-    video_fps: int = 15
+    video_fps: int = DEFAULT_FPS
+    film: str = "all"
+    camera: str = SCENE_CAMERA
+    size: str | None = None
     no_video: bool = False
     out: str | None = None
     json: bool = False
@@ -108,8 +118,9 @@ def run(config: RolloutConfig) -> int:
     """Runs, prints, returns the exit status."""
     condition = config.condition()
     seeds = seed_range(config.seed, config.episodes)
-    film_every = 0 if config.no_video else _film_every(config.video_fps)
-    renderer = renderer_for(condition, film_every > 0)
+    filmed, keep = filmed_seeds("none" if config.no_video else config.film, seeds)
+    film = film_options(config.video_fps, config.camera, config.size, keep)
+    renderer = renderer_for(condition, len(filmed) > 0)
     with TaskPool(config.workers) as pool:
         path = config.out or fresh_folder(config.video or DEFAULT_PARENT, _folder_name(config))
         folder = RunFolder(path, condition, seeds, renderer)
@@ -120,7 +131,7 @@ def run(config: RolloutConfig) -> int:
         try:
             with folder, Progress(len(seeds) - found, condition.label) as progress:
                 run_condition(
-                    condition, seeds, pool, progress, folder=folder, film_every=film_every
+                    condition, seeds, pool, progress, folder=folder, film=film, filmed=filmed
                 )
         except KeyboardInterrupt:
             status = 130
@@ -136,12 +147,6 @@ def run(config: RolloutConfig) -> int:
     if status:
         _say(f"interrupted: {len(rows)} of {len(seeds)} episodes kept; --out {path} continues")
     return status
-
-
-def _film_every(fps: int) -> int:
-    if fps < 1 or CONTROL_HZ % fps:
-        raise ConfigError(f"--video-fps: expected a divisor of {CONTROL_HZ}, got {fps}")
-    return CONTROL_HZ // fps
 
 
 def _folder_name(config: RolloutConfig) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
+from experiments.runner.film_options import FilmOptions
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
@@ -52,7 +53,8 @@ def run_condition(
     progress: Progress,
     *,
     folder: RunFolder | None = None,
-    film_every: int = 0,
+    film: FilmOptions | None = None,
+    filmed: Sequence[int] | None = None,
 ) -> list[Row]:
     """Runs what is missing and returns the rows of all seeds, in order.
 
@@ -62,7 +64,8 @@ def run_condition(
         pool: Where to run.
         progress: Told about every finished episode.
         folder: Open run folder; None to keep nothing.
-        film_every: Film one tick in this many; 0 for no videos.
+        film: How episodes are filmed; None for no films.
+        filmed: Seeds that are filmed; None for all.
     """
     done: dict[int, Row] = {} if folder is None else folder.rows
     path = None if folder is None else folder.path
@@ -70,7 +73,12 @@ def run_condition(
         for seed in seeds:
             if seed in folder.distrusted:
                 progress.note(f"seed {seed} runs again: {folder.distrusted[seed]}")
-    tasks = [EpisodeTask(condition, seed, path, film_every) for seed in seeds if seed not in done]
+    watched = frozenset(seeds if filmed is None else filmed)
+    tasks = [
+        EpisodeTask(condition, seed, path, film if seed in watched else None)
+        for seed in seeds
+        if seed not in done
+    ]
     for task, row in pool.run(run_seed, tasks):
         if folder is None:
             done[task.seed] = to_json(row)

@@ -13,6 +13,7 @@ from envs.tasks import make_env, task_spec
 from experiments.runner.checked_plant import CheckedPlant
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row, log_path
+from experiments.runner.film_options import SCENE_CAMERA, FilmOptions
 from experiments.runner.pool import check_stop
 from policies.table import Policy, policy_spec
 from policies.xr0.checkpoints import Weights
@@ -38,13 +39,13 @@ class EpisodeTask:
         condition: Everything but the seed.
         seed: Seed of scene, latencies and noise.
         folder: Where logs and videos go; None to keep nothing.
-        film_every: Film one tick in this many; 0 for no video. A twin is never filmed.
+        film: How the episode is filmed; None for no film. A twin is never filmed.
     """
 
     condition: Condition
     seed: int
     folder: Path | None = None
-    film_every: int = 0
+    film: FilmOptions | None = None
 
 
 class StopSwitch:
@@ -71,10 +72,17 @@ def _policy(name: str, weights: Weights | None) -> Policy:
 
 
 @functools.lru_cache(maxsize=2)
-def _plant(env: str, image_size: int, film: bool, env_kwargs: tuple[tuple[str, Any], ...]) -> Any:
+def _plant(
+    env: str,
+    image_size: int,
+    film: bool,
+    size: tuple[int, int] | None,
+    env_kwargs: tuple[tuple[str, Any], ...],
+) -> Any:
     from envs.plant import EnvPlant
 
-    return EnvPlant(make_env(env, image_size=image_size, filmed=film, **dict(env_kwargs)))
+    given = dict(env_kwargs) if size is None else {**dict(env_kwargs), "render_size": size}
+    return EnvPlant(make_env(env, image_size=image_size, filmed=film, **given))
 
 
 def run_seed(task: EpisodeTask) -> Row:
@@ -85,6 +93,9 @@ def run_seed(task: EpisodeTask) -> Row:
     """
     condition = task.condition
     result, table, video = _run(condition, task)
+    if video is not None and task.film is not None and not task.film.kept(result.outcome):
+        video.unlink(missing_ok=True)
+        video = None
     row: Row = {
         "seed": task.seed,
         "outcome": result.outcome,
@@ -104,7 +115,7 @@ def run_seed(task: EpisodeTask) -> Row:
     if task.folder is not None:
         write_ticklog(table, log_path(task.folder, task.seed))
     if condition.events:
-        twin, twin_table, _ = _run(condition.undisturbed, replace(task, film_every=0))
+        twin, twin_table, _ = _run(condition.undisturbed, replace(task, film=None))
         row["twin_digest"] = twin_table.digest()
         twins = [twin_table, *_later_twins(task, result)]
         reactions = _reactions(result, table, twins)
@@ -126,10 +137,18 @@ def run_seed(task: EpisodeTask) -> Row:
     return row
 
 
+def film_seed(task: EpisodeTask) -> tuple[str, Path | None]:
+    """Runs an episode for its film alone: digest of its tick log, and the film."""
+    _, table, video = _run(task.condition, task)
+    return table.digest(), video
+
+
 def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTable, Path | None]:
     policy = _policy(condition.policy, condition.weights)
     env_kwargs = tuple(sorted(condition.env_kwargs.items()))
-    plant = _plant(condition.env, policy.image_size, task.film_every > 0, env_kwargs)
+    film = task.film
+    size = None if film is None else film.size
+    plant = _plant(condition.env, policy.image_size, film is not None, size, env_kwargs)
     executor = Executor(
         policy.bind(plant.env),
         condition.strategy,
@@ -140,13 +159,14 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
     log = TickLog()
     watchers: list[Any] = [log, StopSwitch()]
     recorder = None
-    if task.film_every and task.folder is not None:
+    if film is not None and task.folder is not None:
+        scene = film.camera == SCENE_CAMERA
         recorder = VideoRecorder(
             task.folder / VIDEO_FOLDER,
-            condition.env,
-            plant.env.render,
+            condition.env if scene else f"{condition.env}_{film.camera}",
+            plant.env.render if scene else functools.partial(plant.env.film_image, film.camera),
             Overlay("", condition.label),
-            task.film_every,
+            film.every,
         )
         watchers.append(recorder)
     try:
@@ -198,7 +218,7 @@ def _later_twins(task: EpisodeTask, result: EpisodeResult) -> list[TickTable]:
                 for index, event in enumerate(task.condition.events)
             )
             condition = replace(task.condition, events=events)
-            twins[record.tick] = _run(condition, replace(task, film_every=0))[1]
+            twins[record.tick] = _run(condition, replace(task, film=None))[1]
     return [twins[record.tick] for record in result.events[1:]]
 
 
