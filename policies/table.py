@@ -124,7 +124,8 @@ class XR0(PolicySpec):
         # Sums depend on the number of threads; one thread keeps every worker bit-identical.
         torch.set_num_threads(1)
         chosen = {name: value for name, value in asdict(weights).items() if value is not None}
-        del chosen["digest"]
+        for fact in ("digest", "trained_window"):
+            chosen.pop(fact, None)
         model = load_chunk_model(**chosen)
         model.said_so()  # by the command line, once, in `WeightOptions.weights_of`
         return Policy(lambda env: model, image_size=model.image_size, looks=model.needs_images)

@@ -17,7 +17,7 @@ from policies.xr0.checkpoints import (
 )
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
-from xr0_sim.model.network_options import check_temperature
+from xr0_sim.model.network_options import check_temperature, check_window
 from xr0_sim.runtime.strategies.base import Strategy
 
 
@@ -36,6 +36,8 @@ class WeightOptions:
         robot_type: Robot type of a released checkpoint; default: the only one that fits.
         views: Views of a released checkpoint in prompt order, each NAME or NAME=CAMERA, e.g.
             ego=base; default: all three cameras.
+        window: Λ window at inference [rows]: how many earlier actions an action token sees;
+            default: the one that the head was trained with.
     """
 
     checkpoint: str | None = None
@@ -46,6 +48,7 @@ class WeightOptions:
     compile: bool = False
     robot_type: str | None = None
     views: tuple[str, ...] | None = None
+    window: int | None = None
 
     def weights_of(
         self, task: str, policy: str, strategy: Strategy, head: str | None
@@ -71,6 +74,7 @@ class WeightOptions:
         from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
 
         check_temperature(self.temperature, "--temperature")
+        check_window(self.window, "--window")
         checkpoint = self.checkpoint or default_checkpoint(task)
         path = find_checkpoint(checkpoint)
         heads = checkpoint_heads(checkpoint)
@@ -90,6 +94,7 @@ class WeightOptions:
             compile=self.compile,
             robot_type=self.robot_type,
             views=self.views,
+            window=self.window,
             digest=checkpoint_digest(checkpoint),
         )
         precision = resolve_precision(checkpoint, head, weights.precision, device)
@@ -99,7 +104,9 @@ class WeightOptions:
             return replace(weights, precision=precision, robot_type=robot_type)
         refuse_released_options(weights)
         check_task(path, task)
-        told = check_prefix(strategy, load_config(path, head).prefix_max, head)
+        stored = load_config(path, head)
+        weights = replace(weights, trained_window=stored.action_window)
+        told = check_prefix(strategy, stored.prefix_max, head)
         if told:
             _say_once(told)
         return replace(weights, precision=precision)

@@ -52,7 +52,7 @@ class Condition:
     @property
     def label(self) -> str:
         """For captions, e.g. ``xr0 prefix_lambda | prefix async T_e=10 Δ≤6 | 80 ms``."""
-        head = f" {self.weights.head}" if self.weights else ""
+        head = f" {self.weights.label}" if self.weights else ""
         return f"{self.policy}{head} | {self.strategy.label} | {self.latency.label}"
 
     @property

@@ -22,9 +22,19 @@ class Weights(NetworkOptions):
 
     Attributes:
         digest: Which files these were, see `checkpoint_digest`.
+        trained_window: Λ window that the head was trained with; None sees every earlier action.
     """
 
     digest: str = ""
+    trained_window: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Head for captions, with a Λ window that is not the trained one, e.g. ``prefix Λ=2``."""
+        if self.window is None or self.window == self.trained_window:
+            return str(self.head)
+        trained = "none" if self.trained_window is None else self.trained_window
+        return f"{self.head} Λ={self.window} (trained: {trained})"
 
 
 def default_checkpoint(task: str) -> str:

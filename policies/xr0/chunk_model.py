@@ -256,6 +256,7 @@ def load_chunk_model(
     task: str | None = None,
     robot_type: str | None = None,
     views: Sequence[str] | None = None,
+    window: int | None = None,
 ) -> XR0ChunkModel:
     """Loads one head of a shipped checkpoint, or a released checkpoint.
 
@@ -276,6 +277,7 @@ def load_chunk_model(
         robot_type: Robot type of a released checkpoint, see `policies.xr0.released_model`.
         views: Views of a released checkpoint, in prompt order, see
             `policies.xr0.released_model.parse_views`.
+        window: Λ window at inference; None for the one that the head was trained with.
 
     Raises:
         ConfigError: An option that does not exist or does not fit the checkpoint.
@@ -291,6 +293,7 @@ def load_chunk_model(
         compile,
         robot_type,
         None if views is None else tuple(views),
+        window,
     )
     temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
     path = find_checkpoint(checkpoint)
@@ -311,7 +314,7 @@ def load_chunk_model(
 
     check_task(path, task)
     head = DEFAULT_HEAD if head is None else head
-    policy = load_policy_model(path, head, precision, device, vlm_weights, compile)
+    policy = load_policy_model(path, head, precision, device, vlm_weights, compile, window)
     record = read_manifest(path)
     return XR0ChunkModel(policy, decoding or DEFAULT_DECODING, temperature, record, head=head)
 

@@ -63,6 +63,7 @@ class XR0Policy(ChunkPolicy):
         robot_type: Robot type of a released checkpoint.
         views: Views of a released checkpoint, in prompt order, e.g. ``("ego=base",)``; see
             `policies.xr0.released_model.parse_views`.
+        window: Λ window at inference; None for the one that the head was trained with.
         estimator: See `ChunkPolicy`.
         subscribers: See `ChunkPolicy`.
     """
@@ -84,6 +85,7 @@ class XR0Policy(ChunkPolicy):
         task: str | None = None,
         robot_type: str | None = None,
         views: Sequence[str] | None = None,
+        window: int | None = None,
         estimator: DelayEstimator | None = None,
         subscribers: Callable[[int], Sequence[Subscriber]] | None = None,
     ):
@@ -101,6 +103,7 @@ class XR0Policy(ChunkPolicy):
             task=task,
             robot_type=robot_type,
             views=views,
+            window=window,
         )
         strategy = strategy or Sync(min(execution_horizon_for(path), model.horizon))
         told = check_prefix(strategy, model.prefix_max, model.head)

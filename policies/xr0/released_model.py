@@ -128,6 +128,8 @@ def load_released_policy(
     dtype = torch.float32 if place.type == "cpu" else None
     with float32_default(), untouched_random_state():
         model = load_released(directory, dtype)
+        if options.window is not None:
+            model.expert.use_action_window(options.window)
         if schema.action_length != model.config.action_length:
             raise CheckpointError(
                 f"statistics {directory / PREPROCESSOR_FILE}: expected "

@@ -14,6 +14,9 @@ from xr0_sim.model.compute.precision import (
     check_vlm_weights,
 )
 
+LONGEST_WINDOW = 1000
+"""Λ windows beyond a chunk see all of it."""
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
@@ -31,6 +34,8 @@ class NetworkOptions:
         robot_type: Robot type of a released checkpoint whose statistics are used; None where it
             has only one that fits this robot.
         views: Views of a released checkpoint in prompt order; None for all cameras.
+        window: Λ window at inference: how many earlier actions an action token sees; None for
+            the one that the head was trained with.
     """
 
     checkpoint: str | Path | None = None
@@ -42,12 +47,14 @@ class NetworkOptions:
     compile: bool = False
     robot_type: str | None = None
     views: tuple[str, ...] | None = None
+    window: int | None = None
 
     def __post_init__(self) -> None:
         """Rejects values that no network takes."""
         check_temperature(self.temperature)
         check_precision(self.precision)
         check_vlm_weights(self.vlm_weights)
+        check_window(self.window)
 
 
 def check_temperature(value: float | None, what: str = "temperature") -> None:
@@ -56,3 +63,11 @@ def check_temperature(value: float | None, what: str = "temperature") -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
         raise ConfigError(f"{what}: expected 0 .. 1, got {value!r}")
+
+
+def check_window(value: int | None, what: str = "window") -> None:
+    """Rejects a Λ window that is no number of rows; None is the head's own."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LONGEST_WINDOW:
+        raise ConfigError(f"{what}: expected 0 .. {LONGEST_WINDOW} rows, got {value!r}")

@@ -157,6 +157,7 @@ def load_policy_model(
     device: str = DEFAULT_DEVICE,
     vlm_weights: str = STORED_WEIGHTS,
     compile: bool = False,
+    window: int | None = None,
 ) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
@@ -167,6 +168,7 @@ def load_policy_model(
         device: Where the network runs (`xr0_sim.model.compute.devices`).
         vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
+        window: Λ window at inference; None for the one that the head was trained with.
     """
     place = choose_device(device)
     if compile:
@@ -177,6 +179,8 @@ def load_policy_model(
         model = XR0ForActionGeneration(config)
         load_vlm(path, model.vlm)
         load_head(path, head, model.expert)
+        if window is not None:
+            model.expert.use_action_window(window)
         model = model.eval().to(place)
         reduce_vlm(model.vlm, vlm_weights)
     return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision, compile)

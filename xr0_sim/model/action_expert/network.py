@@ -114,6 +114,13 @@ class ActionExpert(nn.Module):
         """(32,) 1 where an action dimension carries meaning."""
         return torch.from_numpy(action_valid().astype("float32")).to(self.device)
 
+    def use_action_window(self, window: int) -> None:
+        """Lets an action token see ``window`` earlier actions, whatever the head was trained with.
+
+        To be called before a sampler is prepared, which keeps the mask.
+        """
+        self._action_window = window
+
     def own_mask(self) -> Tensor:
         """(2 + T, 2 + T) bool visibility of this head."""
         return expert_mask(self.action_length, self._action_window, self.device)
