@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from experiments.report.columns import condition_summary, readable, summary_obje
 from experiments.report.paired import paired_table, paired_to_first
 from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.episode_rows import Row
+from experiments.runner.folder_lock import FolderLock
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
-from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest, make_folder
 from experiments.runner.runner import renderer_for, run_condition, seed_range
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
@@ -31,6 +34,8 @@ POSITIONS = {
 }
 """Switch positions, ``STRATEGY[:field=value,...][:HEAD]``, compared when none are given."""
 
+LONGEST_NAME = 100
+"""Characters of a condition that its folder is named by."""
 PICTURE = "comparison.png"
 TABLE = "comparison.md"
 
@@ -120,8 +125,22 @@ def run(config: CompareConfig) -> int:
     conditions = config.conditions()
     seeds = seed_range(config.seed, config.episodes)
     renderer = renderer_for(next(iter(conditions.values())), film=False)
-    with TaskPool(config.workers) as pool:
-        out = Path(config.out or fresh_folder("out", f"compare_{config.policy}"))
+    pool = TaskPool(config.workers)
+    out = Path(config.out or fresh_folder("out", f"compare_{config.policy}"))
+    make_folder(out)
+    with FolderLock(out):
+        return _compare(config, conditions, seeds, renderer, out, pool)
+
+
+def _compare(
+    config: CompareConfig,
+    conditions: dict[str, Condition],
+    seeds: range,
+    renderer: str,
+    out: Path,
+    pool: TaskPool,
+) -> int:
+    with pool:
         folders = {
             name: RunFolder(out / "conditions" / file_name(name), condition, seeds, renderer)
             for name, condition in conditions.items()
@@ -152,7 +171,11 @@ def run(config: CompareConfig) -> int:
 
 def file_name(name: str) -> str:
     """Folder name of a condition."""
-    return name.replace(" @ ", "@").replace(":", "-").replace("±", "+-").replace(" ", "")
+    short = name.replace(" @ ", "@").replace(":", "-").replace("±", "+-").replace(" ", "")
+    plain = re.sub(r"[^\w.=+,@-]+", "_", short)
+    if len(plain) <= LONGEST_NAME:
+        return plain
+    return f"{plain[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _report(

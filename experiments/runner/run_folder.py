@@ -54,6 +54,14 @@ def fresh_folder(parent: str | Path, name: str) -> Path:
         return path
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for results, or says in one line why there can be none."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_made(path, error) from None
+
+
 class RunFolder:
     """Results of one config; a context manager that notes how the run ended.
 
