@@ -150,8 +150,10 @@ class XR0ChunkModel:
         seen, rows = request.observation, len(request.prefix)
         size = self._picture_size
         for name in self._cameras:
-            shape = np.shape(seen.images.get(name, ()))
-            if size and shape and shape != (size, size, 3):
+            if name not in seen.images:
+                continue  # said by `_pictures`, with what is missing
+            shape = np.shape(seen.images[name])
+            if size and shape != (size, size, 3):
                 raise ConfigError(
                     f"XR-0 observation: expected pictures of {size} x {size} px, which the weights "
                     f"were trained on, got {' x '.join(map(str, shape))} of {name}; make the "

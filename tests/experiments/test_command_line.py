@@ -69,7 +69,7 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rolout"], "did you mean 'rollout'"),
         (["bench", "evn"], "did you mean 'env'"),
         (["rollout", "--polcy", "expert"], "did you mean '--policy'"),
-        (["rollout", "--policy", "exprt"], "did you mean 'expert'"),
+        (["rollout", "--policy", "oracl"], "did you mean 'oracle'"),
         (["rollout", "--policy", "expert", "--strategy", "snyc"], "did you mean 'sync'"),
         (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
         (["rollout", "--policy", "expert", "--head", "sync"], "has no weights"),

@@ -64,7 +64,11 @@ def test_the_brain_stage_leaves_nothing_behind(setting):
     assert {p.grad.device for p in module.parameters() if p.grad is not None} == {ELSEWHERE}
 
 
-@pytest.mark.parametrize("name", sorted(HEADS))
+BY_VALUE = {name for name, head in HEADS.items() if "published" in (head.reweight, head.frequency)}
+"""Heads whose loss branches on values, which the ``meta`` device does not have."""
+
+
+@pytest.mark.parametrize("name", sorted(set(HEADS) - BY_VALUE))
 def test_every_head_leaves_nothing_behind(setting, name):
     root, store, config, tensors = setting
     model = XR0ForActionGeneration(config)
