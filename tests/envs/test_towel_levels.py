@@ -34,12 +34,25 @@ def test_a_flat_towel_is_named_as_if_it_had_started_so(way):
     assert naming.name(int(order[7])) == 7 and naming.name(-1) == -1
 
 
+SEEDS = (6, 5, 4, 7)
+"""Scenes of which the expert solves most; which ones depends on the last bit of a sum, and so on
+the processor."""
+
+
 @pytest.fixture(scope="module")
 def whole():
     """A scene that the expert has solved, and the phases it went through."""
+    for seed in SEEDS:
+        found = play_whole(seed)
+        if found[1]["success"]:
+            break
+    return found
+
+
+def play_whole(seed):
     env = TowelFoldingEnv(level="full", observation="state")
     expert = TowelExpert(env.kinematics)
-    env.reset_scene(5, {})
+    env.reset_scene(seed, {})
     start = env.snapshot()
     phases, bound, info = set(), None, {}
     for _ in range(1200):
