@@ -1,0 +1,81 @@
+"""Draws the README's first picture from the films of a run.
+
+::
+
+    xr0-sim rollout --episodes 2 --seed 2 --size 960x720 --out out/picture
+    python docs/rollout_picture.py out/picture assets/pictures/rollout.png
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+CROP = (slice(255, 605), slice(215, 745))
+"""Rows and columns of a 960 x 720 frame around the table's middle."""
+STRIP = (slice(608, 720), slice(0, 960))
+MOMENTS_S = (0.9, 1.6, 8.0, None)
+"""Of the frames shown; None is the last one."""
+LEGEND = (
+    "strip: one cell a tick, one colour a chunk · white line: now · to its right: actions in the "
+    "queue · white tick: a new chunk takes over · ●─ inference, from its capture to its delivery · "
+    "▼ the shove · hollow: no action yet, the arms hold"
+)
+WIDTH = 1400
+INK, PAPER = (30, 30, 34), (255, 255, 255)
+
+
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font that ships with matplotlib."""
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+
+
+def moments(film: Path, fps: int) -> list[np.ndarray]:
+    """Frames of a film at `MOMENTS_S`."""
+    frames = iio.imread(film)
+    last = len(frames) - fps - 1  # the end card takes a second
+    return [frames[last if t is None else min(int(t * fps), last)] for t in MOMENTS_S]
+
+
+def scaled(frame: np.ndarray, width: int) -> Image.Image:
+    """A picture of a given width."""
+    height = round(frame.shape[0] * width / frame.shape[1])
+    return Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def main(run: Path, target: Path) -> None:
+    """Draws one row an episode, and the chunk strip of the first with its legend."""
+    rows = [json.loads(line) for line in (run / "episodes.jsonl").read_text().split("\n") if line]
+    parts: list[Image.Image] = []
+    strip = None
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        frames = moments(run / "videos" / row["video"], 15)
+        strip = frames[1][STRIP] if strip is None else strip
+        words = f"seed {row['seed']}: {row['outcome']} after {row['figures']['duration_s']:.1f} s"
+        parts += [line(words, 22), scaled(np.concatenate([f[CROP] for f in frames], 1), WIDTH)]
+    assert strip is not None
+    parts += [scaled(strip, WIDTH), line(LEGEND[:116].rpartition(" ")[0], 17)]
+    parts += [line(LEGEND[len(LEGEND[:116].rpartition(" ")[0]) + 1 :], 17)]
+    sheet = Image.new("RGB", (WIDTH, sum(part.height for part in parts)), PAPER)
+    top = 0
+    for part in parts:
+        sheet.paste(part, (0, top))
+        top += part.height
+    sheet.quantize(256).save(target, optimize=True)
+
+
+def line(text: str, size: int) -> Image.Image:
+    """A line of text on paper."""
+    picture = Image.new("RGB", (WIDTH, size + 12), PAPER)
+    ImageDraw.Draw(picture).text((6, 4), text, INK, font(size))
+    return picture
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
