@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from envs.observations import check_video_size
 from xr0_sim.conventions import CAMERAS, CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 
@@ -78,4 +77,6 @@ def _size(text: str | None) -> tuple[int, int] | None:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ConfigError(f"--size: expected WIDTHxHEIGHT such as 1280x720, got {text!r}")
+    from envs.observations import check_video_size
+
     return check_video_size((int(match["height"]), int(match["width"])))
