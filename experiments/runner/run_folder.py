@@ -58,6 +58,8 @@ def make_folder(path: Path) -> None:
     """Makes a folder for results, or says in one line why there can be none."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise _cannot_be_made(path, NotADirectoryError(0, "Not a directory")) from None
     except OSError as error:
         raise _cannot_be_made(path, error) from None
 
