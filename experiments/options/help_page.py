@@ -91,14 +91,14 @@ def _option(config: type, name: str, text: str) -> list[str]:
     default = field.default if field.default is not MISSING else None
     flag = name.upper() if positional else f"--{name.replace('_', '-')}"
     if plain is not bool and not positional:
-        flag += f" {_placeholder(plain)}"
+        flag += f" {_value_word(plain)}"
     if "default" not in text and default not in (None, False, (), ""):
         shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
         text = f"{text.rstrip('.')} (default {shown})."
     return _entry(flag, text)
 
 
-def _placeholder(hint: Any) -> str:
+def _value_word(hint: Any) -> str:
     words = type_words(hint)
     if "(a, b" in words:
         return "..."
