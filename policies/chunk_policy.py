@@ -34,6 +34,7 @@ from xr0_sim.types import (
     ChunkRequest,
     InferenceMoment,
     Observation,
+    capabilities_of,
     infer_chunks,
 )
 
@@ -108,7 +109,7 @@ class ChunkPolicy:
         self._lanes: list[_Lane] = []
         self._watched: list[WatchedEnv] = []
         self.results: list[EpisodeResult] = []
-        self._lane(0)  # a strategy that cannot run this model is refused here
+        self.strategy.check(model.horizon, capabilities_of(model))
 
     def watch(self, env: gym.Env[Any, Any]) -> WatchedEnv:
         """Wraps an environment so that rewards, events and outcomes reach this policy.

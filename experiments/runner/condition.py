@@ -122,8 +122,11 @@ def choose_strategy(
 
 def choose_estimator(text: str, delay_error: int) -> DelayEstimator:
     """Delay estimator from ``name[:field=value,...]`` and the error of its figure [ticks]."""
-    if delay_error and ":" not in text:
-        text = f"{text}:error_ticks={delay_error}"
+    if delay_error:
+        name, _, given = text.partition(":")
+        if "error_ticks" in split_fields(given, f"delay estimator {name!r}"):
+            raise ConfigError(f"--delay-error: estimator {text!r} says it already; keep one")
+        text = f"{name}:{given + ',' if given else ''}error_ticks={delay_error}"
     found = estimators.parse(text)
     estimator: DelayEstimator = found() if isinstance(found, type) else found
     return estimator

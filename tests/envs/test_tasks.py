@@ -100,7 +100,7 @@ def test_a_task_of_a_plugin_runs_on_the_command_line(tmp_path, capfd, monkeypatc
     from xr0_sim.registry import load_plugin
 
     load_plugin(str(file))
-    words = ["rollout", "--env", "one_brick:n_objects=2", "--policy", "expert", "--episodes", "1"]
+    words = ["rollout", "--env", "one_brick:n_objects=2", "--policy", "oracle", "--episodes", "1"]
     words += ["--event", "none", "--no-video", "--json", "--out", str(tmp_path / "run")]
     assert main(words) == 0
     found = json.loads(capfd.readouterr().out)

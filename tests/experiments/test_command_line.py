@@ -69,33 +69,38 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rolout"], "did you mean 'rollout'"),
         (["bench", "evn"], "did you mean 'env'"),
         (["rollout", "--polcy", "expert"], "did you mean '--policy'"),
+        (
+            ["rollout", "--estimator", "oracle:error_ticks=1", "--delay-error", "2"],
+            "says it already",
+        ),
+        (["rollout", "--estimator", "last", "--delay-error", "2"], "unknown field"),
         (["rollout", "--policy", "oracl"], "did you mean 'oracle'"),
-        (["rollout", "--policy", "expert", "--strategy", "snyc"], "did you mean 'sync'"),
+        (["rollout", "--policy", "oracle", "--strategy", "snyc"], "did you mean 'sync'"),
         (["rollout", "--policy", "xr0", "--head", "prefix_lamda"], "did you mean 'prefix_lambda'"),
-        (["rollout", "--policy", "expert", "--head", "sync"], "has no weights"),
-        (["rollout", "--policy", "expert", "--temperature", "0.5"], "has no weights"),
+        (["rollout", "--policy", "oracle", "--head", "sync"], "has no weights"),
+        (["rollout", "--policy", "oracle", "--temperature", "0.5"], "has no weights"),
         (["rollout", "--policy", "xr0", "--temperature", "2"], "--temperature: expected 0 .. 1"),
-        (["rollout", "--policy", "expert", "--precision", "int8"], "has no weights"),
+        (["rollout", "--policy", "oracle", "--precision", "int8"], "has no weights"),
         (["rollout", "--policy", "xr0", "--precision", "int9"], "did you mean 'int8'"),
         (["compare", "--policy", "xr0", "--precision", "int9"], "did you mean 'int8'"),
-        (["rollout", "--policy", "expert", "--device", "cpu"], "has no weights"),
+        (["rollout", "--policy", "oracle", "--device", "cpu"], "has no weights"),
         (["rollout", "--policy", "xr0", "--device", "gpu"], "expected cpu, cuda, cuda:N or auto"),
-        (["rollout", "--policy", "expert", "--vlm-weights", "int8"], "has no weights"),
+        (["rollout", "--policy", "oracle", "--vlm-weights", "int8"], "has no weights"),
         (["rollout", "--policy", "xr0", "--vlm-weights", "int5"], "did you mean 'int8'"),
         (["train", "--device", "cuda:99"], "graphics cards that torch"),
         (["train", "--proposals", "-1"], "--proposals: expected 0"),
-        (["rollout", "--policy", "expert", "--event", "shov"], "did you mean 'shove'"),
-        (["rollout", "--policy", "expert", "--event", "shove@x"], "trigger: expected"),
-        (["rollout", "--policy", "expert", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
-        (["rollout", "--policy", "expert", "--alignment", "redme"], "did you mean 'readme'"),
-        (["rollout", "--policy", "expert", "--strategy", "sync", "--prefix-steps", "3"], "prefix"),
-        (["rollout", "--policy", "expert", "--layout", "layerd"], "did you mean 'layered'"),
-        (["rollout", "--policy", "expert", "--n-bricks", "99"], "expected 1 .. 34"),
-        (["rollout", "--policy", "expert", "--episodes", "0"], "--episodes: expected 1"),
-        (["rollout", "--policy", "expert", "--seed", "-1"], "expected an integer >= 0"),
-        (["rollout", "--policy", "expert", "--workers", "0"], "--workers: expected"),
-        (["rollout", "--policy", "expert", "--max-seconds", "0"], "--max-seconds: expected"),
-        (["rollout", "--policy", "expert", "--video-fps", "7"], "divisor of 30"),
+        (["rollout", "--policy", "oracle", "--event", "shov"], "did you mean 'shove'"),
+        (["rollout", "--policy", "oracle", "--event", "shove@x"], "trigger: expected"),
+        (["rollout", "--policy", "oracle", "--latency", "xr0_409"], "did you mean 'xr0_4090'"),
+        (["rollout", "--policy", "oracle", "--alignment", "redme"], "did you mean 'readme'"),
+        (["rollout", "--policy", "oracle", "--strategy", "sync", "--prefix-steps", "3"], "prefix"),
+        (["rollout", "--policy", "oracle", "--layout", "layerd"], "did you mean 'layered'"),
+        (["rollout", "--policy", "oracle", "--n-bricks", "99"], "expected 1 .. 34"),
+        (["rollout", "--policy", "oracle", "--episodes", "0"], "--episodes: expected 1"),
+        (["rollout", "--policy", "oracle", "--seed", "-1"], "expected an integer >= 0"),
+        (["rollout", "--policy", "oracle", "--workers", "0"], "--workers: expected"),
+        (["rollout", "--policy", "oracle", "--max-seconds", "0"], "--max-seconds: expected"),
+        (["rollout", "--policy", "oracle", "--video-fps", "7"], "divisor of 30"),
         (["rollout", "--env", "towel"], "unknown env"),
         (["rollout", "--episodes", "abc"], "--episodes: expected a whole number, got 'abc'"),
         (["rollout", "--max-seconds", "soon"], "--max-seconds: expected a number, got 'soon'"),
@@ -103,9 +108,9 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
         (["rollout", "stray"], "stray"),
         (["rollout", "--checkpoint", "nowhere"], "checkpoint"),
         (["rollout", "--vlm-weights", "int9"], "did you mean 'int8'"),
-        (["rollout", "--policy", "expert", "--compile"], "--compile: policy 'expert' has no"),
-        (["rollout", "--policy", "expert", "--head", "sync"], "--head: policy 'expert' has no"),
-        (["compare", "--policy", "expert", "--positions", "syn"], "did you mean 'sync'"),
+        (["rollout", "--policy", "oracle", "--compile"], "--compile: policy 'oracle' has no"),
+        (["rollout", "--policy", "oracle", "--head", "sync"], "--head: policy 'oracle' has no"),
+        (["compare", "--policy", "oracle", "--positions", "syn"], "did you mean 'sync'"),
         (["oracle-grid", "--delays", "99"], "--delays: expected"),
         (["bench", "tracking", "--speed", "9"], "--speed: expected"),
     ],
@@ -121,7 +126,7 @@ def test_bad_input_gets_one_line_and_status_2(words, expected, capsys, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "words", [["rollout", "--policy", "expert", "--no-video"], ["compare"], ["collect"]]
+    "words", [["rollout", "--policy", "oracle", "--no-video"], ["compare"], ["collect"]]
 )
 def test_a_file_in_the_place_of_the_output_folder_gets_one_line(words, capsys, tmp_path):
     place = tmp_path / "taken"
@@ -180,4 +185,4 @@ def test_trained_policies_execute_as_many_rows_as_suit_their_task():
         for words, executed in ({}, suited), ({"execution_horizon": 7}, 7):
             condition = RolloutConfig(env=env, policy="xr0", strategy="sync", **words).condition()
             assert condition.strategy.execution_horizon == executed
-    assert RolloutConfig(policy="expert", strategy="sync").condition().strategy == Sync()
+    assert RolloutConfig(policy="oracle", strategy="sync").condition().strategy == Sync()

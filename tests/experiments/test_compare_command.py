@@ -10,7 +10,7 @@ from experiments.report.style import position_colours, position_words
 from xr0_sim.record import read_run_card
 from xr0_sim.runtime import NaiveAsync, PrefixAsync, Sync
 
-SHORT = ["compare", "--policy", "expert", "--max-seconds", "1.5", "--episodes", "2"]
+SHORT = ["compare", "--policy", "oracle", "--max-seconds", "1.5", "--episodes", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 
 def test_cells_are_the_executors_with_redrawn_modes():
-    conditions = CompareConfig(policy="expert", latency=("none", "0.2s")).conditions()
+    conditions = CompareConfig(policy="oracle", latency=("none", "0.2s")).conditions()
     assert [type(condition.strategy) for condition in conditions.values()] == [
         Sync,
         NaiveAsync,

@@ -61,7 +61,7 @@ def test_the_twin_of_a_later_event_has_the_earlier_ones_in_their_place(monkeypat
     condition = make_condition(
         env="block_dismantling",
         env_kwargs={"n_bricks": 2, "layout": "random"},
-        policy="expert",
+        policy="oracle",
         weights=None,
         strategy=Sync(),
         latency="none",

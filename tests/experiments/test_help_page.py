@@ -28,3 +28,10 @@ def test_every_option_of_every_command_is_explained(name):
     names = [field for group in groups_of(config).values() for field in group]
     assert len(set(names)) == len(names)
     assert {name for name in names if not descriptions(config).get(name)} == set()
+
+
+def test_an_old_name_of_a_policy_is_understood_and_said_once(capsys, monkeypatch):
+    monkeypatch.setattr("xr0_sim.registry._told", set())
+    for _ in range(2):
+        assert RolloutConfig(policy="expert").condition().policy == "oracle"
+    assert capsys.readouterr().err == "policy 'expert' is called 'oracle' now\n"

@@ -13,7 +13,7 @@ from experiments.runner import runner as campaign
 from experiments.runner.run_folder import CARD, EPISODES
 from xr0_sim.record import read_run_card, read_ticklog
 
-SHORT = ["rollout", "--policy", "expert", "--no-video", "--max-seconds", "1.5"]
+SHORT = ["rollout", "--policy", "oracle", "--no-video", "--max-seconds", "1.5"]
 FIGURES = (
     "success",
     "progress",
@@ -174,7 +174,7 @@ def test_a_real_interrupt(tmp_path, workers, sent):
 
 
 def test_videos_are_named_with_the_outcome(capsys, tmp_path):
-    words = ["rollout", "--policy", "expert", "--episodes", "1", "--max-seconds", "0.5"]
+    words = ["rollout", "--policy", "oracle", "--episodes", "1", "--max-seconds", "0.5"]
     status = main([*words, "--event", "shove@0.2s", "--video", str(tmp_path), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert status == 0

@@ -20,7 +20,7 @@ from experiments.runner.checked_plant import CheckedPlant
 from xr0_sim.errors import SimulationError
 from xr0_sim.types import RobotState
 
-SHORT = ["rollout", "--policy", "expert", "--no-video", "--max-seconds", "0.5", "--episodes", "2"]
+SHORT = ["rollout", "--policy", "oracle", "--no-video", "--max-seconds", "0.5", "--episodes", "2"]
 
 
 def row(seed, reason=None, **figures):

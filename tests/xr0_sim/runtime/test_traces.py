@@ -48,3 +48,14 @@ def test_a_trace_that_is_none_is_one_line(tmp_path, text, extra, message):
         file.write_text(text)
     with pytest.raises(ConfigError, match=message):
         parse_latency(f"trace:path={file}{extra}")
+
+
+def test_a_trace_knows_the_content_of_its_file(tmp_path):
+    file = tmp_path / "trace.csv"
+    file.write_text("latency_ms\n80\n")
+    first = parse_latency(f"trace:path={file}")
+    assert parse_latency(f"trace:path={file},digest={first.digest}") == first
+    file.write_text("latency_ms\n90\n")
+    assert parse_latency(f"trace:path={file}") != first
+    with pytest.raises(ConfigError, match="expected the file with digest"):
+        parse_latency(f"trace:path={file},digest={first.digest}")

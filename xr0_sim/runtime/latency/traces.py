@@ -6,6 +6,7 @@ import csv
 import functools
 import math
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -30,16 +31,26 @@ class Trace(CheckedFields):
         column: Column to read; "" for ``latency_ms`` or ``latency_s``.
         unit: Unit of that column, ``ms`` or ``s``; "" for the ending of its name.
         shuffle: Draw an entry at random instead, by the episode's own stream.
+        digest: First 16 hex digits of the SHA-256 of the file, filled in: run cards tell one
+            content from another; a digest that is given has to be the file's.
     """
 
     path: str
     column: str = ""
     unit: Literal["", "ms", "s"] = ""
     shuffle: bool = False
+    digest: str = ""
 
     def __post_init__(self) -> None:
         """Reads the file, so that what is wrong with it is said before anything runs."""
         _seconds(self.path, self.column, self.unit)
+        found = sha256(Path(self.path).expanduser().read_bytes()).hexdigest()[:16]
+        if self.digest not in ("", found):
+            raise ConfigError(
+                f"latency trace {self.path}: expected the file with digest {self.digest}, got "
+                f"{found}; put back the file, or leave the digest out"
+            )
+        object.__setattr__(self, "digest", found)
 
     @property
     def label(self) -> str:
