@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # Modules whose docstrings carry examples.
-DOCTESTS := xr0_sim/conventions.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
+DOCTESTS := xr0_sim/conventions.py xr0_sim/grammar.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
 	xr0_sim/runtime/timeline.py xr0_sim/runtime/latency/presets.py
 FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/runtime/test_clock.py \
 	tests/xr0_sim/runtime/test_timeline.py tests/xr0_sim/runtime/test_latency.py \

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.registry import import_attribute, parse_value
+from xr0_sim.grammar import parse_value
+from xr0_sim.registry import import_attribute
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv

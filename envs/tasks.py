@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from envs.task_spec import TaskSpec
 from xr0_sim.errors import ConfigError
+from xr0_sim.grammar import split_fields
 from xr0_sim.perturb.registry import split_events
-from xr0_sim.registry import split_fields, tasks
+from xr0_sim.registry import tasks
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv

@@ -187,7 +187,7 @@ def load_plugins(words: Sequence[str]) -> list[str]:
         name = value if equals else next(pending, "")
         if not name:
             raise ConfigError("--plugin: expected a file or a module, got nothing")
-        from xr0_sim.registry import load_plugin
+        from xr0_sim.plugins import load_plugin
 
         load_plugin(name)
     return rest

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.registry import type_words, union_members
+from xr0_sim.grammar import type_words, union_members
 
 LONGEST_SHOWN = 80
 """Characters of a refused value that a message shows."""

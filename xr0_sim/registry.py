@@ -1,4 +1,4 @@
-"""One table per kind of plug, one grammar for all of them, and plug-ins from outside the package.
+"""One table per kind of plug; `xr0_sim.grammar` reads them from text.
 
 A *plug* is a frozen dataclass: a strategy, a latency, an estimator, an event, a trigger, a task or
 a policy. Its registry knows it by a name and a source; text names a plug and sets its fields::
@@ -6,25 +6,21 @@ a policy. Its registry knows it by a name and a source; text names a plug and se
     name[:field=value,field=value...]
 
 A registry is filled by the package's own modules, by entry points of installed packages (group
-``xr0_sim.<registry>``), and by plug-ins, modules or files that register something when they are
-imported. Whatever is heavy is named by a ``module:attribute`` string and imported on first use.
+``xr0_sim.<registry>``), and by plug-ins (`xr0_sim.plugins`). Whatever is heavy is named by a ``module:attribute`` string and imported on first use.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.grammar import configured
 
 EntryT = TypeVar("EntryT")
 
@@ -193,142 +189,6 @@ def import_attribute(where: str) -> Any:
     return found
 
 
-def configured(plug: Any, values: str, what: str) -> Any:
-    """A plug with fields set from ``field=value,field=value``.
-
-    Args:
-        plug: Frozen dataclass, or an instance whose other fields stay.
-        values: Text after the colon; "" sets nothing.
-        what: For messages.
-    """
-    given = split_fields(values, what)
-    if not is_dataclass(plug):
-        if given:
-            raise ConfigError(f"{what}: expected no fields, got {', '.join(given)}; leave them out")
-        return plug
-    known = {field.name: field for field in fields(plug) if field.init}
-    cls = plug if isinstance(plug, type) else type(plug)
-    hints = typing.get_type_hints(cls)
-    set_to: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in known:
-            raise unknown_name(f"field of {what}", name, known)
-        set_to[name] = field_value(known[name], hints[name], value, f"{what}, field {name}")
-    if not isinstance(plug, type):
-        return replace(typing.cast(Any, plug), **set_to) if set_to else plug
-    missing = [
-        name
-        for name, field in known.items()
-        if name not in set_to and field.default is MISSING and field.default_factory is MISSING
-    ]
-    if missing:
-        raise ConfigError(
-            f"{what}: expected a value for {', '.join(missing)}; write "
-            f"{what.split()[-1].strip(chr(39))}:{missing[0]}=VALUE"
-        )
-    return plug(**set_to)
-
-
-def split_fields(values: str, what: str) -> dict[str, str]:
-    """``a=1,b=2`` as a mapping; a value may hold commas inside brackets."""
-    found: dict[str, str] = {}
-    depth, start = 0, 0
-    parts = []
-    for index, letter in enumerate(values):
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append(values[start:index])
-            start = index + 1
-    parts.append(values[start:])
-    for part in parts:
-        if not part.strip():
-            continue
-        name, equals, value = part.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise ConfigError(f"{what}: expected field=value, got {part.strip()!r}")
-        if name in found:
-            raise ConfigError(f"{what}: field {name!r} is given twice; keep one")
-        found[name] = value.strip()
-    return found
-
-
-def field_value(field: Field[Any], hint: Any, text: str, what: str) -> Any:
-    """Value of a field from its text, by the field's own parser or by its type."""
-    parser = field.metadata.get("parse")
-    if parser is not None:
-        return parser(text)
-    return parse_value(hint, text, what)
-
-
-def parse_value(hint: Any, text: str, what: str) -> Any:
-    """Value of a type (bool, int, float, str, Path, Literal, None, tuple or a union) from text."""
-    options = union_members(hint)
-    for option in options:
-        try:
-            return _parse_one(option, text)
-        except ValueError:
-            continue
-    raise ConfigError(f"{what}: expected {type_words(hint)}, got {text!r}")
-
-
-def union_members(hint: Any) -> tuple[Any, ...]:
-    """Types of a union, text last since it takes anything; a plain type alone."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(sorted(typing.get_args(hint), key=lambda member: member is str))
-    return (hint,)
-
-
-def type_words(hint: Any) -> str:
-    """A type in words, e.g. ``a whole number or none``."""
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    words |= {type(None): "none", Path: "a path"}
-
-    def one(member: Any) -> str:
-        if typing.get_origin(member) is typing.Literal:
-            return " | ".join(map(str, typing.get_args(member)))
-        if typing.get_origin(member) is tuple:
-            return "(a, b, ...)"
-        return words.get(member, getattr(member, "__name__", str(member)))
-
-    return " or ".join(one(member) for member in union_members(hint))
-
-
-def _parse_one(option: Any, text: str) -> Any:
-    if option is type(None):
-        if text.lower() in ("none", ""):
-            return None
-        raise ValueError
-    if option is bool:
-        if text.lower() in ("true", "1", "yes", "on"):
-            return True
-        if text.lower() in ("false", "0", "no", "off"):
-            return False
-        raise ValueError
-    if option in (int, float, str, Path):
-        return option(text)
-    if typing.get_origin(option) is typing.Literal:
-        for choice in typing.get_args(option):
-            if str(choice) == text:
-                return choice
-        raise ValueError
-    if typing.get_origin(option) is tuple:
-        return _parse_tuple(option, text)
-    raise ValueError
-
-
-def _parse_tuple(option: Any, text: str) -> tuple[Any, ...]:
-    items = [part.strip() for part in text.strip("()[] ").split(",") if part.strip()]
-    members = typing.get_args(option)
-    if len(members) == 2 and members[1] is Ellipsis:
-        members = (members[0],) * len(items)
-    if len(members) != len(items):
-        raise ValueError
-    return tuple(
-        parse_value(member, item, "tuple") for member, item in zip(members, items, strict=True)
-    )
-
-
 def _same_definition(first: Any, second: Any) -> bool:
     """Whether two plugs are one definition, executed twice (a file that was loaded again)."""
     if isinstance(first, str) or isinstance(second, str):
@@ -359,92 +219,3 @@ REGISTRIES: dict[str, Registry[Any]] = {
     for registry in (tasks, policies, strategies, latencies, estimators, events, triggers)
 }
 """Every registry by group."""
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plug-in that was loaded.
-
-    Attributes:
-        name: As given: a file, a module, or ``module:attribute``.
-        module: Name of the module that was imported.
-        digest: First 16 hex digits of the SHA-256 of its file; "" for one without a file.
-    """
-
-    name: str
-    module: str
-    digest: str
-
-
-_loaded: dict[str, Plugin] = {}
-
-
-def loaded_plugins() -> tuple[Plugin, ...]:
-    """Plug-ins loaded so far, in order; workers load the same."""
-    return tuple(_loaded.values())
-
-
-def load_plugin(name: str) -> Plugin:
-    """Imports a plug-in: a ``.py`` file, a module, or ``module:attribute`` that is then called.
-
-    Raises:
-        ConfigError: It cannot be found, or fails while it is imported.
-    """
-    file = Path(name).expanduser()
-    is_file = name.endswith(".py") or file.is_file()
-    key = str(file.resolve()) if is_file else name
-    if key in _loaded:
-        return _loaded[key]
-    try:
-        module = _import_file(file) if is_file else _import_module(name)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"plug-in {name}: expected a module that can be imported, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    where = getattr(module, "__file__", None)
-    digest = sha256(Path(where).read_bytes()).hexdigest()[:16] if where else ""
-    _loaded[key] = Plugin(key, module.__name__, digest)
-    return _loaded[key]
-
-
-def _import_file(file: Path) -> types.ModuleType:
-    if not file.is_file():
-        raise ConfigError(f"plug-in {file}: expected a file or an importable module, found neither")
-    name = f"xr0_sim_plugin_{file.stem}"
-    if name in sys.modules:
-        known = getattr(sys.modules[name], "__file__", "?")
-        if known != str(file.resolve()):
-            raise ConfigError(f"plug-in {file}: its name is taken by {known}; rename one of them")
-    spec = spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"plug-in {file}: expected a Python file; give it the ending .py")
-    module = module_from_spec(spec)
-    # Classes of the plug-in are pickled by this name, for worker processes.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _import_module(name: str) -> types.ModuleType:
-    module, _, attribute = name.partition(":")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and module.startswith(error.name):
-            raise ConfigError(
-                f"plug-in {name}: expected a file or an importable module, found neither"
-            ) from None
-        raise
-    if attribute:
-        hook = getattr(found, attribute, None)
-        if not callable(hook):
-            raise ConfigError(f"plug-in {name}: expected {module} to have a function {attribute!r}")
-        hook()
-    return found

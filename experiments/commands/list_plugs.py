@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import tyro
 
 from xr0_sim.errors import unknown_name
+from xr0_sim.grammar import type_words
 from xr0_sim.record.runcard import to_json
-from xr0_sim.registry import REGISTRIES, Registry, type_words
+from xr0_sim.registry import REGISTRIES, Registry
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typing
 from dataclasses import MISSING, fields
 from typing import Any
 
-from xr0_sim.registry import type_words
+from xr0_sim.grammar import type_words
 
 WIDTH = 96
 LEFT = 24

@@ -11,9 +11,11 @@ from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.grammar import split_fields
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import parse_events
-from xr0_sim.registry import estimators, loaded_plugins, policies, split_fields, strategies
+from xr0_sim.plugins import loaded_plugins
+from xr0_sim.registry import estimators, policies, strategies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator
 from xr0_sim.runtime.latency.presets import parse_latency

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from experiments.runner.interruption import check_interrupted, hurried_by, shielded
 from xr0_sim.errors import ConfigError, Xr0SimError
-from xr0_sim.registry import load_plugin, loaded_plugins
+from xr0_sim.plugins import load_plugin, loaded_plugins
 
 _TaskT = TypeVar("_TaskT")
 _ResultT = TypeVar("_ResultT")

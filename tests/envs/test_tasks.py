@@ -97,7 +97,7 @@ def test_a_limit_asked_for_replaces_that_of_the_task():
 def test_a_task_of_a_plugin_runs_on_the_command_line(tmp_path, capfd, monkeypatch, registered):
     file = tmp_path / "one_brick.py"
     file.write_text(PLUGIN)
-    from xr0_sim.registry import load_plugin
+    from xr0_sim.plugins import load_plugin
 
     load_plugin(str(file))
     words = ["rollout", "--env", "one_brick:n_objects=2", "--policy", "oracle", "--episodes", "1"]

@@ -19,7 +19,8 @@ from xr0_sim.perturb import (
     parse_event,
     parse_trigger,
 )
-from xr0_sim.registry import load_plugin, triggers
+from xr0_sim.plugins import load_plugin
+from xr0_sim.registry import triggers
 from xr0_sim.types import InferenceMoment
 
 
