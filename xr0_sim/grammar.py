@@ -29,6 +29,8 @@ def configured(plug: Any, values: str, what: str) -> Any:
     hints = typing.get_type_hints(cls)
     set_to: dict[str, Any] = {}
     for name, value in given.items():
+        if not known:
+            raise ConfigError(f"{what}: expected no fields, got {name}; leave it out")
         if name not in known:
             raise unknown_name(f"field of {what}", name, known)
         set_to[name] = field_value(known[name], hints[name], value, f"{what}, field {name}")

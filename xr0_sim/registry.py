@@ -6,7 +6,8 @@ a policy. Its registry knows it by a name and a source; text names a plug and se
     name[:field=value,field=value...]
 
 A registry is filled by the package's own modules, by entry points of installed packages (group
-``xr0_sim.<registry>``), and by plug-ins (`xr0_sim.plugins`). Whatever is heavy is named by a ``module:attribute`` string and imported on first use.
+``xr0_sim.<registry>``), and by plug-ins (`xr0_sim.plugins`). Whatever is heavy is named by a
+``module:attribute`` string and imported on first use.
 """
 
 from __future__ import annotations
