@@ -112,7 +112,7 @@ class Executor:
         self._tick = first_tick
         self._clock = VirtualClock(tick_ns(first_tick, self.control_hz))
         self._timeline = Timeline()
-        self._in_flight: list[tuple[Inference, ActionChunk]] = []
+        self._in_flight: list[tuple[Inference, tuple[ActionChunk, ...]]] = []
         self._asked = False
         self._request: ChunkRequest | None = None
         self._started: Inference | None = None
@@ -187,11 +187,10 @@ class Executor:
         request, started = self._request, self._started
         if request is None or started is None:
             raise ConfigError("executor: expected an answer only to what request() returned")
-        chunks = [answer] if isinstance(answer, ActionChunk) else list(answer)
+        chunks = (answer,) if isinstance(answer, ActionChunk) else tuple(answer)
         for chunk in chunks:
             self._check_chunk(chunk, started.capture_tick, request.prefix)
-        chosen = chunks[0] if len(chunks) == 1 else self.strategy.choose(self._timeline, chunks)
-        self._in_flight.append((started, chosen))
+        self._in_flight.append((started, chunks))
         self._request = None
         if started.due_tick <= self._tick:
             self._delivered, self._overrun = self._deliver(self._tick)
@@ -281,12 +280,12 @@ class Executor:
             return NONE, False
         self._in_flight = [entry for entry in self._in_flight if entry[0].due_tick > tick]
         overrun = False
-        for inference, chunk in arrived:
-            overrun = self._place(inference, chunk, tick)
+        for inference, chunks in arrived:
+            overrun = self._place(inference, chunks, tick)
         return arrived[-1][0].number, overrun
 
-    def _place(self, done: Inference, chunk: ActionChunk, tick: int) -> bool:
-        """Merges one chunk into the timeline; whether its delay exceeded its prefix."""
+    def _place(self, done: Inference, chunks: tuple[ActionChunk, ...], tick: int) -> bool:
+        """Merges the chosen chunk into the timeline; whether its delay exceeded its prefix."""
         self._delays.append(done.d_ceil)
         newest = done.capture_tick > self._newest_capture
         self._newest_capture = max(self._newest_capture, done.capture_tick)
@@ -297,6 +296,7 @@ class Executor:
         )
         if placement is None:
             return False
+        chunk = chunks[0] if len(chunks) == 1 else self.strategy.choose(self._timeline, chunks)
         self._timeline.forget(tick)
         self._timeline.merge(
             PlacedChunk.place(
