@@ -45,7 +45,7 @@ tasks.add("one_brick", SPEC, "a test")
 def registered(monkeypatch):
     """Registers tasks for one test."""
     monkeypatch.setattr(tasks, "_entries", dict(tasks._entries))
-    monkeypatch.setattr("xr0_sim.registry._loaded", {})
+    monkeypatch.setattr("xr0_sim.plugins._loaded", {})
     return tasks.add
 
 

@@ -104,7 +104,7 @@ def test_without_out_every_run_gets_a_folder_of_its_own(capsys, tmp_path, monkey
     first = rollout(capsys, "--episodes", 1, "--event", "none")
     second = rollout(capsys, "--episodes", 1, "--event", "none")
     assert first["out"] != second["out"] and first["digest"] == second["digest"]
-    assert first["out"].startswith("out/expert_prefix_async_xr0_4090-")
+    assert first["out"].startswith("out/oracle_prefix_async_xr0_4090-")
     assert first["reaction"] is None and "reaction_s" not in first
 
 
