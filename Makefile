@@ -28,7 +28,7 @@ demo: install
 	$(BIN)/xr0-sim rollout
 
 test: lint types doctest
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS)
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist worksteal
 	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
 	XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding \
 		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks

@@ -22,7 +22,14 @@ COMMANDS = (
     ("doctor",),
     ("list",),
     ("rollout", "--policy", "oracle", "--episodes", "1", "--max-seconds", "1", "--no-video"),
+    (
+        *("compare", "--plugin", "my_plugs.py", "--policy", "wave", "--positions", "eager:every=3"),
+        *("--latency", "two_speeds:slow_s=0.15", "--event", "nudge@joint_moves:limit_rad_s=0.02"),
+        *("--episodes", "2", "--max-seconds", "1", "--workers", "2"),
+    ),
 )
+PLUGIN = ROOT / "docs" / "examples" / "my_plugs.py"
+"""Copied beside the commands, as a user's own file."""
 WHERE = "import xr0_sim, envs, assets, policies, experiments as e; print(xr0_sim.__file__)"
 
 
@@ -76,6 +83,7 @@ def main() -> None:
         found = Path(run(sys.executable, "-c", WHERE, cwd=elsewhere, **path).strip())
         if not found.is_relative_to(home):
             sys.exit(f"wheel test: expected the installed package, imported {found}")
+        shutil.copy2(PLUGIN, elsewhere / PLUGIN.name)
         for words in COMMANDS:
             run(sys.executable, "-m", "experiments.cli", *words, cwd=elsewhere, **path)
             print("wheel test: passed  xr0-sim", " ".join(words))

@@ -66,6 +66,16 @@ def test_draws_are_keyed_by_inference_not_by_history():
     assert draw(model, 7) != draw(model, 8) != draw(model, 8, seed=1)
 
 
+def test_the_streams_of_an_episode_are_apart():
+    drawn = {stream: stream_rng(3, stream, 0).standard_normal() for stream in Stream}
+    assert len(set(drawn.values())) == len(Stream)
+    # The numbers of a stream are part of the result format.
+    assert (
+        drawn[Stream.LATENCY]
+        == np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1, 0))).standard_normal()
+    )
+
+
 def test_warmup_and_schedule():
     spike = WarmupSpike(0.7, Constant(0.08))
     assert [draw(spike, n) for n in range(3)] == [0.7, 0.08, 0.08]
