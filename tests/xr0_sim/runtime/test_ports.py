@@ -10,7 +10,7 @@ import pytest
 from toys import DoubleIntegrator
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime import Constant, Executor, Strategy
+from xr0_sim.runtime import Constant, Executor, PrefixAsync, Strategy
 from xr0_sim.runtime.strategies.base import Placement
 from xr0_sim.types import ActionChunk, ChunkRequest, Guide, capabilities_of, infer_chunks
 
@@ -171,3 +171,20 @@ def test_a_selection_that_is_no_action_is_refused():
 
     with pytest.raises(ConfigError, match="expected a finite action"):
         play(Wrong(2), 0.0, 2)
+
+
+def test_an_overrun_is_told_once_however_many_episodes(caplog, monkeypatch):
+    monkeypatch.setattr("xr0_sim.runtime.executor._overruns_told", set())
+    for _ in range(3):
+        play(PrefixAsync(4, 1), 4 / 30, 20, Pasting())
+    told = [record for record in caplog.records if "said once" in record.getMessage()]
+    assert len(told) == 1
+
+
+class Pasting(Numbered):
+    """Repeats its prefix, as a chunk model has to."""
+
+    def infer(self, observation, prefix, noise_seed):
+        actions = np.full((HORIZON, 14), float(noise_seed[1]))
+        actions[: len(prefix)] = prefix
+        return ActionChunk(actions, observation.tick)
