@@ -41,9 +41,12 @@ from envs.robot.actions import (
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import RobotPorts
+from envs.robot.servos import Servo, find_servo
 from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
+from envs.scene.looks import Looks, find_looks
 from envs.scene.stage import substeps
+from envs.senses.base import Senses, find_senses
 from envs.simulation import Simulation
 from envs.snapshot import (
     Snapshot,
@@ -52,6 +55,7 @@ from envs.snapshot import (
     physics_state,
     restore_physics,
 )
+from envs.world import DEFAULT_WORLD, World, find_world
 from xr0_sim.conventions import CONTROL_HZ, NS_PER_S, tick_ns
 from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 from xr0_sim.perturb.registry import parse_events
@@ -76,6 +80,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         timestep_s: Physics step [s]; must divide 1/30 s exactly.
         render_mode: None or ``rgb_array``.
         render_size: (height, width) of `render` [px].
+        world: Physics, judges and views, see `envs.world.World`.
+        servo: How the joints follow their targets, ``name[:field=value,...]`` of
+            `xr0_sim.registry.servos`; "" for the world's own.
+        senses: Faults of cameras and encoders, text of `xr0_sim.registry.senses`.
+        looks: What is drawn anew for every seed beside the physics, text of
+            `xr0_sim.registry.looks`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
@@ -94,11 +104,18 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         timestep_s: float = 1 / 1200,
         render_mode: str | None = None,
         render_size: tuple[int, int] = (540, 960),
+        world: str | World = DEFAULT_WORLD,
+        servo: str | Servo = "",
+        senses: str | Senses = "clean",
+        looks: str | Looks = "none",
     ):
         if observation not in get_args(ObservationMode):
             raise unknown_name("observation", observation, get_args(ObservationMode))
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise unknown_name("render_mode", str(render_mode), self.metadata["render_modes"])
+        self.world = find_world(world)
+        self.servo = find_servo(servo or self.world.servo)
+        self.senses, self.looks = find_senses(senses), find_looks(looks)
         self.observation_mode = observation
         self.image_size = check_pixels("image_size", image_size, IMAGE_SIZES)
         self.action_mode = check_mode(action_mode)
@@ -175,7 +192,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.close()
         route_engine_warnings()
         model = self._build(options).compile()
-        self._simulation = Simulation(model, self.substeps, self.checks_per_tick)
+        self._simulation = Simulation(model, self.substeps, self.checks_per_tick, self.servo)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._home.copy()
@@ -190,6 +207,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             self.model,
             self.data,
             type(self).__qualname__,
+            (self.world, self.servo, self.senses, self.looks),
             events,
             event_seed,
             self.np_random.bit_generator.state,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from envs.world import STAGE_ARGUMENTS, find_world
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.grammar import parse_value
 from xr0_sim.registry import import_attribute
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
 
 EnvKwargs = Mapping[str, Any]
-"""Arguments of an environment that make it easier or harder, complete."""
+"""Arguments of an environment that make it easier or harder, complete: the task's own, and the
+`envs.world.STAGE_ARGUMENTS`."""
 
 
 @dataclass(frozen=True)
@@ -146,23 +148,39 @@ class TaskSpec:
         throughput = f"{self.pieces}_per_min", f"{self.pieces}/min"
         return self.columns or (MetricColumn(*throughput, 1.0, "finished per simulated minute"),)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments that a user may choose, with their defaults: the task's, then the stage's."""
+        return {**self.env_kwargs, **STAGE_ARGUMENTS}
+
+    def describe(self, env_kwargs: EnvKwargs) -> str:
+        """`words` and the stage's arguments, e.g. ``2 bricks, world 0.2, servo ideal``."""
+        stage = [f"{name} {env_kwargs[name]}" for name in ("world", "servo")]
+        stage += [
+            f"{name} {env_kwargs[name]}"
+            for name in ("senses", "looks")
+            if env_kwargs[name] != STAGE_ARGUMENTS[name]
+        ]
+        return ", ".join(part for part in (self.words(env_kwargs), *stage) if part)
+
     def seconds(self, env_kwargs: EnvKwargs) -> float:
         """Default time limit of an episode [simulated s]."""
         limit = self.time_limit_s
         return float(limit(env_kwargs) if callable(limit) else limit)
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """`env_kwargs` with some of them given, checked.
+        """`env_kwargs` and the stage's arguments with some of them given, checked.
 
         Raises:
             ConfigError: An argument that the task does not have, or a value that does not exist.
         """
+        known = self.arguments
         for name in given:
-            if name not in self.env_kwargs:
-                raise unknown_name("argument of the task", name, self.env_kwargs)
-        env_kwargs = {**self.env_kwargs, **given}
+            if name not in known:
+                raise unknown_name("argument of the task", name, known)
+        env_kwargs = {**known, **given}
         self.check(env_kwargs)
-        return env_kwargs
+        return {**env_kwargs, **_checked_stage(env_kwargs)}
 
     def parsed(self, texts: Mapping[str, str], what: str) -> dict[str, Any]:
         """Values of some arguments from text, by the types that the environment declares.
@@ -176,10 +194,26 @@ class TaskSpec:
         hints = typing.get_type_hints(self.env_class.__init__)
         values = {}
         for name, text in texts.items():
-            if name not in self.env_kwargs:
-                if not self.env_kwargs:
-                    raise ConfigError(f"{what}: expected no fields, got {name}; leave it out")
-                raise unknown_name(f"field of {what}", name, self.env_kwargs)
-            hint = hints.get(name, type(self.env_kwargs[name]))
+            known = self.arguments
+            if name not in known:
+                raise unknown_name(f"field of {what}", name, known)
+            hint = str if name in STAGE_ARGUMENTS else hints.get(name, type(known[name]))
             values[name] = parse_value(hint, text, f"{what}, field {name}")
         return values
+
+
+def _checked_stage(env_kwargs: EnvKwargs) -> dict[str, str]:
+    """The stage's arguments, with the world's servo where none is named.
+
+    Raises:
+        ConfigError: A value that does not exist.
+    """
+    from envs.robot.servos import find_servo
+    from envs.scene.looks import find_looks
+    from envs.senses.base import find_senses
+
+    servo = env_kwargs["servo"] or find_world(env_kwargs["world"]).servo
+    find_servo(servo)
+    find_senses(env_kwargs["senses"])
+    find_looks(env_kwargs["looks"])
+    return {"servo": servo}

@@ -63,7 +63,7 @@ def test_an_own_task(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["config"]["env_kwargs"] == {"n_objects": 4}
+    assert found["config"]["env_kwargs"]["n_objects"] == 4
 
 
 @pytest.mark.parametrize(

@@ -214,9 +214,23 @@ triggers: Registry[Any] = Registry("triggers", "trigger", "xr0_sim.perturb.trigg
 events: Registry[Any] = Registry("events", "event", "xr0_sim.perturb.signals")
 tasks: Registry[Any] = Registry("tasks", "env", "envs.tasks")
 policies: Registry[Any] = Registry("policies", "policy", "policies.table")
+servos: Registry[Any] = Registry("servos", "servo", "envs.robot.servos")
+senses: Registry[Any] = Registry("senses", "senses", "envs.senses.base")
+looks: Registry[Any] = Registry("looks", "looks", "envs.scene.looks")
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.group: registry
-    for registry in (tasks, policies, strategies, latencies, estimators, events, triggers)
+    for registry in (
+        tasks,
+        policies,
+        strategies,
+        latencies,
+        estimators,
+        events,
+        triggers,
+        servos,
+        senses,
+        looks,
+    )
 }
 """Every registry by group."""

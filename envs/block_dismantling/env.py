@@ -120,7 +120,7 @@ class BlockDismantlingEnv(DualArmEnv):
         self.bins = sample_bin_centres(rng, BIN_JITTER)
         self.bin_colours = ("light", "dark") if rng.random() < 0.5 else ("dark", "light")
         self.interfaces = find_interfaces(self.bricks)
-        spec = base_scene("block_dismantling", self.timestep_s)
+        spec = base_scene("block_dismantling", self.timestep_s, world=self.world, servo=self.servo)
         add_bins(spec, self.bins, self.bin_colours)
         self._origin = np.array([*-footprint_centre(self.bricks), 0.0])
         for i, brick in enumerate(self.bricks):

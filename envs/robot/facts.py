@@ -20,6 +20,8 @@ import mujoco
 import numpy as np
 
 from assets import ARM_XML
+from envs.robot.servos import IdealServo, Servo, ServoGains
+from envs.world import FIRST, World
 from xr0_sim.conventions import ARMS
 
 
@@ -76,14 +78,6 @@ SERVO_DAMPING = 1.0
 TRACKING_POSES = 128
 
 
-@dataclass(frozen=True)
-class ServoGains:
-    """Stiffness kp [N·m/rad] and damping kd [N·m·s/rad] of one joint servo."""
-
-    kp: float
-    kd: float
-
-
 def arm_spec() -> mujoco.MjSpec:
     """One arm with limits and armatures written into it; no actuators yet."""
     spec = mujoco.MjSpec.from_file(str(ARM_XML))
@@ -129,15 +123,22 @@ def servo_gains() -> dict[str, ServoGains]:
     }
 
 
-def attach_arms(scene: mujoco.MjSpec) -> None:
-    """Attaches the arm twice (``left/``, ``right/``) and adds the servos, in action order."""
+def attach_arms(scene: mujoco.MjSpec, world: World = FIRST, servo: Servo | None = None) -> None:
+    """Attaches the arm twice (``left/``, ``right/``) and adds the servos, in action order.
+
+    Args:
+        scene: What the arms become part of.
+        world: Which facts of the robot hold.
+        servo: How its joints follow; None for `IdealServo`.
+    """
+    gains_by_joint = (servo or IdealServo()).gains()
     for arm in ARMS:
         position, yaw = BASE_POSES[arm]
         frame = scene.worldbody.add_frame(
             pos=list(position), quat=[math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
         )
         scene.attach(arm_spec(), prefix=f"{arm}/", frame=frame)
-        for name, gains in servo_gains().items():
+        for name, gains in gains_by_joint.items():
             _add_servo(scene, f"{arm}/{name}", gains, None)
         jaw = ServoGains(kp=2500.0, kd=60.0)
         _add_servo(scene, f"{arm}/left_finger", jaw, JAW_FORCE)

@@ -6,7 +6,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robot.facts import JAW_STROKE, JOINTS, servo_gains
+from envs.robot.facts import JAW_STROKE, JOINTS
+from envs.robot.servos import IdealServo, Servo
 from xr0_sim.conventions import ARM_ACTION_DIM, ARMS, ENV_ACTION_DIM
 from xr0_sim.types import RobotState
 
@@ -16,7 +17,7 @@ PROPRIO_DIM = 12 + 12 + 2 + 6 + 8 + 14
 class RobotPorts:
     """Joints, actuators and tool sites of both arms in one model."""
 
-    def __init__(self, model: mujoco.MjModel):
+    def __init__(self, model: mujoco.MjModel, servo: Servo | None = None):
         names = [f"{arm}/{joint}" for arm in ARMS for joint in JOINTS]
         fingers = [f"{arm}/left_finger" for arm in ARMS]
         self.joint_qpos = np.array([model.joint(n).qposadr[0] for n in names])
@@ -43,7 +44,7 @@ class RobotPorts:
         ]
         if order != list(slots):
             raise AssertionError("actuators are not in action order")
-        lead = [g.kd / g.kp for g in servo_gains().values()]
+        lead = [g.kd / g.kp for g in (servo or IdealServo()).gains().values()]
         self.ctrl_scale = np.array([*[1.0] * 6, JAW_STROKE] * 2)
         """Action unit -> actuator unit."""
         self.ctrl_lead_s = np.array([*lead, 0.0] * 2)

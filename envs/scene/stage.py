@@ -10,6 +10,8 @@ import mujoco
 import numpy as np
 
 from envs.robot.facts import attach_arms
+from envs.robot.servos import Servo
+from envs.world import FIRST, World
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 
@@ -107,8 +109,22 @@ def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
     return count
 
 
-def base_scene(name: str, timestep_s: float, physics: Physics = RIGID) -> mujoco.MjSpec:
-    """Table, lights, cameras and the two arms; tasks add their objects to ``spec.worldbody``."""
+def base_scene(
+    name: str,
+    timestep_s: float,
+    physics: Physics = RIGID,
+    world: World = FIRST,
+    servo: Servo | None = None,
+) -> mujoco.MjSpec:
+    """Table, lights, cameras and the two arms; tasks add their objects to ``spec.worldbody``.
+
+    Args:
+        name: Name of the model.
+        timestep_s: Physics step [s].
+        physics: Integrator and solver.
+        world: Which physics and views hold.
+        servo: How the joints follow; None for the ideal servo.
+    """
     spec = mujoco.MjSpec()
     spec.modelname = name
     option = spec.option
@@ -124,7 +140,7 @@ def base_scene(name: str, timestep_s: float, physics: Physics = RIGID) -> mujoco
     option.tolerance = physics.tolerance
     _add_visuals(spec)
     _add_stage(spec)
-    attach_arms(spec)
+    attach_arms(spec, world, servo)
     return spec
 
 

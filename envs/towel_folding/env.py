@@ -146,7 +146,7 @@ class TowelFoldingEnv(DualArmEnv):
         self.folds = sample_folds(self.np_random, self.level)
         if "folds" in options:
             self.folds = check_folds(options["folds"], self.level)
-        spec = base_scene("towel_folding", self.timestep_s, CLOTH)
+        spec = base_scene("towel_folding", self.timestep_s, CLOTH, self.world, self.servo)
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
         soften_hands(spec)
         add_props(spec, spot=self.level.placed)

@@ -91,7 +91,7 @@ def run(config: BenchEnvConfig) -> int:
         measures += measure_images(config, env_kwargs, [tick.action for tick in ticks], targets)
     measures += measure_executor()
     report(
-        f"{config.task}, {spec.words(env_kwargs)}, {len(ticks)} ticks of the expert, CPU time",
+        f"{config.task}, {spec.describe(env_kwargs)}, {len(ticks)} ticks of the expert, CPU time",
         measures,
         as_json=config.json,
         config=config,

@@ -109,7 +109,7 @@ def run(config: ExpertEvalConfig) -> int:
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}
     status = 0
-    title = f"expert, {task_spec(task).words(env_kwargs)}, event {config.event}"
+    title = f"expert, {task_spec(task).describe(env_kwargs)}, event {config.event}"
     try:
         with TaskPool(config.workers) as pool, Progress(len(tasks), title) as progress:
             for done, row in pool.run(run_expert, tasks):

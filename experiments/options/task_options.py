@@ -26,6 +26,10 @@ class TaskOptions:
         grasp: friction, or assist, which ties what is pinched to the hand; default friction
             (towel_folding).
         continuous: Another towel follows each one, with two minutes for each (towel_folding).
+        world: Physics, judges and views: 0.1, or 0.2, the default.
+        servo: How the joints follow their targets, SERVO[:field=value,...]; default the world's.
+        senses: Faults of cameras and encoders, SENSES[:field=value,...]; default clean.
+        looks: What is drawn anew for every seed beside the physics; default none.
     """
 
     env: str = "block_dismantling"
@@ -35,6 +39,10 @@ class TaskOptions:
     grid: int | None = None
     grasp: str | None = None
     continuous: bool = False
+    world: str | None = None
+    servo: str | None = None
+    senses: str | None = None
+    looks: str | None = None
 
     @property
     def task(self) -> str:
@@ -53,10 +61,10 @@ class TaskOptions:
         flat = {f.name: getattr(self, f.name) for f in fields(TaskOptions) if f.name != "env"}
         asked = {n: value for n, value in flat.items() if value is not None and value is not False}
         for option in asked:
-            if option not in spec.env_kwargs:
+            if option not in spec.arguments:
                 takes = ", ".join(
                     _flag(known) if known in flat else f"--env {name}:{known}=VALUE"
-                    for known in spec.env_kwargs
+                    for known in spec.arguments
                 )
                 raise ConfigError(
                     f"{_flag(option)}: env {name!r} has no such option; it takes {takes or 'none'}"

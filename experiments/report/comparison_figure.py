@@ -94,7 +94,7 @@ def _title(figure: Figure, comparison: Comparison, height: float) -> None:
     policy = POLICY_WORDS.get(condition.policy, condition.policy)
     disturbed = f"In mid-motion: {events}." if events else "Undisturbed."
     name = condition.env.replace("_", " ").capitalize()
-    task = f"{name}, {task_spec(condition.env).words(condition.env_kwargs)}."
+    task = f"{name}, {task_spec(condition.env).describe(condition.env_kwargs)}."
     figure.text(
         EDGE, 1 - 0.22 / height, f"{scenes}, {what}", fontsize=13, fontweight="bold", va="center"
     )

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from envs.tasks import register_events
+from envs.world import FIRST, STAGE_ARGUMENTS
 from experiments.runner.condition import Condition
 from policies.xr0.checkpoints import Weights
 from xr0_sim.errors import ConfigError
@@ -27,6 +28,7 @@ def stored_condition(config: Mapping[str, Any], place: str) -> Condition:
     Raises:
         ConfigError: Another version wrote it, or a plug-in it needs is not loaded.
     """
+    config = _with_stage(config)
     wanted = {field.name for field in fields(Condition)}
     if config.get("type") != "Condition" or wanted != set(config) - {"type"}:
         raise ConfigError(
@@ -42,6 +44,15 @@ def stored_condition(config: Mapping[str, Any], place: str) -> Condition:
             f"{place}: expected a condition that this version writes alike; run the rollout again"
         )
     return condition
+
+
+def _with_stage(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition of the time before there were worlds: it ran in the first."""
+    env_kwargs = config.get("env_kwargs")
+    if not isinstance(env_kwargs, Mapping) or "world" in env_kwargs:
+        return dict(config)
+    stage = {**STAGE_ARGUMENTS, "world": FIRST.name, "servo": FIRST.servo}
+    return {**config, "env_kwargs": {**env_kwargs, **stage}}
 
 
 def _classes() -> dict[str, type]:

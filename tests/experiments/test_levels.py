@@ -6,34 +6,39 @@ from dataclasses import fields
 import pytest
 
 from envs.tasks import SHIPPED, make_env, own_preset, register_events, task_spec
+from envs.world import DEFAULT_WORLD, STAGE_ARGUMENTS, WORLDS
 from experiments.cli import main
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
 from xr0_sim.errors import ConfigError
 
+STAGE = {**STAGE_ARGUMENTS, "servo": WORLDS[DEFAULT_WORLD].servo}
+
 
 def test_every_argument_of_a_shipped_task_is_an_option_and_the_other_way_round():
     taken = [name for task in SHIPPED for name in task_spec(task).env_kwargs]
-    assert sorted(["env", *taken]) == sorted(f.name for f in fields(TaskOptions))
+    assert sorted(["env", *taken, *STAGE_ARGUMENTS]) == sorted(f.name for f in fields(TaskOptions))
 
 
 @pytest.mark.parametrize("task", SHIPPED)
 def test_defaults_make_an_environment(task):
     env_kwargs = TaskOptions(task).env_kwargs()
     make_env(task, **env_kwargs).close()
-    assert task_spec(task).words(env_kwargs) and time_limit_ticks(task, env_kwargs, None) >= 1200
+    assert task_spec(task).describe(env_kwargs) and time_limit_ticks(task, env_kwargs, None) >= 1200
 
 
 def test_options_are_filled_in_and_checked():
     assert TaskOptions(n_bricks=5).env_kwargs() == {
         "n_bricks": 5,
         "layout": "random",
+        **STAGE,
     }
     assert TaskOptions("towel_folding", level="full").env_kwargs() == {
         "level": "full",
         "grid": 13,
         "grasp": "friction",
         "continuous": False,
+        **STAGE,
     }
     assert TaskOptions("towel_folding", continuous=True).env_kwargs()["continuous"] is True
     for options, words in (
@@ -115,6 +120,7 @@ def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
         "grid": 13,
         "grasp": "friction",
         "continuous": False,
+        **STAGE,
     }
     assert found["towels_per_min"]["n"] == 1 and "bricks_per_min" not in found
     row = json.loads((tmp_path / "run" / "episodes.jsonl").read_text())

@@ -1,0 +1,70 @@
+"""A world: the physics, judges and views that an episode is played under, as one named value.
+
+Figures are comparable within a world only. A world that figures were published with stays: its
+name prints them again, bit for bit. The newest is the default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from xr0_sim.registry import look_up
+
+
+@dataclass(frozen=True)
+class World:
+    """What differs between worlds.
+
+    Attributes:
+        name: Its name, ``major.minor``.
+        servo: Default servo, text of `xr0_sim.registry.servos`.
+        robot: ``0.1``: rounded inertias, fingers of 45 mm stroke; ``described``: centres of mass,
+            products of inertia and finger stroke of the robot's description.
+        guards: Whether joint speeds are limited as measured, and a protective stop ends an episode.
+        table: ``plane``: endless; ``slab``: a table top of the drawn size over a floor.
+        cloth: Contacts and memory of the towel.
+        clutch_every_step: Whether a brick's clutch is looked at in every physics step.
+        strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
+        views: Placement of the base camera and the video camera.
+    """
+
+    name: str
+    servo: str = "ideal"
+    robot: Literal["0.1", "described"] = "0.1"
+    guards: bool = False
+    table: Literal["plane", "slab"] = "plane"
+    cloth: Literal["0.1", "0.2"] = "0.1"
+    clutch_every_step: bool = False
+    strict_judges: bool = False
+    views: Literal["0.1", "close"] = "0.1"
+
+
+FIRST = World("0.1")
+"""The world of the first release."""
+WORLDS: dict[str, World] = {
+    world.name: world
+    for world in (
+        FIRST,
+        replace(FIRST, name="0.2"),
+    )
+}
+DEFAULT_WORLD = "0.2"
+
+STAGE_ARGUMENTS: dict[str, str] = {
+    "world": DEFAULT_WORLD,
+    "servo": "",
+    "senses": "clean",
+    "looks": "none",
+}
+"""Arguments that every environment takes besides its task's own, with their defaults; an empty
+servo stands for the world's."""
+
+
+def find_world(name: str | World) -> World:
+    """World of a name.
+
+    Raises:
+        ConfigError: Unknown name.
+    """
+    return name if isinstance(name, World) else look_up("world", name, WORLDS)
