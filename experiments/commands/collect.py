@@ -153,7 +153,12 @@ def store_meta(config: CollectConfig) -> StoreMeta:
         image_size=config.image_size,
         grounding_dim=spec.width,
         grounding=spec.to_dict(),
-        provenance={"command": "xr0-sim collect", **asdict(config), "env": config.task},
+        provenance={
+            "command": "xr0-sim collect",
+            **asdict(config),
+            "env": config.task,
+            "env_kwargs": config.env_kwargs(),
+        },
     )
 
 

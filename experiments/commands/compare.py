@@ -97,7 +97,9 @@ class CompareConfig(TaskOptions, WeightOptions):
                     env=self.task,
                     env_kwargs=env_kwargs,
                     policy=policy,
-                    weights=self.weights_of(self.task, policy, strategy, head or None),
+                    weights=self.weights_of(
+                        self.task, policy, strategy, head or None, env_kwargs["world"]
+                    ),
                     strategy=strategy,
                     latency=latency,
                     delay_error=self.delay_error,

@@ -100,11 +100,14 @@ class RolloutConfig(TaskOptions, WeightOptions):
             self.policy,
             self.task,
         )
+        env_kwargs = self.env_kwargs()
         return make_condition(
             env=self.task,
-            env_kwargs=self.env_kwargs(),
+            env_kwargs=env_kwargs,
             policy=self.policy,
-            weights=self.weights_of(self.task, self.policy, strategy, self.head),
+            weights=self.weights_of(
+                self.task, self.policy, strategy, self.head, env_kwargs["world"]
+            ),
             strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,

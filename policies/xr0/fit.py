@@ -61,6 +61,23 @@ def check_environment(env: gym.Env[Any, Any], task: str | None, picture_size: in
             )
 
 
+def foreign_world(checkpoint: Path, world: str) -> str | None:
+    """What to tell about weights that were trained in another world; None where there is nothing.
+
+    Args:
+        checkpoint: Its directory.
+        world: Name of the world that the policy is going to act in, see `envs.world`.
+    """
+    record = read_manifest(checkpoint)
+    trained = None if record is None else record.world
+    if trained in (None, world):
+        return None
+    return (
+        f"{checkpoint.name}: trained in world {trained}, acts in world {world}; expect less, or "
+        f"choose --world {trained}"
+    )
+
+
 def longest_prefix_of(strategy: Strategy) -> int:
     """Rows of the longest prefix that a strategy asks for; 0 for one without."""
     steps = getattr(strategy, "prefix_steps", 0)

@@ -18,7 +18,7 @@ from policies.chunk_policy import ChunkPolicy
 from policies.watched_env import WatchedEnv
 from policies.xr0.checkpoints import find_checkpoint
 from policies.xr0.execution import execution_horizon_for
-from policies.xr0.fit import check_environment, check_prefix
+from policies.xr0.fit import check_environment, check_prefix, foreign_world
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
@@ -111,13 +111,17 @@ class XR0Policy(ChunkPolicy):
             warnings.warn(told, stacklevel=2)
             model.said_so()
         super().__init__(model, strategy, latency, seed, first_env, batched, estimator, subscribers)
-        self.chunk_model = model
+        self.chunk_model, self._checkpoint = model, path
         self._sent: tuple[NDArray[np.float64], NDArray[np.float32]] | None = None
         self._looks = LOOKS_AT_MODE
 
     def watch(self, env: gym.Env[Any, Any]) -> WatchedEnv:
         """See `ChunkPolicy.watch`; an environment that the weights do not fit is refused."""
         check_environment(env, self.chunk_model.task, self.chunk_model.picture_size)
+        world = getattr(env.unwrapped, "world", None)
+        told = foreign_world(self._checkpoint, world.name) if world is not None else None
+        if told:
+            warnings.warn(told, stacklevel=2)
         return super().watch(env)
 
     def predict(

@@ -145,6 +145,17 @@ def test_the_command_line_refuses_the_checkpoint_of_another_task():
         WeightOptions(checkpoint=BLOCKS).weights_of(TOWEL, "xr0", Sync(), None)
 
 
+def test_weights_of_another_world_are_told_about_once(capsys):
+    for world, told in (("0.1", 0), ("0.2", 1), ("0.2", 1)):
+        WeightOptions().weights_of(BLOCKS, "xr0", Sync(), None, world)
+        assert capsys.readouterr().err.count("choose --world 0.1") <= told
+    with pytest.warns(UserWarning, match=r"trained in world 0\.1, acts in world 0\.2"):
+        XR0Policy(BLOCKS, "sync").watch(make_env(world="0.2"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        XR0Policy(BLOCKS, "sync").watch(make_env(world="0.1"))
+
+
 def test_the_execution_horizon_is_the_checkpoints():
     assert [execution_horizon_for(name) for name in (BLOCKS, TOWEL, None)] == [20, 8, 20]
 

@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "format": whole(FORMAT, FORMAT),
     "task": Rule("a name or null", lambda value: value is None or name().holds(value)),
     "execution_horizon": whole(1, 1_000, none=True),
+    "world": Rule("a name or null", lambda value: value is None or isinstance(value, str)),
     "files": OBJECT,
     "needs": OBJECT,
     "words": Rule(
@@ -66,6 +67,7 @@ class Manifest:
         needs: Digest by name of files one level up that these were made for.
         words: Words of the instructions it was trained on, see `instruction_words`.
         format: Version of this record.
+        world: World of the episodes it was trained on, see `envs.world`; None where nobody said.
     """
 
     task: str | None = None
@@ -74,6 +76,7 @@ class Manifest:
     needs: Mapping[str, str] = field(default_factory=dict)
     words: Sequence[str] = ()
     format: int = FORMAT
+    world: str | None = None
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -86,6 +89,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     if not path.exists():
         return None
     values = read_object(path, "manifest", "restore the file")
+    values.setdefault("world", None)  # written before there were worlds
     check_fields(values, RULES, path, known=())
     for table in ("files", "needs"):
         digest = Rule("64 hexadecimal digits", lambda v: isinstance(v, str) and len(v) == 64)
@@ -123,6 +127,7 @@ def record_shared(
     task: str | None = None,
     execution_horizon: int | None = None,
     instructions: Iterable[str] = (),
+    world: str | None = None,
 ) -> None:
     """Adds files of a checkpoint to its record; the rest of the record stays.
 
@@ -132,13 +137,20 @@ def record_shared(
         task: Task of the policy; None keeps what is recorded.
         execution_horizon: See `Manifest`; None keeps what is recorded.
         instructions: What the policy was told in training; none keep what is recorded.
+        world: World of its episodes; None keeps what is recorded.
     """
     _check_values(task, execution_horizon)
     old = read_manifest(directory) or Manifest()
     files = dict(old.files) | {name: file_digest(directory / name) for name in names}
     horizon = old.execution_horizon if execution_horizon is None else execution_horizon
     words = instruction_words(" ".join(instructions)) or old.words
-    new = Manifest(old.task if task is None else task, horizon, files, words=sorted(words))
+    new = Manifest(
+        old.task if task is None else task,
+        horizon,
+        files,
+        words=sorted(words),
+        world=world or old.world,
+    )
     write_json(directory / MANIFEST_FILE, asdict(new))
 
 
