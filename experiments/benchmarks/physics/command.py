@@ -8,7 +8,7 @@ from typing import Any
 
 from envs.tasks import task_spec
 from experiments.benchmarks.physics.episode import WatchedEpisode, watch_episode
-from experiments.benchmarks.physics.limits import measures
+from experiments.benchmarks.physics.table import measures
 from experiments.benchmarks.report import as_object, report
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import time_limit_ticks

@@ -2,78 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import numpy as np
+from experiments.benchmarks.physics.figure import LATE, Figure, mean, median, p95, share_late
 
-from experiments.benchmarks.report import Measure
-from xr0_sim.metrics.statistics import wilson
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table.
-
-    Attributes:
-        name: Key in the JSON form.
-        label: What people read.
-        unit: Its unit; "%" shows a share in percent.
-        of: Key in the episodes' rows; the name itself if empty.
-        over: From the values of all episodes, or of all their samples, to one.
-        limit: What it is held to; None for information only.
-        sense: Which side of the limit is good.
-        reason: Where the limit comes from.
-    """
-
-    name: str
-    label: str
-    unit: str = ""
-    of: str = ""
-    over: Callable[[Sequence[float]], float] = max
-    limit: float | None = None
-    sense: Literal["at most", "at least"] = "at most"
-    reason: str = ""
-
-    def measure(self, rows: Sequence[Mapping[str, Any]]) -> Measure | None:
-        """The figure over some episodes; None where none of them has it."""
-        values = [row[self.of or self.name] for row in rows if (self.of or self.name) in row]
-        samples = [v for value in values for v in (value if isinstance(value, list) else [value])]
-        if not samples:
-            return None
-        scale = 100.0 if self.unit == "%" else 1.0
-        return Measure(
-            self.name,
-            self.label,
-            scale * float(self.over(samples)),
-            self.unit,
-            n=len(samples),
-            target=self.limit,
-            sense=self.sense,
-            reason=self.reason,
-        )
-
-
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values))
-
-
-def _p95(values: Sequence[float]) -> float:
-    return float(np.percentile(values, 95))
-
-
-def _share_late(loads: Sequence[float]) -> float:
-    return float(np.mean(np.array(loads) > LATE))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
-LATE = 1.15
-"""A clutch that carried more than this many times its limit opened late."""
-SUCCESS = {
+SUCCESS: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "block_dismantling": lambda kwargs: 95.0 if kwargs["n_bricks"] <= 4 else 85.0,
     "towel_folding": lambda kwargs: {"half": 95.0, "quarter": 80.0, "flatten": 70.0, "full": 60.0}[
         kwargs["level"]
@@ -132,6 +66,13 @@ FIGURES: tuple[Figure, ...] = (
         reason="chosen: half the thickness of a rubber pad",
     ),
     Figure(
+        "depth_arm_tray_mm",
+        "deepest contact, arm and tray",
+        "mm",
+        limit=1.0,
+        reason="chosen: links are of metal",
+    ),
+    Figure(
         "depth_finger_table_mm",
         "deepest contact, finger and table",
         "mm",
@@ -165,6 +106,13 @@ FIGURES: tuple[Figure, ...] = (
         "mm",
         limit=3.0,
         reason="half the contact thickness: beyond it a pad is through the middle of the cloth",
+    ),
+    Figure(
+        "depth_arm_cloth_mm",
+        "deepest contact, arm and cloth",
+        "mm",
+        limit=3.0,
+        reason="half the contact thickness",
     ),
     Figure(
         "point_below_table_mm",
@@ -205,7 +153,7 @@ FIGURES: tuple[Figure, ...] = (
         "tool error while carrying, median",
         "mm",
         of="carry_errors_mm",
-        over=_median,
+        over=median,
         limit=5.0,
         reason="chosen: a brick's clearance in the jaw",
     ),
@@ -214,14 +162,14 @@ FIGURES: tuple[Figure, ...] = (
         "tool error while carrying, 95th percentile",
         "mm",
         of="carry_errors_mm",
-        over=_p95,
+        over=p95,
     ),
     Figure(
         "late_breaks_share",
         f"clutches that opened above {LATE} × their limit",
         "%",
         of="break_loads",
-        over=_share_late,
+        over=share_late,
         limit=10.0,
         reason="the limit is meant; a tenth is left to impacts within a substep",
     ),
@@ -267,7 +215,7 @@ FIGURES: tuple[Figure, ...] = (
         "crossed_ticks_share",
         "ticks with the towel through itself, mean",
         "%",
-        over=_mean,
+        over=mean,
     ),
     Figure(
         "wrinkle_0s_mm",
@@ -307,51 +255,3 @@ FIGURES: tuple[Figure, ...] = (
         reason="the same mathematics; MuJoCo 4.0.0's sparse Newton errs in some scenes",
     ),
 )
-
-
-def measures(
-    task: str,
-    env_kwargs: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    factor: float | None,
-) -> list[Measure]:
-    """The table of a level.
-
-    Args:
-        task: Name of the task.
-        env_kwargs: Its arguments.
-        rows: Figures of the episodes.
-        factor: Real-time factor that its physics is held to, or None.
-    """
-    found = [_success(task, env_kwargs, rows)]
-    found += [m for m in (figure.measure(rows) for figure in FIGURES) if m is not None]
-    speed = Figure(
-        "physics_real_time_factor",
-        "real-time factor of the physics alone",
-        over=_median,
-        limit=factor,
-        sense="at least",
-        reason="as in bench env",
-    ).measure(rows)
-    return [*found, speed] if speed else found
-
-
-def _success(
-    task: str, env_kwargs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
-) -> Measure:
-    done = sum(bool(row["success"]) for row in rows if "success" in row)
-    n = sum("success" in row for row in rows)
-    rate = wilson(done, n)
-    limit = SUCCESS.get(task)
-    return Measure(
-        "success",
-        "success of the expert",
-        100.0 * done / n,
-        "%",
-        low=100.0 * rate.low,
-        high=100.0 * rate.high,
-        n=n,
-        target=None if limit is None else limit(env_kwargs),
-        sense="reaches",
-        reason="what demonstrations are worth; the upper end of the interval must reach it",
-    )
