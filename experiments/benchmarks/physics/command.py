@@ -55,7 +55,7 @@ def run(config: BenchPhysicsConfig) -> int:
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
     seeds = seed_range(config.seed, config.episodes)
     episodes = [WatchedEpisode(s, task, tuple(env_kwargs.items()), limit) for s in seeds]
-    title = f"physics, {spec.words(env_kwargs)}"
+    title = f"physics, {spec.describe(env_kwargs)}"
     rows: dict[int, dict[str, Any]] = {}
     try:
         with TaskPool(config.workers) as pool, Progress(len(episodes), title) as progress:
