@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import gymnasium
@@ -341,6 +341,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def camera_images(self) -> dict[str, NDArray[np.uint8]]:
         """The three policy views, (S, S, 3) uint8 each, camera faults applied."""
         return self._views("camera_images").policy_images(self.time_ns)
+
+    def watch_physics(self, callback: Callable[[], None] | None) -> None:
+        """Calls `callback` after each physics step of this episode, see `Simulation.watch`."""
+        if self._simulation is None:
+            raise NoEpisodeError(f"watch_physics: {NO_EPISODE}")
+        self._simulation.watch(callback)
 
     # ---------------------------------------------------------------- snapshots
     def snapshot(self) -> Snapshot:

@@ -42,6 +42,20 @@ class Simulation:
         self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ
         marks = [k * substeps // checks_per_tick for k in range(checks_per_tick + 1)]
         self._segments = [slice(a, b) for a, b in itertools.pairwise(marks)]
+        self._watcher: Callable[[], None] | None = None
+
+    def watch(self, callback: Callable[[], None] | None) -> None:
+        """Calls `callback` right after each physics step, before the task acts; None ends it.
+
+        Contacts, constraint forces and energies in ``data`` are then those of the step's start,
+        positions and velocities those of its end.
+        """
+        self._watcher = callback
+
+    def _watched_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        mujoco.mj_step(model, data)
+        assert self._watcher is not None
+        self._watcher()
 
     def run(
         self,
@@ -59,7 +73,8 @@ class Simulation:
         Returns:
             None, or in which way the physics broke; the state is then of no use.
         """
-        data, model, mj_step = self.data, self.model, mujoco.mj_step
+        data, model = self.data, self.model
+        mj_step = mujoco.mj_step if self._watcher is None else self._watched_step
         table = command + self._ramp * (target - command)
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl

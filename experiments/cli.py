@@ -107,6 +107,11 @@ COMMANDS: dict[str, Command] = {
     "bench clutch": Command(
         "experiments.benchmarks.clutch", "BenchClutchConfig", "pull and peel that open a clutch"
     ),
+    "bench physics": Command(
+        "experiments.benchmarks.physics.command",
+        "BenchPhysicsConfig",
+        "contacts, forces, speeds and cloth of the expert's episodes",
+    ),
 }
 
 

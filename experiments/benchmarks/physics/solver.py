@@ -1,0 +1,54 @@
+"""Whether the constraint solver may be trusted: dense against sparse algebra, and convergence."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+JACOBIANS = (int(mujoco.mjtJacobian.mjJAC_DENSE), int(mujoco.mjtJacobian.mjJAC_SPARSE))
+
+
+def disagreement(model: mujoco.MjModel, state: mujoco.MjData) -> float:
+    """Largest difference of accelerations by dense and sparse algebra, over the largest of them.
+
+    Args:
+        model: The scene; left as it was.
+        state: The state to judge; left as it was.
+    """
+    dense, sparse = (_accelerations(model, state, kind) for kind in JACOBIANS)
+    return float(np.abs(dense - sparse).max() / np.abs(dense).max())
+
+
+def _accelerations(
+    model: mujoco.MjModel, state: mujoco.MjData, jacobian: int
+) -> NDArray[np.float64]:
+    data = mujoco.MjData(model)
+    mujoco.mj_copyData(data, model, state)
+    usual, model.opt.jacobian = model.opt.jacobian, jacobian
+    try:
+        mujoco.mj_forward(model, data)
+    finally:
+        model.opt.jacobian = usual
+    return data.qacc.copy()
+
+
+class SolverLog:
+    """How often the solver ran out of iterations.
+
+    Args:
+        model: The compiled scene.
+    """
+
+    def __init__(self, model: mujoco.MjModel):
+        self._most = int(model.opt.iterations)
+        self._out = self._steps = 0
+
+    def read(self, data: mujoco.MjData) -> None:
+        """Takes in the last physics step."""
+        self._out += int(data.solver_niter.max()) >= self._most
+        self._steps += 1
+
+    def figures(self) -> dict[str, float]:
+        """Share of the steps that the solver ended at its last iteration."""
+        return {"unconverged_share": self._out / max(1, self._steps)}
