@@ -38,6 +38,7 @@ from envs.robot.actions import (
     limit_step,
     tool_to_joint_action,
 )
+from envs.robot.arms import Drive
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import RobotPorts
@@ -192,7 +193,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.close()
         route_engine_warnings()
         model = self._build(options).compile()
-        self._simulation = Simulation(model, self.substeps, self.checks_per_tick, self.servo)
+        drive = Drive.of(self.world, self.servo)
+        self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._home.copy()
@@ -315,7 +317,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def kinematics(self) -> DualArmKinematics:
         """Kinematics of the robot, created at first use."""
         if self._kinematics is None:
-            self._kinematics = DualArmKinematics()
+            self._kinematics = DualArmKinematics(self.world, self.servo)
         return self._kinematics
 
     @property

@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.robot.arms import Drive
 from envs.robot.proprioception import RobotPorts
-from envs.robot.servos import Servo
 from xr0_sim.conventions import CONTROL_HZ
 
 MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
@@ -24,7 +24,7 @@ class Simulation:
         model: The scene.
         substeps: Physics steps per control tick.
         checks_per_tick: Equal parts of a tick after each of which the task may intervene.
-        servo: How the joints follow their targets; None for the ideal servo.
+        drive: The arms and how their joints follow their targets.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Simulation:
         model: mujoco.MjModel,
         substeps: int,
         checks_per_tick: int,
-        servo: Servo | None = None,
+        drive: Drive,
     ) -> None:
         self.model = model
         self.data = mujoco.MjData(model)
-        self.ports = RobotPorts(model, servo)
+        self.ports = RobotPorts(model, drive)
         fractions = np.arange(1, substeps + 1)[:, None] / substeps
         # Targets move linearly through the tick, ahead by what the servos lag behind.
         self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ

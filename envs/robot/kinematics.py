@@ -9,7 +9,11 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robot.facts import HOME_JOINTS, JOINTS, attach_arms
+from envs.robot.arms import Drive, attach_arms
+from envs.robot.facts import HOME_JOINTS, JOINTS
+from envs.robot.following import Following
+from envs.robot.servos import IdealServo, Servo
+from envs.world import FIRST, World
 from xr0_sim.conventions import ARMS, JOINTS_PER_ARM
 from xr0_sim.errors import ConfigError
 
@@ -19,11 +23,11 @@ ORIENTATION_COST = 0.15
 DAMPING = 1e-6
 
 
-@functools.lru_cache(maxsize=1)
-def robot_model() -> mujoco.MjModel:
-    """The two arms alone, compiled once per process."""
+@functools.lru_cache(maxsize=8)
+def robot_model(world: World = FIRST, servo: Servo | None = None) -> mujoco.MjModel:
+    """The two arms alone, compiled once per process, world and servo."""
     spec = mujoco.MjSpec()
-    attach_arms(spec)
+    attach_arms(spec, world, servo)
     return spec.compile()
 
 
@@ -32,10 +36,18 @@ class DualArmKinematics:
 
     Joints are (..., 2, 6) [rad], positions (..., 2, 3) [m] and quaternions (..., 2, 4) wxyz in the
     world frame, arms in the order of `xr0_sim.conventions.ARMS`.
+
+    Args:
+        world: Which facts of the robot hold.
+        servo: How its joints follow; None for the ideal servo.
+
+    Attributes:
+        following: What these servos make of a command.
     """
 
-    def __init__(self) -> None:
-        model = robot_model()
+    def __init__(self, world: World = FIRST, servo: Servo | None = None) -> None:
+        model = robot_model(world, servo)
+        self.following = Following(Drive.of(world, servo or IdealServo()), model)
         self._model, self._data = model, mujoco.MjData(model)
         self._sites = np.array([model.site(f"{arm}/tool").id for arm in ARMS])
         self._qpos = np.array([[model.joint(f"{a}/{j}").qposadr[0] for j in JOINTS] for a in ARMS])

@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.robot.arms import Drive
 from envs.robot.facts import JAW_STROKE, JOINTS
-from envs.robot.servos import IdealServo, Servo
 from xr0_sim.conventions import ARM_ACTION_DIM, ARMS, ENV_ACTION_DIM
 from xr0_sim.types import RobotState
 
@@ -17,7 +17,7 @@ PROPRIO_DIM = 12 + 12 + 2 + 6 + 8 + 14
 class RobotPorts:
     """Joints, actuators and tool sites of both arms in one model."""
 
-    def __init__(self, model: mujoco.MjModel, servo: Servo | None = None):
+    def __init__(self, model: mujoco.MjModel, drive: Drive):
         names = [f"{arm}/{joint}" for arm in ARMS for joint in JOINTS]
         fingers = [f"{arm}/left_finger" for arm in ARMS]
         self.joint_qpos = np.array([model.joint(n).qposadr[0] for n in names])
@@ -44,11 +44,10 @@ class RobotPorts:
         ]
         if order != list(slots):
             raise AssertionError("actuators are not in action order")
-        lead = [g.kd / g.kp for g in (servo or IdealServo()).gains().values()]
         self.ctrl_scale = np.array([*[1.0] * 6, JAW_STROKE] * 2)
         """Action unit -> actuator unit."""
-        self.ctrl_lead_s = np.array([*lead, 0.0] * 2)
-        """kd / kp [s]: a target moving at v needs ``ctrl = target + lead * v`` to be followed."""
+        self.ctrl_lead_s = drive.lead_s()
+        """What is fed forward [s]: ``ctrl = target + lead * v`` for a target moving at v."""
 
     def place(self, data: mujoco.MjData, action: NDArray[np.float64]) -> None:
         """Puts the robot at rest on an action's targets."""

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.robot.facts import attach_arms
+from envs.robot.arms import attach_arms
 from envs.robot.servos import Servo
 from envs.world import FIRST, World
 from xr0_sim.conventions import CONTROL_HZ

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robot.actions import split_arms
 from envs.robot.kinematics import DualArmKinematics, home_joints
-from policies.scripted.motion import ToolGoal, ToolMover
+from policies.scripted.motion import ToolGoal, ToolMover, reference_joints
 from xr0_sim.types import RobotState
 
 
@@ -36,9 +35,8 @@ class ScriptedExpert(abc.ABC):
         return self._mover.action(robot, self.goals(robot, state), tempo)
 
     def commanded(self, robot: RobotState) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Tool poses the present command asks for."""
-        joints, _ = split_arms(robot.command)
-        pos, quat = self._kinematics.forward(joints)
+        """Tool poses the present command stands for, see `envs.robot.following`."""
+        pos, quat = self._kinematics.forward(reference_joints(self._kinematics, robot))
         return list(zip(pos, quat, strict=True))
 
     @property

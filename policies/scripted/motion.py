@@ -69,6 +69,24 @@ def approach_velocity(
     return wanted if size <= limit else velocity + change * (limit / size)
 
 
+@dataclass(frozen=True)
+class _Motion:
+    """Where both tools are and how they move, two rows each."""
+
+    joints: NDArray[np.float64]
+    pos: NDArray[np.float64]
+    quat: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    joint_vel: NDArray[np.float64]
+
+
+def reference_joints(kinematics: DualArmKinematics, robot: RobotState) -> NDArray[np.float64]:
+    """Joints (2, 6) that the present command stands for under the servos [rad]."""
+    joints, _ = split_arms(robot.command)
+    return kinematics.following.reference(joints, robot.joint_pos, robot.joint_vel)
+
+
 class ToolMover:
     """Advances both commanded tool poses by one tick."""
 
@@ -79,25 +97,39 @@ class ToolMover:
         self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
     ) -> NDArray[np.float64]:
         """Joint action (14,) of the next tick; `tempo` scales the speed bounds."""
-        joints, _ = split_arms(robot.command)
+        joints = reference_joints(self._kinematics, robot)
         ahead = robot.joint_pos + robot.joint_vel * TICK_S
         pos, quat = self._kinematics.forward(np.stack([joints, robot.joint_pos, ahead]))
         velocity = (pos[2] - pos[1]) / TICK_S
         turn = rotvec_from_quat(quat_multiply(quat[2], quat_conjugate(quat[1]))) / TICK_S
-        next_pos, next_quat, jaws = np.empty((2, 3)), np.empty((2, 4)), np.empty(2)
+        start = _Motion(joints, pos[0], quat[0], velocity, turn, robot.joint_vel)
+        end = self._advance(start, goals, tempo)
+        rate = np.zeros_like(joints)
+        if self._kinematics.following.lags:
+            # A command that leads an arm has to slow down before it does.
+            later = self._advance(end, goals, tempo).joint_vel
+            slows = np.linalg.norm(later, axis=1) < np.linalg.norm(end.joint_vel, axis=1)
+            rate = np.where(slows[:, None], later, end.joint_vel)
+        commanded = self._kinematics.following.command(end.joints, rate, robot.joint_pos)
+        return limit_step(join_arms(commanded, [goal.jaw for goal in goals]), robot.command)
+
+    def _advance(self, now: _Motion, goals: tuple[ToolGoal, ToolGoal], tempo: float) -> _Motion:
+        """Both tools a tick later."""
+        velocity, turn = np.empty((2, 3)), np.empty((2, 3))
+        next_pos, next_quat = np.empty((2, 3)), np.empty((2, 4))
         for arm, goal in enumerate(goals):
-            step = approach_velocity(
-                goal.pos - pos[0, arm], velocity[arm], goal.speed * tempo, MAX_ACCELERATION
+            velocity[arm] = approach_velocity(
+                goal.pos - now.pos[arm], now.velocity[arm], goal.speed * tempo, MAX_ACCELERATION
             )
-            next_pos[arm] = pos[0, arm] + step * TICK_S
-            gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(quat[0, arm])))
-            spin = approach_velocity(gap, turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
-            next_quat[arm] = quat_multiply(quat_from_rotvec(spin * TICK_S), quat[0, arm])
-            jaws[arm] = goal.jaw
-        solved = self._kinematics.inverse(joints, next_pos, next_quat, iterations=1)
+            next_pos[arm] = now.pos[arm] + velocity[arm] * TICK_S
+            gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(now.quat[arm])))
+            turn[arm] = approach_velocity(gap, now.turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
+            next_quat[arm] = quat_multiply(quat_from_rotvec(turn[arm] * TICK_S), now.quat[arm])
+        solved = self._kinematics.inverse(now.joints, next_pos, next_quat, iterations=1)
         for arm, goal in enumerate(goals):
             if goal.joints is not None:
-                gap, rate = goal.joints - joints[arm], robot.joint_vel[arm]
+                gap, rate = goal.joints - now.joints[arm], now.joint_vel[arm]
                 step = approach_velocity(gap, rate, JOINT_RATE * tempo, JOINT_ACCELERATION)
-                solved[arm] = joints[arm] + step * TICK_S
-        return limit_step(join_arms(solved, jaws), robot.command)
+                solved[arm] = now.joints[arm] + step * TICK_S
+        rates = (solved - now.joints) / TICK_S
+        return _Motion(solved, next_pos, next_quat, velocity, turn, rates)
