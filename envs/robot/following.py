@@ -15,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.robot.arms import Drive
-from envs.robot.facts import JOINTS
+from envs.robot.facts import HOME_JOINTS, JOINTS
 from xr0_sim.conventions import ARMS, CONTROL_HZ
+
+
+LEVER, BRISK = 0.5, 2.5
+"""Distance of a working tool from the big joints [m], and a brisk acceleration of it [m/s²]."""
 
 
 class Following:
@@ -25,6 +29,10 @@ class Following:
     Args:
         drive: Servo and robot.
         model: Holds both arms and nothing else.
+
+    Attributes:
+        play_m: Distance between the tool and where it is sent up to which nothing need be in the
+            way [m].
     """
 
     def __init__(self, drive: Drive, model: mujoco.MjModel) -> None:
@@ -35,7 +43,23 @@ class Following:
         self._lag_s = np.zeros(len(JOINTS)) if drive.servo.feedforward else drive.lags_s()
         unbalanced = 1.0 - drive.servo.gravity_compensation
         self._give = np.array([unbalanced / joint.kp for joint in drive.joints().values()])
+        self.play_m = self._play(drive)
         self._exact = not (self._lag_s.any() or self._give.any())
+
+    def _play(self, drive: Drive) -> float:
+        """Tool error that friction and brisk acceleration leave on an arm that nothing blocks [m]."""
+        model, data = self._model, self._data
+        data.qpos[self._qpos] = HOME_JOINTS
+        mujoco.mj_forward(model, data)
+        inertia = np.zeros((model.nv, model.nv))
+        mujoco.mj_fullM(model, data, inertia)
+        inertias = inertia.diagonal()[self._dofs[0]]
+        torques = [
+            servo.friction + mass * BRISK / LEVER
+            for servo, mass in zip(drive.joints().values(), inertias, strict=True)
+        ]
+        stiffness = [servo.kp for servo in drive.joints().values()]
+        return LEVER * float((np.array(torques) / stiffness)[:3].max())
 
     @property
     def lags(self) -> bool:

@@ -156,7 +156,7 @@ class IdentifiedServo(Servo):
     A real Dynamixel position loop feeds nothing forward and compensates no weight.
     """
 
-    feedforward: bool = True
+    feedforward: bool = False
     gravity_compensation: float = 0.0
 
     def joints(self) -> Mapping[str, JointServo]:

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.robot.kinematics import DualArmKinematics, home_joints
-from policies.scripted.motion import ToolGoal, ToolMover, reference_joints
+from policies.scripted.motion import TICK_S, ToolGoal, ToolMover, reference_joints
 from xr0_sim.types import RobotState
+
+
+HELD_SPEED = 0.05
+"""Tool speed below which a tool that lags is taken to be held [m/s]."""
 
 
 class ScriptedExpert(abc.ABC):
@@ -38,6 +42,26 @@ class ScriptedExpert(abc.ABC):
         """Tool poses the present command stands for, see `envs.robot.following`."""
         pos, quat = self._kinematics.forward(reference_joints(self._kinematics, robot))
         return list(zip(pos, quat, strict=True))
+
+    def blocked(self, robot: RobotState, arm: int, gap: float, least: float) -> bool:
+        """Whether something keeps a tool from where it was sent.
+
+        Args:
+            robot: Proprioception.
+            arm: Whose tool.
+            gap: Distance between the tool and what its command stands for [m].
+            least: Gap that means contact for a servo that follows at once [m].
+        """
+        following = self._kinematics.following
+        if gap <= max(least, following.play_m):
+            return False
+        # An arm that is still getting under way, or coming to rest, has nothing in its way.
+        return not following.lags or self._speed(robot, arm) < HELD_SPEED
+
+    def _speed(self, robot: RobotState, arm: int) -> float:
+        ahead = robot.joint_pos + robot.joint_vel * TICK_S
+        pos, _ = self._kinematics.forward(ahead)
+        return float(np.linalg.norm(pos[arm] - robot.tool_pos[arm])) / TICK_S
 
     @property
     def home_posture(self) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ BLOCKED_GRASP = 0.018
 OPEN_ENOUGH = 0.42
 """Opening at which a hand leaves a brick of two studs [fraction]."""
 BLOCKED = 0.006
-"""Distance between commanded and present tool position that means contact [m]."""
+"""Distance between commanded and present tool position that means contact, of a stiff arm [m]."""
 MAX_HEIGHT = 0.42
 """Highest tool position on a way [m]."""
 DROP_HEIGHT = 0.014
@@ -98,7 +98,7 @@ class _ArmView:
     """One arm at one tick: everything a job needs to become a tool goal."""
 
     def __init__(self, arm: int, robot: RobotState, state: BlockState, expert: BlockExpert):
-        self.arm, self.state, self.expert = arm, state, expert
+        self.arm, self.robot, self.state, self.expert = arm, robot, state, expert
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.stay = expert.commanded(robot)[arm]
         self.other_pos = robot.tool_pos[1 - arm]
@@ -312,7 +312,8 @@ class _ArmView:
 
     def _blocked(self) -> bool:
         """Whether something keeps the tool from where it was sent."""
-        return bool(np.linalg.norm(self.stay[0] - self.pos) > BLOCKED)
+        gap = float(np.linalg.norm(self.stay[0] - self.pos))
+        return self.expert.blocked(self.robot, self.arm, gap, BLOCKED)
 
     def _below_other(self) -> bool:
         """Whether the other hand carries a brick right above, so that this one has to wait."""
