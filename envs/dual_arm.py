@@ -36,12 +36,14 @@ from envs.robot.actions import (
     from_unit,
     join_arms,
     limit_step,
+    split_arms,
     tool_to_joint_action,
 )
 from envs.robot.arms import Drive
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import RobotPorts
+from envs.robot.protective_stop import ProtectiveStop
 from envs.robot.servos import Servo, find_servo
 from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
@@ -197,8 +199,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
         self._schedule = EventSchedule(events, event_seed)
-        self._command = self._home.copy()
-        self._ports.place(self.data, self._command)
+        self._command = self._resting_command()
+        self._ports.place(self.data, self._home, self._command)
         self.tick = 0
         self._failure: str | None = None
         drawn = self._start(options)
@@ -249,7 +251,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             raise self._broken()
         if self.action_mode == "tool":
             action = tool_to_joint_action(action, self._command, self.kinematics)
-        target = limit_step(action, self._command)
+        target = self._command if self._stop.reason else limit_step(action, self._command)
         fired = self._schedule.fire(self, self.tick, self.time_ns, self._assessment.phase)
         self._failure = self._simulate(target)
         self._command = target
@@ -258,8 +260,9 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             raise self._broken()
         assessment = self._assessment = self._assess()
         reward = sum(self.reward_weights[k] * v for k, v in assessment.terms.items())
-        terminated = assessment.success and not assessment.goes_on
-        return float(reward), terminated, False, self._info(fired)
+        info = self._info(fired)
+        terminated = bool(info["protective_stop"]) or (info["success"] and not assessment.goes_on)
+        return float(reward), terminated, False, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """A picture of the whole scene for videos, (H, W, 3) uint8; None without a render mode."""
@@ -307,6 +310,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         if self._simulation is None:
             raise NoEpisodeError(f"robot state: {NO_EPISODE}")
         return self._simulation.ports
+
+    @property
+    def _stop(self) -> ProtectiveStop:
+        if self._simulation is None:
+            raise NoEpisodeError(f"protective stop: {NO_EPISODE}")
+        return self._simulation.protective_stop
 
     @property
     def time_ns(self) -> int:
@@ -366,6 +375,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             rng=self.np_random.bit_generator.state,
             assessment=self._assessment,
             failure=self._failure,
+            protective_stop=self._stop.snapshot(),
             task=self._task_snapshot(),
         )
 
@@ -394,6 +404,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.np_random.bit_generator.state = state.rng
         self._assessment = state.assessment
         self._failure = state.failure
+        self._stop.restore(state.protective_stop)
         self._task_restore(state.task)
 
     @contextlib.contextmanager
@@ -448,6 +459,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         route_engine_warnings()  # an unpickled environment may be in a fresh process
         return self._simulation.run(self._command, target, self._after_segment)
 
+    def _resting_command(self) -> NDArray[np.float64]:
+        """Command under which the arms rest at home."""
+        joints, jaws = split_arms(self._home)
+        held = self.kinematics.following.command(joints, np.zeros_like(joints), joints)
+        return join_arms(held, jaws)
+
     def _broken(self) -> SimulationError:
         return SimulationError(
             f"simulation: expected finite motion, got {self._failure} in tick {self.tick - 1} of "
@@ -493,10 +510,12 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         return out
 
     def _info(self, fired: tuple[EventRecord, ...] | list[EventRecord]) -> dict[str, Any]:
-        assessment = self._assessment
+        assessment, stopped = self._assessment, self._stop.reason
+        success = assessment.success and not stopped
         return {
-            "success": assessment.success,
-            "is_success": assessment.success,
+            "success": success,
+            "is_success": success,
+            "protective_stop": stopped,
             "progress": assessment.progress,
             "phase": assessment.phase,
             "reward_terms": dict(assessment.terms),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs.robot.arms import Drive
 from envs.robot.proprioception import RobotPorts
+from envs.robot.protective_stop import ProtectiveStop
 from xr0_sim.conventions import CONTROL_HZ
 
 MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
@@ -25,6 +26,9 @@ class Simulation:
         substeps: Physics steps per control tick.
         checks_per_tick: Equal parts of a tick after each of which the task may intervene.
         drive: The arms and how their joints follow their targets.
+
+    Attributes:
+        protective_stop: Watches the contact forces on the arms, in a world with guards.
     """
 
     def __init__(
@@ -40,8 +44,14 @@ class Simulation:
         fractions = np.arange(1, substeps + 1)[:, None] / substeps
         # Targets move linearly through the tick, ahead by what the servos lag behind.
         self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ
-        marks = [k * substeps // checks_per_tick for k in range(checks_per_tick + 1)]
-        self._segments = [slice(a, b) for a, b in itertools.pairwise(marks)]
+        self.protective_stop = ProtectiveStop(model)
+        marks = {k * substeps // checks_per_tick for k in range(1, checks_per_tick + 1)}
+        stride = self.protective_stop.stride
+        looks = {*range(stride, substeps, stride), substeps} if drive.guards else set()
+        bounds = [0, *sorted(marks | looks)]
+        self._parts = [
+            (slice(a, b), b in looks, b in marks) for a, b in itertools.pairwise(bounds)
+        ]
         self._watcher: Callable[[], None] | None = None
 
     def watch(self, callback: Callable[[], None] | None) -> None:
@@ -79,11 +89,14 @@ class Simulation:
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl
         try:
-            for segment in self._segments:
-                for row in table[segment]:
+            for steps, look, segment_ends in self._parts:
+                for row in table[steps]:
                     ctrl[:] = row
                     mj_step(model, data)
-                after_segment()
+                if look:
+                    self.protective_stop.check(data)
+                if segment_ends:
+                    after_segment()
         except mujoco.FatalError as error:
             return f"solver error: {error}"
         broken = self._broken()

@@ -48,6 +48,7 @@ class Snapshot:
     rng: Mapping[str, Any]
     assessment: Assessment
     failure: str | None
+    protective_stop: tuple[int, str]
     task: Any
 
 

@@ -49,12 +49,14 @@ class RobotPorts:
         self.ctrl_lead_s = drive.lead_s()
         """What is fed forward [s]: ``ctrl = target + lead * v`` for a target moving at v."""
 
-    def place(self, data: mujoco.MjData, action: NDArray[np.float64]) -> None:
-        """Puts the robot at rest on an action's targets."""
-        pairs = action.reshape(2, ARM_ACTION_DIM)
+    def place(
+        self, data: mujoco.MjData, posture: NDArray[np.float64], command: NDArray[np.float64]
+    ) -> None:
+        """Puts the robot at rest in a posture (14,) under the command (14,) that holds it."""
+        pairs = posture.reshape(2, ARM_ACTION_DIM)
         data.qpos[self.joint_qpos] = pairs[:, :6].ravel()
         data.qpos[self._all_jaws] = (pairs[:, 6] * JAW_STROKE)[:, None]
-        data.ctrl[:] = action * self.ctrl_scale
+        data.ctrl[:] = command * self.ctrl_scale
 
     def state(self, data: mujoco.MjData, command: NDArray[np.float64]) -> RobotState:
         """Proprioception; positions must be current (``mj_kinematics``)."""

@@ -183,14 +183,14 @@ class TowelFoldingEnv(DualArmEnv):
             home: Whether the arms are put back, too.
         """
         apart = mujoco.MjData(self.model)
-        self._ports.place(apart, self._home)
+        self._ports.place(apart, self._home, self._home)
         self._towel.lay_down(apart, self.np_random, self.level.crumpled)
         self._towel.copy(apart, self.data)
         if self._assist is not None:
             self._assist.untie(self.data)
         if home:
-            self._command = self._home.copy()
-            self._ports.place(self.data, self._command)
+            self._command = self._resting_command()
+            self._ports.place(self.data, self._home, self._command)
         mujoco.mj_kinematics(self.model, self.data)
         self._forget()
         self.folds = sample_folds(self.np_random, self.level)

@@ -95,6 +95,7 @@ def _play(task: ExpertTask) -> dict[str, Any]:
         "duration_s": seconds,
         "ticks": env.tick,
         f"{entry.pieces}_per_min": 60.0 * entry.count(info) / seconds,
+        "protective_stop": bool(info["protective_stop"]),
     }
     extra = {name: info[key] for key, name in entry.figures.items() if key in info}
     return row | {name: float(np.sum(value)) for name, value in extra.items()}
@@ -150,5 +151,8 @@ def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> N
     for name in (name for name in shown if name in summary.figures):
         print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
     print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")
+    stopped = [row["seed"] for row in rows if row["protective_stop"]]
+    if stopped:
+        print(f"  protective stops      {', '.join(map(str, stopped))}  (a failure each)")
     if invalid:
         print(f"  invalid seeds         {', '.join(map(str, invalid))}  (the physics broke)")

@@ -12,6 +12,7 @@ from experiments.options.task_options import TaskOptions
 from experiments.report.columns import (
     condition_summary,
     invalid_line,
+    stop_line,
     summary_object,
     upright_table,
 )
@@ -176,6 +177,8 @@ def _show(
         Console().print(upright_table(found, title))
         if found.invalid:
             print(f"invalid  {invalid_line(rows)}")
+        if stop_line(rows):
+            print(f"stopped  {stop_line(rows)}")
     videos = [row["video"] for row in rows if row["video"]]
     print(f"results  {folder.path}")
     if videos:

@@ -110,6 +110,20 @@ def invalid_line(rows: Sequence[Row]) -> str:
     return f"{sum(reasons.values())} of {len(rows)} invalid: {told}"
 
 
+def stop_line(rows: Sequence[Row]) -> str:
+    """What is to be said about protective stops; empty if there are none.
+
+    For example ``1 of 10 failed by a protective stop: seed 3: left/left_finger was pressed on …``.
+    """
+    told = [f"seed {row['seed']}: {row['protective_stop']}" for row in rows if stopped(row)]
+    return f"{len(told)} of {len(rows)} failed by a protective stop: {'; '.join(told)}" * bool(told)
+
+
+def stopped(row: Row) -> bool:
+    """Whether a protective stop ended the episode; rows of older versions know of none."""
+    return bool(row.get("protective_stop"))
+
+
 def invalid_reasons(rows: Sequence[Row]) -> dict[str, int]:
     """Reason -> number of episodes, the most frequent first."""
     found = Counter(row.get("invalid_reason") or "unknown" for row in rows if not is_valid(row))

@@ -11,8 +11,8 @@ from xr0_sim.errors import DatasetError
 from xr0_sim.record.ticklog import read_ticklog
 
 Row = dict[str, Any]
-"""JSON values: ``seed``, ``outcome``, ``valid``, ``invalid_reason``, ``figures``, ``events``,
-``digest``, ``twin_digest``, ``video``."""
+"""JSON values: ``seed``, ``outcome``, ``valid``, ``invalid_reason``, ``protective_stop`` (why the
+arms stopped, or null), ``figures``, ``events``, ``digest``, ``twin_digest``, ``video``."""
 
 TICKS_FOLDER = "ticks"
 SHOWN_CHARACTERS = 60

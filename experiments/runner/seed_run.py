@@ -101,6 +101,7 @@ def run_seed(task: EpisodeTask) -> Row:
         "outcome": result.outcome,
         "valid": result.outcome != "invalid",
         "invalid_reason": result.invalid_reason or None,
+        "protective_stop": result.info.get("protective_stop") or None,
         "digest": table.digest(),
         "twin_digest": None,
         "video": None if video is None else video.name,
@@ -204,6 +205,7 @@ def _figures(condition: Condition, result: EpisodeResult, table: TickTable) -> d
     del figures["seed"]
     figures["drops"] = result.info.get("drops")
     figures["peak_contact_force_n"] = result.info.get("peak_contact_force")
+    figures["protective_stop"] = bool(result.info.get("protective_stop"))
     return figures
 
 

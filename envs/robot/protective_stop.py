@@ -1,0 +1,91 @@
+"""The protective stop: contact that no real arm would bear ends the episode.
+
+An arm stops once one of its links is pressed on with `LIMIT_N` or more for `HOLD_S`. 150 N is the
+greatest static force that ISO 10218-1:2006 (5.10.5) allows an arm beside people; that the arm stops
+there, and after which time, is chosen. A grip of 28 N and the shock of a landing stay below. The stop
+is the controller's doing, so the episode counts as a failure and says why.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mujoco
+import numpy as np
+
+from envs.robot.facts import JOINTS
+from xr0_sim.conventions import ARMS
+
+LIMIT_N = 150.0
+HOLD_S = 0.010
+CHECK_S = 1 / 300
+"""Time between two looks at the forces [s], or a physics step if that is longer."""
+SHARED = 4
+"""Contacts that a load is taken to spread over at most; only if one of them bears its share is
+the sum looked at."""
+
+
+class ProtectiveStop:
+    """Watches the contact forces on the links of both arms.
+
+    Args:
+        model: The scene.
+
+    Attributes:
+        stride: Physics steps between two looks.
+        reason: Why the arms have stopped; "" while they have not.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        step = model.opt.timestep
+        self.stride = max(1, round(CHECK_S / step))
+        self.reason = ""
+        self._model = model
+        self._looks = max(1, math.ceil(HOLD_S / (self.stride * step) - 1e-9))
+        self._count = 0
+        # One more body for what is no geom: the points of a cloth.
+        self._body = np.append(model.geom_bodyid, 0)
+        base = [model.joint(f"{arm}/{next(iter(JOINTS))}").bodyid[0] for arm in ARMS]
+        self._link = np.isin(model.body_rootid, model.body_rootid[base])
+        self._link[0] = False
+
+    def check(self, data: mujoco.MjData) -> None:
+        """Looks at the forces of the last physics step."""
+        if self.reason:
+            return
+        forces = data.efc_force
+        if not forces.size or forces.max() < LIMIT_N / SHARED:
+            self._count = 0
+            return
+        body, force = self._strongest(data)
+        if force < LIMIT_N:
+            self._count = 0
+            return
+        self._count += 1
+        if self._count >= self._looks:
+            name = self._model.body(body).name
+            self.reason = f"{name} was pressed on with {force:.0f} N (limit {LIMIT_N:.0f} N)"
+
+    def snapshot(self) -> tuple[int, str]:
+        """What `restore` takes."""
+        return self._count, self.reason
+
+    def restore(self, state: tuple[int, str]) -> None:
+        """Inverse of `snapshot`."""
+        self._count, self.reason = state
+
+    def _strongest(self, data: mujoco.MjData) -> tuple[int, float]:
+        """Link that bears the greatest sum of normal forces, and that sum [N]."""
+        contact = data.contact
+        rows = contact.efc_address
+        touching = rows >= 0
+        if not touching.any():
+            return 0, 0.0
+        normal = data.efc_force[rows[touching]]
+        bodies = self._body[contact.geom[touching]]
+        load = np.zeros(self._model.nbody)
+        for side in (0, 1):
+            np.add.at(load, bodies[:, side], normal)
+        load[~self._link] = 0.0
+        strongest = int(load.argmax())
+        return strongest, float(load[strongest])
