@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import mujoco
@@ -40,8 +39,8 @@ class Simulation:
         fractions = np.arange(1, substeps + 1)[:, None] / substeps
         # Targets move linearly through the tick, ahead by what the servos lag behind.
         self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ
-        marks = [k * substeps // checks_per_tick for k in range(checks_per_tick + 1)]
-        self._segments = [slice(a, b) for a, b in itertools.pairwise(marks)]
+        marks = {k * substeps // checks_per_tick for k in range(1, checks_per_tick + 1)}
+        self._ends_segment = [step in marks for step in range(1, substeps + 1)]
         self._watcher: Callable[[], None] | None = None
 
     def watch(self, callback: Callable[[], None] | None) -> None:
@@ -79,11 +78,11 @@ class Simulation:
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl
         try:
-            for segment in self._segments:
-                for row in table[segment]:
-                    ctrl[:] = row
-                    mj_step(model, data)
-                after_segment()
+            for row, ends_segment in zip(table, self._ends_segment, strict=True):
+                ctrl[:] = row
+                mj_step(model, data)
+                if ends_segment:
+                    after_segment()
         except mujoco.FatalError as error:
             return f"solver error: {error}"
         broken = self._broken()
