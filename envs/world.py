@@ -46,7 +46,7 @@ WORLDS: dict[str, World] = {
     world.name: world
     for world in (
         FIRST,
-        replace(FIRST, name="0.2"),
+        replace(FIRST, name="0.2", table="slab"),
     )
 }
 DEFAULT_WORLD = "0.2"

@@ -151,9 +151,7 @@ class Clutches:
         self._upper = np.array([model.body(f"brick{f.upper}").id for f in interfaces], dtype=int)
         self._slot = np.full(model.neq, -1)
         self._slot[self._eq] = np.arange(len(interfaces))
-        self._welds = [
-            _weld(k, int(self._lower[k]), face) for k, face in enumerate(interfaces)
-        ]
+        self._welds = [_weld(k, int(self._lower[k]), face) for k, face in enumerate(interfaces)]
         self._key: tuple[bytes, int] = (b"", -1)
         self._active: list[_Weld] = []
         self._first = 0
