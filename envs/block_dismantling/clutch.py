@@ -12,8 +12,8 @@ about x is half the extent along y, and the other way round; ``l`` is the shorte
 
 Studs hold by friction, and friction never carries more than its limit: a clutch has to open in the
 physics step in which its load reaches the limit. `Clutches.watch` is asked after every step. It
-looks each time while some clutch carries more than `WATCHFUL_LOAD`, and otherwise every
-`LOOK_EVERY` steps, because a look costs a tenth of a step.
+looks each time while some clutch carries more than `WATCHFUL_LOAD`, and otherwise at every n-th,
+because a look costs a tenth of a step.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ SHEAR_FACTOR = 3.0
 PREFIX = "clutch"
 WATCHFUL_LOAD = 0.3
 """Load from which on the clutches are looked at in every physics step [share of the limit]."""
-LOOK_EVERY = 4
-"""Physics steps from one look to the next while all clutches carry less: 3.3 ms."""
 ROWS = 6
 """Constraint rows of a weld: force x, y, z, half the moment about x, y, z."""
 
@@ -136,12 +134,16 @@ class Clutches:
     Args:
         model: Compiled scene.
         interfaces: Its interfaces, weld by weld.
+        look_every: Calls of `watch` from one look to the next while all clutches carry little.
 
     Attributes:
         break_loads: Load at which each clutch opened so far, in order [share of the limit].
     """
 
-    def __init__(self, model: mujoco.MjModel, interfaces: tuple[Interface, ...]):
+    def __init__(
+        self, model: mujoco.MjModel, interfaces: tuple[Interface, ...], look_every: int = 1
+    ):
+        self._look_every = look_every
         self.interfaces = interfaces
         self.break_loads: list[float] = []
         self._eq = np.array(
@@ -195,7 +197,7 @@ class Clutches:
             self._idle -= 1
             return
         self.break_overloaded(data)
-        self._idle = 0 if self._highest > WATCHFUL_LOAD else LOOK_EVERY - 1
+        self._idle = 0 if self._highest > WATCHFUL_LOAD else self._look_every - 1
 
     def wake(self) -> None:
         """Makes the next `watch` look, so that a tick depends on nothing before it."""
