@@ -1,4 +1,4 @@
-"""What of a world concerns bricks: how they touch, how high a tray is, when one counts as sorted."""
+"""What of a world concerns bricks: how they touch, how high trays are, when one is sorted."""
 
 from __future__ import annotations
 
