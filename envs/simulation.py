@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import mujoco
@@ -48,10 +47,7 @@ class Simulation:
         marks = {k * substeps // checks_per_tick for k in range(1, checks_per_tick + 1)}
         stride = self.protective_stop.stride
         looks = {*range(stride, substeps, stride), substeps} if drive.guards else set()
-        bounds = [0, *sorted(marks | looks)]
-        self._parts = [
-            (slice(a, b), b in looks, b in marks) for a, b in itertools.pairwise(bounds)
-        ]
+        self._after_step = [(step in looks, step in marks) for step in range(1, substeps + 1)]
         self._watcher: Callable[[], None] | None = None
 
     def watch(self, callback: Callable[[], None] | None) -> None:
@@ -89,13 +85,12 @@ class Simulation:
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl
         try:
-            for steps, look, segment_ends in self._parts:
-                for row in table[steps]:
-                    ctrl[:] = row
-                    mj_step(model, data)
+            for row, (look, ends_segment) in zip(table, self._after_step, strict=True):
+                ctrl[:] = row
+                mj_step(model, data)
                 if look:
                     self.protective_stop.check(data)
-                if segment_ends:
+                if ends_segment:
                     after_segment()
         except mujoco.FatalError as error:
             return f"solver error: {error}"

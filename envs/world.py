@@ -46,7 +46,16 @@ WORLDS: dict[str, World] = {
     world.name: world
     for world in (
         FIRST,
-        replace(FIRST, name="0.2", servo="identified", robot="described", guards=True),
+        replace(
+            FIRST,
+            name="0.2",
+            servo="identified",
+            robot="described",
+            guards=True,
+            table="slab",
+            clutch_every_step=True,
+            strict_judges=True,
+        ),
     )
 }
 DEFAULT_WORLD = "0.2"

@@ -12,6 +12,7 @@ from typing import Any
 
 from envs.block_dismantling.bins import BIN_HALF_SIZE
 from envs.block_dismantling.contacts import Touch
+from envs.block_dismantling.lying import LyingBricks
 from envs.block_dismantling.state import NO_BRICK
 from envs.reward import near
 
@@ -28,19 +29,32 @@ class BrickJudge:
     Args:
         colours: Colour of every brick.
         trays: Centre (x, y) of every tray [m].
+        rest_ticks: Control ticks a brick lies still and untouched before it counts.
+        lying: Tells how a brick lies; None if its centre above the tray is enough.
 
     Attributes:
-        sorted: For each brick, whether it lies released and at rest in the tray of its colour.
+        sorted: For each brick, whether it lies released and at rest in the tray of its colour. It
+            stays so while nothing touches or moves it, also when a hand comes near again.
         drops: Bricks dropped outside the trays so far.
         peak_force: Largest contact force between an arm and a brick so far [N].
     """
 
-    def __init__(self, colours: Sequence[str], trays: Sequence[Sequence[float]]):
+    def __init__(
+        self,
+        colours: Sequence[str],
+        trays: Sequence[Sequence[float]],
+        rest_ticks: int = REST_TICKS,
+        lying: LyingBricks | None = None,
+    ):
         n = len(colours)
+        self._rest_ticks = rest_ticks
+        self._lying = lying
         self._colours = tuple(colours)
         self._trays = [tuple(centre) for centre in trays]
         self._rest = [0] * n
         self._falling = [False] * n
+        self._settled = [False] * n
+        self._stranded = [False] * n
         self.sorted = [False] * n
         self.drops = 0
         self.peak_force = 0.0
@@ -80,13 +94,30 @@ class BrickJudge:
             falling = v[2] < -DROP_SPEED and place == NO_BRICK
             self.drops += falling and not self._falling[i]
             self._falling[i] = falling
-            settled = self._rest[i] >= REST_TICKS and not attached[i] and place != NO_BRICK
+            settled = self._settles(i, place) and not attached[i]
+            self._settled[i] = settled
             self.sorted[i] = settled and place == rule[self._colours[i]]
             settled_as = "sorted" if self.sorted[i] else "misplaced"
             moving_as = "attached" if attached[i] else "detached"
             states.append(settled_as if settled else moving_as)
         self.peak_force = max(self.peak_force, touch.peak_force)
         return tuple(states)
+
+    def place(self, brick: int, pos: Sequence[float]) -> int:
+        """Bin a brick at `pos` is over, or -1; also -1 for one that lies there but not inside."""
+        return NO_BRICK if self._stranded[brick] else self.bin_of(pos)
+
+    def _settles(self, brick: int, place: int) -> bool:
+        """Whether a brick over bin `place` has come to rest in it."""
+        rests = self._rest[brick] >= self._rest_ticks and place != NO_BRICK
+        lying = self._lying
+        if lying is None or not rests:
+            self._stranded[brick] = False
+            return rests
+        if self._settled[brick]:
+            return True
+        self._stranded[brick] = not lying.inside(brick, place)
+        return not self._stranded[brick] and lying.free_of_hands(brick)
 
     def carried(
         self, pos: Sequence[Sequence[float]], attached: Sequence[bool], rule: Mapping[str, int]
@@ -104,13 +135,13 @@ class BrickJudge:
 
     def snapshot(self) -> Any:
         """Everything `restore` needs."""
-        books = (tuple(self._rest), tuple(self._falling), tuple(self.sorted))
-        return (*books, self.drops, self.peak_force)
+        books = (self._rest, self._falling, self.sorted, self._settled, self._stranded)
+        return tuple(tuple(book) for book in books), self.drops, self.peak_force
 
     def restore(self, state: Any) -> None:
         """Inverse of `snapshot`."""
-        self._rest, self._falling, self.sorted = (list(book) for book in state[:3])
-        self.drops, self.peak_force = state[3:]
+        books, self.drops, self.peak_force = state
+        self._rest, self._falling, self.sorted, self._settled, self._stranded = map(list, books)
 
 
 def _at_rest(v: Sequence[float]) -> bool:

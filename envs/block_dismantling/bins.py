@@ -10,15 +10,23 @@ from envs.scene.stage import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
 BINS = ("left", "right")
 BIN_HALF_SIZE = 0.085
 """Half side of the square tray, inside [m]."""
-BIN_HEIGHT = 0.030
 WALL = 0.004
 BIN_X, BIN_Y = 0.185, 0.215
 """Nominal tray centre [m]; the right one at -y."""
 BIN_COLOURS = {"light": (0.90, 0.90, 0.88, 1.0), "dark": (0.22, 0.22, 0.25, 1.0)}
 
 
-def add_bins(spec: mujoco.MjSpec, centres: np.ndarray, colours: tuple[str, str]) -> None:
-    """Adds both trays; `centres` (2, 2) [m], `colours` keys of `BIN_COLOURS`."""
+def add_bins(
+    spec: mujoco.MjSpec, centres: np.ndarray, colours: tuple[str, str], rim_m: float
+) -> None:
+    """Adds both trays.
+
+    Args:
+        spec: Scene.
+        centres: Tray centres, (2, 2) [m].
+        colours: Keys of `BIN_COLOURS`.
+        rim_m: Height of the walls [m].
+    """
     for name, centre, colour in zip(BINS, centres, colours, strict=True):
         body = spec.worldbody.add_body(name=f"bin_{name}", pos=[*centre, 0.0])
         rgba = list(BIN_COLOURS[colour])
@@ -41,9 +49,9 @@ def add_bins(spec: mujoco.MjSpec, centres: np.ndarray, colours: tuple[str, str])
                 size=[
                     WALL if x else outer,
                     WALL if y else outer,
-                    BIN_HEIGHT / 2,
+                    rim_m / 2,
                 ],
-                pos=[x * reach, y * reach, BIN_HEIGHT / 2],
+                pos=[x * reach, y * reach, rim_m / 2],
                 rgba=rgba,
                 contype=COLLIDE_STATIC,
                 conaffinity=COLLIDE_ARM | COLLIDE_OBJECT,

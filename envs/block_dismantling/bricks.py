@@ -83,8 +83,24 @@ class Brick:
         ]
 
 
-def add_brick(spec: mujoco.MjSpec, index: int, brick: Brick, origin: np.ndarray) -> None:
-    """Adds body ``brick{index}`` with a free joint at ``origin + brick.centre`` to the scene."""
+def add_brick(
+    spec: mujoco.MjSpec,
+    index: int,
+    brick: Brick,
+    origin: np.ndarray,
+    contact_s: float = 0.008,
+    contact_weight: float = 1.0,
+) -> None:
+    """Adds body ``brick{index}`` with a free joint at ``origin + brick.centre`` to the scene.
+
+    Args:
+        spec: Scene.
+        index: Number of the brick.
+        brick: The brick.
+        origin: Origin of the assembly frame, (3,) [m].
+        contact_s: Time constant of its contacts [s].
+        contact_weight: Weight of that constant against the other geom's, which has 1.
+    """
     name = f"brick{index}"
     half = brick.half_size
     rgba = list(COLOURS[brick.colour])
@@ -100,7 +116,8 @@ def add_brick(spec: mujoco.MjSpec, index: int, brick: Brick, origin: np.ndarray)
         conaffinity=COLLIDE_ARM | COLLIDE_OBJECT | COLLIDE_STATIC,
         condim=4,
         friction=[0.5, 0.01, 0.0001],
-        solref=[0.008, 1],
+        solref=[contact_s, 1],
+        solmix=contact_weight,
         group=1,
     )
     for x in range(brick.size[0]):

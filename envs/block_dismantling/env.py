@@ -20,6 +20,8 @@ from envs.block_dismantling.clutch import Clutches, add_clutches, find_interface
 from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.grasp_clearance import footprint_centre
 from envs.block_dismantling.instructions import Style, check_rule, sample_rule, write_instruction
+from envs.block_dismantling.lying import LyingBricks
+from envs.block_dismantling.rules import block_rules
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
@@ -96,7 +98,6 @@ class BlockDismantlingEnv(DualArmEnv):
     reward_weights = {"sorted": 0.6, "detached": 0.2, "carried": 0.1, "reach": 0.1}  # noqa: RUF012
     option_names = ("rule",)
     phases = PHASES[:-1]  # the last one ends the episode
-    checks_per_tick = 2
 
     def __init__(
         self,
@@ -109,6 +110,8 @@ class BlockDismantlingEnv(DualArmEnv):
         self.level = Level(n_bricks, layout)
         self.style = Style(instruction_style)
         super().__init__(**kwargs)
+        self.rules = block_rules(self.world)
+        self.checks_per_tick = self.rules.checks_per_tick or self.substeps
 
     # ---------------------------------------------------------------- scene
     def _build(self, options: Mapping[str, Any]) -> mujoco.MjSpec:
@@ -121,17 +124,17 @@ class BlockDismantlingEnv(DualArmEnv):
         self.bin_colours = ("light", "dark") if rng.random() < 0.5 else ("dark", "light")
         self.interfaces = find_interfaces(self.bricks)
         spec = base_scene("block_dismantling", self.timestep_s, world=self.world, servo=self.servo)
-        add_bins(spec, self.bins, self.bin_colours)
+        add_bins(spec, self.bins, self.bin_colours, self.rules.rim_m)
         self._origin = np.array([*-footprint_centre(self.bricks), 0.0])
         for i, brick in enumerate(self.bricks):
-            add_brick(spec, i, brick, self._origin)
+            add_brick(spec, i, brick, self._origin, self.rules.contact_s, self.rules.contact_weight)
         add_clutches(spec, self.bricks, self.interfaces)
         return spec
 
     def _start(self, options: Mapping[str, Any]) -> str:
         rng, model = self.np_random, self.model
         n = len(self.bricks)
-        self._clutches = Clutches(model, self.interfaces)
+        self._clutches = Clutches(model, self.interfaces, self.rules.look_every)
         self._contacts = ContactReader(model, n)
         first = model.body("brick0").id
         if [model.body(f"brick{i}").id for i in range(n)] != list(range(first, first + n)):
@@ -149,12 +152,26 @@ class BlockDismantlingEnv(DualArmEnv):
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
         self._joints = [n * f.lower + f.upper for f in self.interfaces]
         self._constants = (self._half_size.tolist(), self.bins.ravel().tolist())
-        self._judge = BrickJudge(self._colours, self.bins.tolist())
+        self._judge = BrickJudge(
+            self._colours, self.bins.tolist(), self.rules.rest_ticks, self._lying()
+        )
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
         middle = np.array([rng.uniform(*ASSEMBLY_AREA[0]), rng.uniform(*ASSEMBLY_AREA[1]), 0.0])
         middle[2] = -CLEARANCE[2]
         self.move_bricks(range(n), middle, yaw, np.zeros(3))
         return write_instruction(rng, self.rule, self.bin_names)
+
+    def _lying(self) -> LyingBricks | None:
+        if not self.rules.lies_inside:
+            return None
+        return LyingBricks(
+            self.data,
+            range(self._bodies.start, self._bodies.stop),
+            self._half_size.tolist(),
+            self.bins.tolist(),
+            self.rules.rim_m,
+            self._tool_sites,
+        )
 
     @property
     def bin_names(self) -> tuple[str, str]:
@@ -212,7 +229,7 @@ class BlockDismantlingEnv(DualArmEnv):
             half_size=self._half_size,
             target=self.targets,
             sorted=np.array(self._judge.sorted),
-            in_bin=np.array([self._judge.bin_of(p) for p in pos.tolist()]),
+            in_bin=np.array([self._judge.place(i, p) for i, p in enumerate(pos.tolist())]),
             joined=joined,
             gripped=np.array(self._touch.gripped),
             bins=self.bins.copy(),
@@ -229,7 +246,7 @@ class BlockDismantlingEnv(DualArmEnv):
             values += pos
             values += quats[i]
             values += sizes[i]
-            values += (self.rule[self._colours[i]], judge.sorted[i], judge.bin_of(pos))
+            values += (self.rule[self._colours[i]], judge.sorted[i], judge.place(i, pos))
             values += (left == i, right == i, 0.0)
         joined = [0.0] * len(self.bricks) ** 2
         for place, holds in zip(self._joints, self._clutches.active(data).tolist(), strict=True):
@@ -325,7 +342,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- step
     def _after_segment(self) -> None:
-        self._clutches.break_overloaded(self.data)
+        self._clutches.watch(self.data)
 
     def _outside(self) -> list[int]:
         """Bricks that are not over a bin."""
@@ -334,6 +351,7 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def _assess(self) -> Assessment:
         data, judge = self.data, self._judge
+        self._clutches.wake()
         touch = self._touch = self._contacts.read(data)
         pos = data.xpos[self._bodies].tolist()
         speed = data.qvel[self._brick_dof[0, 0] :].reshape(-1, 6).tolist()
@@ -354,6 +372,7 @@ class BlockDismantlingEnv(DualArmEnv):
             "brick_colours": self._colours,
             "drops": judge.drops,
             "peak_contact_force": judge.peak_force,
+            "break_loads": tuple(self._clutches.break_loads),
         }
         success = not unsorted
         phase = "done" if success else self._phase(touch.gripped, attached, gaps)
@@ -386,9 +405,12 @@ class BlockDismantlingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
-        return dict(self.rule), self.bin_colours, self._judge.snapshot(), self._touch
+        loads = tuple(self._clutches.break_loads)
+        return dict(self.rule), self.bin_colours, self._judge.snapshot(), self._touch, loads
 
     def _task_restore(self, state: Any) -> None:
-        rule, self.bin_colours, books, self._touch = state
+        rule, self.bin_colours, books, self._touch, loads = state
         self.rule = dict(rule)
+        self._clutches.break_loads = list(loads)
+        self._clutches.wake()
         self._judge.restore(books)

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.robot.description import RobotModel, arm_description
-from envs.robot.facts import BASE_POSES, JAW_FORCE, JAW_STROKE, JOINTS
+from envs.robot.facts import BASE_POSES, JAW_FORCE, JOINTS
 from envs.robot.servos import IdealServo, JointServo, Servo
 from envs.world import FIRST, World
-from xr0_sim.conventions import ARM_ACTION_DIM, ARMS
+from xr0_sim.conventions import ARMS
 
 FINGERS = ("left_finger", "right_finger")
 

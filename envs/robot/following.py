@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from envs.robot.arms import Drive
 from envs.robot.facts import HOME_JOINTS, JOINTS
-from xr0_sim.conventions import ARMS, CONTROL_HZ
-
+from xr0_sim.conventions import ARMS
 
 LEVER, BRISK = 0.5, 2.5
 """Distance of a working tool from the big joints [m], and a brisk acceleration of it [m/s²]."""

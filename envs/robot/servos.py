@@ -168,7 +168,11 @@ class IdentifiedServo(Servo):
         return JointServo(kp=2000.0, kd=124.0, armature=0.243, damping=40.0)
 
 
-servos.add("ideal", IdealServo(), "joint loops of 11 Hz from the arm's inertia, nothing trails or hangs; chosen")
+servos.add(
+    "ideal",
+    IdealServo(),
+    "joint loops of 11 Hz from the arm's inertia, nothing trails or hangs; chosen",
+)
 servos.add("identified", IdentifiedServo(), "mujoco_menagerie, aloha/aloha.xml")
 
 

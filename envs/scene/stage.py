@@ -16,7 +16,11 @@ from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 
 TABLE_HALF_SIZE = (0.42, 0.62)
-"""Half extents of the drawn table top in x and y [m]."""
+"""Half extents of the table top in x and y [m]."""
+TABLE_THICKNESS = 0.04
+"""Thickness of the table top; its upper face is z = 0 [m]."""
+FLOOR_Z = -0.72
+"""Height of the floor [m]."""
 
 BASE_CAMERA: dict[str, Any] = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
 """The policy's base view, at the operator's head."""
@@ -139,7 +143,7 @@ def base_scene(
     option.jacobian = physics.jacobian
     option.tolerance = physics.tolerance
     _add_visuals(spec)
-    _add_stage(spec)
+    _add_stage(spec, world)
     attach_arms(spec, world, servo)
     return spec
 
@@ -184,35 +188,58 @@ def _add_visuals(spec: mujoco.MjSpec) -> None:
     spec.add_material(name="floor", rgba=[0.60, 0.63, 0.67, 1])
 
 
-def _add_stage(spec: mujoco.MjSpec) -> None:
-    world = spec.worldbody
+def _add_stage(spec: mujoco.MjSpec, world: World) -> None:
+    _add_table(spec.worldbody, world)
+    _add_lights_and_cameras(spec.worldbody)
+
+
+def _add_table(body: mujoco.MjsBody, world: World) -> None:
+    """Table and floor: what is drawn is the same in every world, what is touched is not."""
     half_x, half_y = TABLE_HALF_SIZE
-    # Contact is an endless plane (half the cost of a box); what one sees is a box under it.
-    world.add_geom(
-        name="table",
-        type=mujoco.mjtGeom.mjGEOM_PLANE,
-        size=[2, 2, 0.1],
-        contype=COLLIDE_STATIC,
-        conaffinity=COLLIDE_ARM | COLLIDE_OBJECT,
-        friction=[0.7, 0.01, 0.0001],
-        solref=[0.008, 1],
-        group=3,
-        rgba=[0, 0, 0, 0],
+    surface = {
+        "contype": COLLIDE_STATIC,
+        "friction": [0.7, 0.01, 0.0001],
+        "solref": [0.008, 1],
+        "group": 3,
+        "rgba": [0, 0, 0, 0],
+    }
+    touched = COLLIDE_ARM | COLLIDE_OBJECT
+    plane, box = mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX
+    if world.table == "plane":
+        # Endless, at half the cost of a box.
+        body.add_geom(name="table", type=plane, size=[2, 2, 0.1], conaffinity=touched, **surface)
+    else:
+        half_z = TABLE_THICKNESS / 2
+        body.add_geom(
+            name="table",
+            type=box,
+            size=[half_x, half_y, half_z],
+            pos=[0, 0, -half_z],
+            conaffinity=touched,
+            **surface,
+        )
+        # What falls off the edge comes to rest; arms cannot reach down here.
+        body.add_geom(
+            name="floor",
+            type=plane,
+            size=[4, 4, 0.1],
+            pos=[0, 0, FLOOR_Z],
+            conaffinity=COLLIDE_OBJECT,
+            **surface,
+        )
+    drawn = {"contype": 0, "conaffinity": 0, "group": 2}
+    body.add_geom(
+        type=box, size=[half_x, half_y, 0.02], pos=[0, 0, -0.0201], material="table", **drawn
     )
-    box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "contype": 0, "conaffinity": 0, "group": 2}
-    world.add_geom(size=[half_x, half_y, 0.02], pos=[0, 0, -0.0201], material="table", **box)
     for x in (-half_x + 0.04, half_x - 0.04):
         for y in (-half_y + 0.04, half_y - 0.04):
-            world.add_geom(size=[0.025, 0.025, 0.34], pos=[x, y, -0.38], material="frame", **box)
-    world.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_PLANE,
-        size=[4, 4, 0.1],
-        pos=[0, 0, -0.72],
-        contype=0,
-        conaffinity=0,
-        group=2,
-        material="floor",
-    )
+            body.add_geom(
+                type=box, size=[0.025, 0.025, 0.34], pos=[x, y, -0.38], material="frame", **drawn
+            )
+    body.add_geom(type=plane, size=[4, 4, 0.1], pos=[0, 0, FLOOR_Z], material="floor", **drawn)
+
+
+def _add_lights_and_cameras(world: mujoco.MjsBody) -> None:
     world.add_light(
         name="key",
         type=mujoco.mjtLightType.mjLIGHT_SPOT,

@@ -136,7 +136,7 @@ def open_clutch(size: tuple[int, int], load: Load) -> Opening:
                 model, data, sign * force, sign * torque, point, body, data.qfrc_applied
             )
         mujoco.mj_step(model, data)
-        if step % CHECK_EVERY == CHECK_EVERY - 1 and clutches.break_overloaded(data).size:
+        if step % CHECK_EVERY == CHECK_EVERY - 1 and clutches.break_overloaded(data):
             return Opening(size, load, limit, size_now)
     raise Xr0SimError(f"clutch of {size[0]}x{size[1]} studs: {load} of 3 times the limit held")
 

@@ -12,7 +12,6 @@ from envs.robot.kinematics import DualArmKinematics, home_joints
 from policies.scripted.motion import TICK_S, ToolGoal, ToolMover, reference_joints
 from xr0_sim.types import RobotState
 
-
 HELD_SPEED = 0.05
 """Tool speed below which a tool that lags is taken to be held [m/s]."""
 
