@@ -48,6 +48,7 @@ class Simulation:
         command: NDArray[np.float64],
         target: NDArray[np.float64],
         after_segment: Callable[[], None],
+        before_step: Callable[[], None] | None = None,
     ) -> str | None:
         """One control tick.
 
@@ -55,6 +56,7 @@ class Simulation:
             command: Servo targets (14,) at its start, joint action in physical units.
             target: Servo targets (14,) at its end.
             after_segment: Called after each part of the tick.
+            before_step: Called before each physics step.
 
         Returns:
             None, or in which way the physics broke; the state is then of no use.
@@ -67,6 +69,8 @@ class Simulation:
             for segment in self._segments:
                 for row in table[segment]:
                     ctrl[:] = row
+                    if before_step is not None:
+                        before_step()
                     mj_step(model, data)
                 after_segment()
         except mujoco.FatalError as error:

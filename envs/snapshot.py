@@ -49,6 +49,7 @@ class Snapshot:
     assessment: Assessment
     failure: str | None
     task: Any
+    pusher: Any = None
 
 
 def physics_state(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.float64]:
