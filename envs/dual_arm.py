@@ -204,8 +204,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         model = self._build(options).compile()
         self._simulation = Simulation(model, self.substeps, self.checks_per_tick, self.servo)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
-        pushes = self.paddle is not None and self.world.pushes
-        self._pusher = Pusher(model, self.paddle) if pushes else None
+        paddle = self.paddle
+        self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._home.copy()
         self._ports.place(self.data, self._command)

@@ -18,7 +18,6 @@ from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, event_presets, event_text, register_preset
 from xr0_sim.perturb.triggers import AtPhase, AtTime
 
-
 PUSH_RANGE = (0.02, 0.08)
 """Distances from which that of a push is drawn where none is asked for [m]; chosen: from what a
 grasp forgives to half the width of the free table."""
@@ -69,6 +68,14 @@ def check_events(
                 f"event '{event_text(event)}': expected a world with a paddle, got world "
                 f"{world.name}; write {instant} for {event.kind}, or take another world"
             )
+
+
+def in_world(names: Sequence[str], world: World) -> tuple[str, ...]:
+    """Names of presets, with those that need a paddle the world has not by their instant kin."""
+    if world.pushes:
+        return tuple(names)
+    presets = event_presets()
+    return tuple(getattr(presets.get(name), "needs_paddle", "") or name for name in names)
 
 
 def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:

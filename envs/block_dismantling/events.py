@@ -245,7 +245,9 @@ def _push(
     }
 
 
-def _shifts(middle: np.ndarray, distance_m: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _shifts(
+    middle: np.ndarray, distance_m: float, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Random horizontal shifts (3,) that keep the middle on the free table, nearer ones last."""
     angles = rng.uniform(0, 2 * math.pi, WAYS)
     shift = np.zeros(3)

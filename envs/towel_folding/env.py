@@ -268,9 +268,7 @@ class TowelFoldingEnv(DualArmEnv):
                 return lift
         return None
 
-    def put_obstacle(
-        self, pos: NDArray[np.float64], duration_s: float, lift: float = LIFT
-    ) -> None:
+    def put_obstacle(self, pos: NDArray[np.float64], duration_s: float, lift: float = LIFT) -> None:
         """Stands a block at `pos` (2,), `lift` above the table [m], for a while."""
         self._props.put_obstacle(self.data, pos, self.tick + self._ticks(duration_s), lift)
 

@@ -45,7 +45,7 @@ class TowelShove(Event):
             the towel [m].
     """
 
-    needs_paddle: ClassVar[str] = "teleport"
+    needs_paddle: ClassVar[str] = "towel_teleport"
 
     distance_m: float | None = None
     off_centre_m: float = 0.04
@@ -187,7 +187,9 @@ class Obstacle(Event):
 _NOTHING: dict[str, Any] = {"arm": None}
 
 
-def _shifts(middle: np.ndarray, distance_m: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _shifts(
+    middle: np.ndarray, distance_m: float, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Random horizontal shifts (2,) that keep the middle on the free table, nearer ones last."""
     angles = rng.uniform(0, 2 * math.pi, WAYS)
     for share in NEARER:
