@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import gymnasium
@@ -48,6 +49,8 @@ from envs.robot.servos import Servo, find_servo
 from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Looks, find_looks
+from envs.scene.placement import Trial
+from envs.scene.pusher import Paddle, Pusher, Stroke
 from envs.scene.stage import substeps
 from envs.senses.base import Senses, find_senses
 from envs.simulation import Simulation
@@ -97,6 +100,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     reward_weights: Mapping[str, float] = {}
     phases: tuple[str, ...] = ()
     """Phases at whose beginning an event can fire; empty leaves them unchecked."""
+    paddle: Paddle | None = None
+    """What events push with; its task adds it to the scene where the world has pushes."""
 
     def __init__(
         self,
@@ -129,6 +134,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.action_space = action_space()
         self._kinematics: DualArmKinematics | None = None
         self._simulation: Simulation | None = None
+        self._pusher: Pusher | None = None
         self._cameras: SceneCameras | None = None
         self._home = join_arms(home_joints(), np.full(2, HOME_JAW))
         self.tick = 0
@@ -158,6 +164,10 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def _after_segment(self) -> None:
         """Task hook: called after each of the `checks_per_tick` equal parts of a tick."""
+
+    def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
+        """Task hook: where the middle of what a push moves is, x and y first [m]."""
+        raise ConfigError(f"{type(self).__name__}: expected _middle_of_pushed, to measure a push")
 
     def _task_snapshot(self) -> Any:
         """Task hook: state outside the physics."""
@@ -190,7 +200,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         options = self._check_options(options)
         super().reset(seed=seed)
         events = parse_events(options.get("events", ()))
-        check_events(events, type(self))
+        check_events(events, type(self), world=self.world)
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
         self.close()
         route_engine_warnings()
@@ -198,6 +208,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         drive = Drive.of(self.world, self.servo)
         self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive)
         self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
+        paddle = self.paddle
+        self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._resting_command()
         self._ports.place(self.data, self._home, self._command)
@@ -377,6 +389,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             failure=self._failure,
             protective_stop=self._stop.snapshot(),
             task=self._task_snapshot(),
+            pusher=self._pusher.snapshot() if self._pusher is not None else None,
         )
 
     def restore(self, state: Snapshot) -> None:
@@ -406,6 +419,8 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self._failure = state.failure
         self._stop.restore(state.protective_stop)
         self._task_restore(state.task)
+        if self._pusher is not None:
+            self._pusher.restore(state.pusher)
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -425,6 +440,24 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
         """Tells the event schedule which inferences are under way in the coming tick."""
         self._schedule.note_inferences(inferences)
+
+    @property
+    def checks_room(self) -> bool:
+        """Whether an event that finds no room, or nothing to act on, is refused."""
+        return self.world.pushes
+
+    def begin_push(self, strokes: Iterable[Stroke]) -> Stroke | None:
+        """Begins the first of some pushes for which there is room; None if there is none."""
+        pusher = self._pusher
+        if pusher is None or pusher.busy:
+            return None
+        trial = Trial(self.model, self.data)
+        for stroke in strokes:
+            pusher.place(trial.data, stroke)
+            if trial.overlap({pusher.body}) == 0.0:
+                pusher.begin(self.data, stroke)
+                return stroke
+        return None
 
     def set_instruction(self, text: str) -> None:
         """Changes the instruction from the next observation on."""
@@ -457,7 +490,15 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def _simulate(self, target: NDArray[np.float64]) -> str | None:
         assert self._simulation is not None
         route_engine_warnings()  # an unpickled environment may be in a fresh process
-        return self._simulation.run(self._command, target, self._after_segment)
+        pusher = self._pusher
+        if pusher is None or pusher.stroke is None:
+            return self._simulation.run(self._command, target, self._after_segment)
+        drive = functools.partial(pusher.drive, self.data)
+        broken = self._simulation.run(self._command, target, self._after_segment, drive)
+        if broken is None and pusher.over():
+            pusher.end(self.data, self._middle_of_pushed(pusher.stroke.which))
+            mujoco.mj_kinematics(self.model, self.data)
+        return broken
 
     def _resting_command(self) -> NDArray[np.float64]:
         """Command under which the arms rest at home."""
@@ -522,6 +563,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             "instruction": self.instruction,
             "events": tuple(fired),
             "pending_events": self._schedule.pending,
+            **({} if self._pusher is None else {"pushes": self._pusher.told()}),
             "tick": self.tick,
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from envs.instruction import encode_instruction
+from envs.world import DEFAULT_WORLD, World, find_world
 from xr0_sim.conventions import CAMERAS, CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.fields import check_range
@@ -17,19 +18,42 @@ from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, event_presets, event_text, register_preset
 from xr0_sim.perturb.triggers import AtPhase, AtTime
 
+PUSH_RANGE = (0.02, 0.08)
+"""Distances from which that of a push is drawn where none is asked for [m]; chosen: from what a
+grasp forgives to half the width of the free table."""
 
-def check_events(events: Sequence[Event], env: type, max_ticks: int | None = None) -> None:
+
+def check_distance(event: Any, longest_m: float) -> None:
+    """Refuses an event whose ``distance_m`` is neither none nor in 0 .. `longest_m`."""
+    if event.distance_m is not None:
+        check_range(event, "distance_m", 0.0, longest_m, "m")
+
+
+def drawn_distance(event: Any, rng: np.random.Generator) -> float:
+    """The distance an event asks for, else one from `PUSH_RANGE` [m]; draws in either case."""
+    drawn = float(rng.uniform(*PUSH_RANGE))
+    return drawn if event.distance_m is None else float(event.distance_m)
+
+
+def check_events(
+    events: Sequence[Event],
+    env: type,
+    max_ticks: int | None = None,
+    world: World | str = DEFAULT_WORLD,
+) -> None:
     """Rejects events that were made for another task, and those that can never fire.
 
     Args:
         events: What shall happen.
         env: Class of the environment it shall happen in; its ``phases`` are those of the task.
         max_ticks: Ticks of an episode at most; None for no limit.
+        world: World of the episodes.
 
     Raises:
         ConfigError: An event of another task, one that waits for a phase the task does not have,
-            or one whose time comes after the last tick.
+            one whose time comes after the last tick, or a push in a world without a paddle.
     """
+    world = find_world(world)
     for event in events:
         if not _fits(event, env):
             fitting = ", ".join(n for n, preset in event_presets().items() if _fits(preset, env))
@@ -38,6 +62,20 @@ def check_events(events: Sequence[Event], env: type, max_ticks: int | None = Non
                 f"{type(event).__module__}; choose from {fitting}"
             )
         _check_trigger(event, env, max_ticks)
+        instant = getattr(event, "needs_paddle", "")
+        if instant and not world.pushes:
+            raise ConfigError(
+                f"event '{event_text(event)}': expected a world with a paddle, got world "
+                f"{world.name}; write {instant} for {event.kind}, or take another world"
+            )
+
+
+def in_world(names: Sequence[str], world: World) -> tuple[str, ...]:
+    """Names of presets, with those that need a paddle the world has not by their instant kin."""
+    if world.pushes:
+        return tuple(names)
+    presets = event_presets()
+    return tuple(getattr(presets.get(name), "needs_paddle", "") or name for name in names)
 
 
 def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:

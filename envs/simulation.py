@@ -68,6 +68,7 @@ class Simulation:
         command: NDArray[np.float64],
         target: NDArray[np.float64],
         after_segment: Callable[[], None],
+        before_step: Callable[[], None] | None = None,
     ) -> str | None:
         """One control tick.
 
@@ -75,6 +76,7 @@ class Simulation:
             command: Servo targets (14,) at its start, joint action in physical units.
             target: Servo targets (14,) at its end.
             after_segment: Called after each part of the tick.
+            before_step: Called before each physics step.
 
         Returns:
             None, or in which way the physics broke; the state is then of no use.
@@ -87,6 +89,8 @@ class Simulation:
         try:
             for row, (look, ends_segment) in zip(table, self._after_step, strict=True):
                 ctrl[:] = row
+                if before_step is not None:
+                    before_step()
                 mj_step(model, data)
                 if look:
                     self.protective_stop.check(data)

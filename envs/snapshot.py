@@ -50,6 +50,7 @@ class Snapshot:
     failure: str | None
     protective_stop: tuple[int, str]
     task: Any
+    pusher: Any = None
 
 
 def physics_state(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.float64]:

@@ -27,6 +27,8 @@ class World:
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
         strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
         views: Placement of the base camera and the video camera.
+        pushes: Whether a paddle stands ready for events that push, and whether events that place
+            something look for room first.
     """
 
     name: str
@@ -38,6 +40,7 @@ class World:
     clutch_every_step: bool = False
     strict_judges: bool = False
     views: Literal["0.1", "close"] = "0.1"
+    pushes: bool = False
 
 
 FIRST = World("0.1")
@@ -55,6 +58,7 @@ WORLDS: dict[str, World] = {
             table="slab",
             clutch_every_step=True,
             strict_judges=True,
+            pushes=True,
         ),
     )
 }

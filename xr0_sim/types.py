@@ -76,6 +76,10 @@ class ActionChunk:
             raise ConfigError("action chunk: expected finite values, got NaN or infinity")
 
 
+REFUSED = "refused"
+"""Parameter of an `EventRecord` that tells why the event did not happen."""
+
+
 @dataclass(frozen=True)
 class EventRecord:
     """An event that fired.
@@ -93,6 +97,11 @@ class EventRecord:
     time_ns: int
     parameters: Mapping[str, Any]
     index: int = 0
+
+    @property
+    def refused(self) -> str:
+        """Why the event could not happen when it was due; empty if it did."""
+        return str(self.parameters.get(REFUSED, ""))
 
 
 @dataclass(frozen=True)

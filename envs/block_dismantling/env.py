@@ -21,10 +21,13 @@ from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.grasp_clearance import footprint_centre
 from envs.block_dismantling.instructions import Style, check_rule, sample_rule, write_instruction
 from envs.block_dismantling.lying import LyingBricks
+from envs.block_dismantling.pushes import BLADE, SIGNS
 from envs.block_dismantling.rules import block_rules
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
+from envs.scene.placement import OVERLAP_LIMIT, Trial
+from envs.scene.pusher import add_paddle
 from envs.scene.stage import base_scene
 from xr0_sim.conventions import ARMS
 from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate
@@ -98,6 +101,7 @@ class BlockDismantlingEnv(DualArmEnv):
     reward_weights = {"sorted": 0.6, "detached": 0.2, "carried": 0.1, "reach": 0.1}  # noqa: RUF012
     option_names = ("rule",)
     phases = PHASES[:-1]  # the last one ends the episode
+    paddle = BLADE
 
     def __init__(
         self,
@@ -124,6 +128,8 @@ class BlockDismantlingEnv(DualArmEnv):
         self.bin_colours = ("light", "dark") if rng.random() < 0.5 else ("dark", "light")
         self.interfaces = find_interfaces(self.bricks)
         spec = base_scene("block_dismantling", self.timestep_s, world=self.world, servo=self.servo)
+        if self.world.pushes:
+            add_paddle(spec, BLADE)
         add_bins(spec, self.bins, self.bin_colours, self.rules.rim_m)
         self._origin = np.array([*-footprint_centre(self.bricks), 0.0])
         for i, brick in enumerate(self.bricks):
@@ -186,10 +192,18 @@ class BlockDismantlingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- for events and experts
     def move_bricks(
-        self, which: Any, shift: NDArray[np.float64], yaw: float, pivot: NDArray[np.float64]
+        self,
+        which: Any,
+        shift: NDArray[np.float64],
+        yaw: float,
+        pivot: NDArray[np.float64],
+        data: mujoco.MjData | None = None,
     ) -> None:
-        """Turns bricks by `yaw` [rad] about the vertical through `pivot`, then shifts them [m]."""
-        data = self.data
+        """Turns bricks by `yaw` [rad] about the vertical through `pivot`, then shifts them [m].
+
+        In the scene, or in another state of it.
+        """
+        data = self.data if data is None else data
         turn = np.array([np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
         cos, sin = np.cos(yaw), np.sin(yaw)
         rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
@@ -255,6 +269,30 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def _privileged_dim(self) -> int:
         return BlockState.vector_dim(self.level.n_bricks)
+
+    def fits(
+        self, which: list[int], shift: NDArray[np.float64], yaw: float, *, touching: bool = True
+    ) -> bool:
+        """Whether `displace` would put no brick inside something else.
+
+        Args:
+            which: Numbers of the bricks.
+            shift: (3,) [m].
+            yaw: Turn about their middle [rad].
+            touching: Whether they may rest against something.
+        """
+        if not self.world.pushes:
+            return True
+        trial = Trial(self.model, self.data)
+        self.move_bricks(which, shift, yaw, self.middle_of(which), trial.data)
+        limit = OVERLAP_LIMIT if touching else 0.0
+        return trial.overlap({self._bodies.start + i for i in which}) <= limit
+
+    def corners_of(self, which: list[int]) -> NDArray[np.float64]:
+        """Corners of some bricks, world, (n, 8, 3) [m]."""
+        boxes = SIGNS * self._half_size[which][:, None]
+        turns = self.data.xmat[self._bodies][which].reshape(-1, 3, 3)
+        return boxes @ turns.transpose(0, 2, 1) + self.data.xpos[self._bodies][which][:, None]
 
     def displace(self, which: list[int], shift: NDArray[np.float64], yaw: float) -> None:
         """Moves bricks in one instant, turning about their common middle, and stops them."""
@@ -343,6 +381,9 @@ class BlockDismantlingEnv(DualArmEnv):
     # ---------------------------------------------------------------- step
     def _after_segment(self) -> None:
         self._clutches.watch(self.data)
+
+    def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
+        return self.middle_of(list(which))
 
     def _outside(self) -> list[int]:
         """Bricks that are not over a bin."""

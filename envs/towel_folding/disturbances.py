@@ -16,6 +16,10 @@ OBSTACLE_HALF_SIZE = (0.03, 0.03, 0.05)
 """[m]"""
 OBSTACLE_HOME = (0.0, 0.0, -0.5)
 """Where the obstacle waits, out of sight under the table [m]."""
+LIFT = 0.004
+"""Height of its foot above the table, where nothing is in the way [m]."""
+OBSTACLE_LIFTS = (LIFT, 0.008, 0.012, 0.016, 0.02, 0.03)
+"""Heights of its foot that are tried where cloth lies [m]."""
 SPOT = (-0.16, 0.0)
 """Staging spot, x and y [m]."""
 SPOT_HALF_SIZE = 0.08
@@ -57,6 +61,7 @@ class Props:
     def __init__(self, model: mujoco.MjModel):
         first = model.body(f"{NAME}_0").id
         self.towel = slice(first, model.nbody)
+        self.obstacle = model.body("obstacle").id
         self._mocap = int(model.body("obstacle").mocapid[0])
         self._pads = [
             [model.geom(f"{arm}/{finger}_pad").id for finger in ("left", "right")] for arm in ARMS
@@ -69,9 +74,15 @@ class Props:
         rows[:, :3] = force / len(rows)
         self._until["wind"] = until
 
-    def put_obstacle(self, data: mujoco.MjData, pos: NDArray[np.float64], until: int) -> None:
-        """Stands the obstacle at `pos` (2,) [m]."""
-        data.mocap_pos[self._mocap] = [*pos, OBSTACLE_HALF_SIZE[2] + 0.004]
+    def stand(self, data: mujoco.MjData, pos: NDArray[np.float64], lift: float) -> None:
+        """Puts the obstacle at `pos` (2,) [m], `lift` [m] above the table."""
+        data.mocap_pos[self._mocap] = [*pos, OBSTACLE_HALF_SIZE[2] + lift]
+
+    def put_obstacle(
+        self, data: mujoco.MjData, pos: NDArray[np.float64], until: int, lift: float = LIFT
+    ) -> None:
+        """Stands the obstacle at `pos` (2,) [m], `lift` [m] above the table, for a while."""
+        self.stand(data, pos, lift)
         self._until["obstacle"] = until
 
     def obstructed(self, data: mujoco.MjData) -> bool:

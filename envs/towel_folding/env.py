@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,12 +15,14 @@ from envs.assessment import Assessment
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
+from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
+from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
 from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.continuous import Supply
-from envs.towel_folding.disturbances import Props, add_props
+from envs.towel_folding.disturbances import LIFT, OBSTACLE_LIFTS, Props, add_props
 from envs.towel_folding.folds import (
     CORNER_LIMIT,
     MIRROR_LIMIT,
@@ -33,6 +35,7 @@ from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.grasp_record import Hands
 from envs.towel_folding.initial_state import plane_motion
 from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
+from envs.towel_folding.pushes import HAND
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
@@ -121,6 +124,7 @@ class TowelFoldingEnv(DualArmEnv):
     }
     option_names = ("folds",)
     phases = PHASES
+    paddle = HAND
 
     def __init__(
         self,
@@ -149,6 +153,8 @@ class TowelFoldingEnv(DualArmEnv):
         spec = base_scene("towel_folding", self.timestep_s, CLOTH, self.world, self.servo)
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
         soften_hands(spec)
+        if self.world.pushes:
+            add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled)
         if self.grasp == "assist":
@@ -233,6 +239,15 @@ class TowelFoldingEnv(DualArmEnv):
     def _privileged_dim(self) -> int:
         return TowelState.vector_dim(self.cloth.grid)
 
+    def fits(self, shift: NDArray[np.float64], yaw: float) -> bool:
+        """Whether `displace` would put the towel into nothing else."""
+        if not self.world.pushes:
+            return True
+        trial = Trial(self.model, self.data)
+        self._towel.place(trial.data, plane_motion(self.points, shift, yaw))
+        bodies = self._towel.body_ids
+        return trial.overlap(bodies, flex=True, but={TABLE}) <= OVERLAP_LIMIT
+
     def displace(self, shift: NDArray[np.float64], yaw: float) -> None:
         """Moves the towel in one instant, (2,) [m] and [rad] about its middle, and stops it."""
         self._towel.place(self.data, plane_motion(self.points, shift, yaw))
@@ -242,9 +257,20 @@ class TowelFoldingEnv(DualArmEnv):
         """Presses on the whole towel with `force` (3,) [N] for a while."""
         self._props.blow(self.data, force, self.tick + self._ticks(duration_s))
 
-    def put_obstacle(self, pos: NDArray[np.float64], duration_s: float) -> None:
-        """Stands a block on the table at `pos` (2,) [m] for a while."""
-        self._props.put_obstacle(self.data, pos, self.tick + self._ticks(duration_s))
+    def obstacle_height(self, pos: NDArray[np.float64]) -> float | None:
+        """Least height of the foot of a block at `pos` (2,) that touches nothing [m], or None."""
+        if not self.world.pushes:
+            return LIFT
+        trial = Trial(self.model, self.data)
+        for lift in OBSTACLE_LIFTS:
+            self._props.stand(trial.data, pos, lift)
+            if trial.overlap({self._props.obstacle}) == 0.0:
+                return lift
+        return None
+
+    def put_obstacle(self, pos: NDArray[np.float64], duration_s: float, lift: float = LIFT) -> None:
+        """Stands a block at `pos` (2,), `lift` above the table [m], for a while."""
+        self._props.put_obstacle(self.data, pos, self.tick + self._ticks(duration_s), lift)
 
     def lose_grip(self, arm: int, duration_s: float) -> None:
         """Makes the pads of one hand slippery for a while."""
@@ -281,6 +307,9 @@ class TowelFoldingEnv(DualArmEnv):
     # ---------------------------------------------------------------- step
     def _after_segment(self) -> None:
         self._props.tidy(self.model, self.data, self.tick + 1, PAD_FRICTION)
+
+    def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
+        return self.points.mean(axis=0)
 
     def _assess(self) -> Assessment:
         data, folds = self.data, self.folds

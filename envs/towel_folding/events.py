@@ -1,24 +1,32 @@
 """Scene events of towel folding; importing this module registers them and their presets.
 
-``shove`` is shared by name with block dismantling, where it moves the assembly; here the towel's
-own kinds carry the prefix ``towel_``.
+``shove`` and ``teleport`` are shared by name with block dismantling, where they move the assembly;
+here the towel's own kinds carry the prefix ``towel_``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-import envs.events  # noqa: F401  (registers the events every task has)
+from envs.events import check_distance, drawn_distance
+from envs.towel_folding.pushes import strokes
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import check_range
-from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.events import Event, refused
 from xr0_sim.perturb.registry import event_kind, register_preset
 from xr0_sim.perturb.triggers import AtPhase
 
+LONGEST_SHOVE = 0.10
+"""[m]"""
+WAYS = 32
+"""Directions that are tried."""
+NEARER = (1.0, 0.8, 0.6, 0.4)
+"""Shares of the asked distance that are tried, in this order, where nothing else is free."""
 FREE_RADIUS = 0.07
 """How far from the middle of the table a shoved towel's middle may come to lie, x and y [m]."""
 MAX_GUST = 0.5
@@ -28,6 +36,47 @@ MAX_GUST = 0.5
 @event_kind("towel_shove")
 @dataclass(frozen=True)
 class TowelShove(Event):
+    """A flat hand comes down on the towel and drags it sideways, held or not, for 0.1 to 0.2 s.
+
+    Attributes:
+        distance_m: How far; drawn from 20 .. 80 mm where none is given. The direction is random
+            among those that stay on the free table and leave the hand room [m].
+        off_centre_m: Largest distance from the middle at which the hand comes down, which turns
+            the towel [m].
+    """
+
+    needs_paddle: ClassVar[str] = "towel_teleport"
+
+    distance_m: float | None = None
+    off_centre_m: float = 0.04
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_distance(self, LONGEST_SHOVE)
+        check_range(self, "off_centre_m", 0.0, 0.08, "m")
+
+    def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
+        """Begins the push."""
+        distance = drawn_distance(self, rng)
+        middle = scene.points[:, :2].mean(axis=0)
+        headings = rng.uniform(0, 2 * math.pi, WAYS)
+        asides = self.off_centre_m * rng.uniform(-1, 1, WAYS)
+        ways = [
+            (float(heading), float(aside))
+            for heading, aside in zip(headings, asides, strict=True)
+            if _is_free(middle + distance * np.array([math.cos(heading), math.sin(heading)]))
+        ]
+        home = math.atan2(-middle[1], -middle[0])
+        ways += [(home + turn, 0.0) for turn in (0.0, 0.4, -0.4, 0.8, -0.8)]
+        found = scene.begin_push(strokes(scene.tick, scene.points, distance, ways))
+        if found is None:
+            return refused("no room for the hand")
+        return {"asked_m": distance, "heading_rad": found.heading, "duration_s": found.sweep_s}
+
+
+@event_kind("towel_teleport")
+@dataclass(frozen=True)
+class TowelTeleport(Event):
     """The towel jumps sideways and turns in one instant, held or not, flat or half folded.
 
     Attributes:
@@ -40,15 +89,17 @@ class TowelShove(Event):
 
     def __post_init__(self) -> None:
         """Checks the range."""
-        check_range(self, "distance_m", 0.0, 0.10, "m")
+        check_range(self, "distance_m", 0.0, LONGEST_SHOVE, "m")
         check_range(self, "turn_deg", 0.0, 45.0, "°")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
-        """Shoves the towel."""
+        """Moves the towel."""
         yaw = math.radians(self.turn_deg) * float(rng.uniform(-1, 1))
-        shift = _free_shift(scene.points[:, :2].mean(axis=0), self.distance_m, rng)
-        scene.displace(shift, yaw)
-        return {"shift_m": shift.tolist(), "yaw_rad": yaw}
+        for shift in _shifts(scene.points[:, :2].mean(axis=0), self.distance_m, rng):
+            if scene.fits(shift, yaw):
+                scene.displace(shift, yaw)
+                return {"shift_m": shift.tolist(), "yaw_rad": yaw}
+        return refused("no free place")
 
 
 @event_kind("gust")
@@ -98,7 +149,7 @@ class CornerSlip(Event):
         """Oils the pads of one of the holding hands."""
         arms = scene.held_arms
         if not arms:
-            return {"arm": None}
+            return refused("no hand holds the towel", arm=None) if scene.checks_room else _NOTHING
         arm = int(rng.choice(arms))
         scene.lose_grip(arm, self.duration_s)
         return {"arm": arm}
@@ -122,21 +173,40 @@ class Obstacle(Event):
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Puts the block down."""
-        pos = scene.landing + rng.uniform(-0.02, 0.02, 2)
-        scene.put_obstacle(pos, self.duration_s)
-        return {"pos_m": pos.tolist()}
+        drawn = scene.landing + rng.uniform(-0.02, 0.02, 2)
+        turns = np.arange(8) * math.pi / 4
+        around = [np.array([math.cos(a), math.sin(a)]) for a in turns]
+        for pos in [drawn, *(drawn + r * way for r in (0.02, 0.04, 0.06) for way in around)]:
+            lift = scene.obstacle_height(pos)
+            if lift is not None:
+                scene.put_obstacle(pos, self.duration_s, lift)
+                return {"pos_m": pos.tolist()}
+        return refused("no free place", pos_m=drawn.tolist())
 
 
-def _free_shift(middle: np.ndarray, distance_m: float, rng: np.random.Generator) -> np.ndarray:
-    """Random horizontal shift (2,) that keeps the middle on the free table."""
-    for angle in rng.uniform(0, 2 * math.pi, 32):
-        shift = distance_m * np.array([math.cos(angle), math.sin(angle)])
-        if np.abs(middle + shift).max() <= FREE_RADIUS:
-            return shift
-    return -distance_m * middle / max(float(np.linalg.norm(middle)), 1e-6)
+_NOTHING: dict[str, Any] = {"arm": None}
+
+
+def _shifts(
+    middle: np.ndarray, distance_m: float, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Random horizontal shifts (2,) that keep the middle on the free table, nearer ones last."""
+    angles = rng.uniform(0, 2 * math.pi, WAYS)
+    for share in NEARER:
+        for angle in angles:
+            shift = share * distance_m * np.array([math.cos(angle), math.sin(angle)])
+            if _is_free(middle + shift):
+                yield shift
+        if share == 1.0:
+            yield -distance_m * middle / max(float(np.linalg.norm(middle)), 1e-6)
+
+
+def _is_free(place: np.ndarray) -> bool:
+    return bool(np.abs(place).max() <= FREE_RADIUS)
 
 
 register_preset("towel_shove", TowelShove(trigger=AtPhase("reach")))
+register_preset("towel_teleport", TowelTeleport(trigger=AtPhase("reach")))
 register_preset("gust", Gust(trigger=AtPhase("reach")))
 register_preset("corner_slip", CornerSlip(trigger=AtPhase("lift", 0.3)))
 register_preset("obstacle", Obstacle(trigger=AtPhase("grasp")))

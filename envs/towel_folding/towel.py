@@ -33,6 +33,11 @@ class Towel:
         self.naming = Naming.plain(grid)
         add_air_drag(model, self._dofs)
 
+    @property
+    def body_ids(self) -> range:
+        """Ids of the bodies of the mass points."""
+        return range(self._bodies.start, self._bodies.stop)
+
     def bodies(self, data: mujoco.MjData) -> NDArray[np.float64]:
         """Mass points in the order of their bodies, world, (grid², 3) [m]."""
         return data.xpos[self._bodies]

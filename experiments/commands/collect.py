@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.tasks import env_class, make_env, own_presets, register_events
+from envs.tasks import make_env, own_presets, register_events
+from envs.world import DEFAULT_WORLD
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events
 from experiments.runner.pool import TaskPool, check_stop
@@ -105,14 +106,13 @@ def run(config: CollectConfig) -> int:
 
 def _check_events(config: CollectConfig) -> None:
     """Refuses what an episode would refuse later, and options that would do nothing."""
-    from envs.events import check_events
     from experiments.datagen.rearranged_scenes import KINDS
 
     if config.events:
-        events = choose_events(config.task, config.events)
+        world = config.env_kwargs().get("world", DEFAULT_WORLD)
+        events = choose_events(config.task, config.events, world=world)
         if not events:
             raise ConfigError("--events: expected presets, got none; use --event-share 0")
-        check_events(events, env_class(config.task))
     share = config.event_share
     if share is not None and not 0.0 <= share <= 1.0:
         raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")

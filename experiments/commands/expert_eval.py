@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.tasks import make_env, task_spec
+from envs.world import DEFAULT_WORLD
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
 from experiments.runner.pool import TaskPool, check_stop
@@ -21,6 +22,7 @@ from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval, summarise
 from xr0_sim.perturb.events import Event
 from xr0_sim.record.runcard import to_json
+from xr0_sim.runtime.episode import NOT_FIRED
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
@@ -84,6 +86,9 @@ def _play(task: ExpertTask) -> dict[str, Any]:
     for _ in range(task.max_ticks):
         check_stop()
         _, terminated, _, info = env.advance(expert.action(env.robot_state(), env.privileged()))
+        refused = [f"{event.kind} ({event.refused})" for event in info["events"] if event.refused]
+        if refused:
+            return {"seed": task.seed, "invalid": NOT_FIRED + ", ".join(refused)}
         if terminated:
             break
     seconds = env.tick / CONTROL_HZ
@@ -105,7 +110,7 @@ def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
     task, env_kwargs = config.task, config.env_kwargs()
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
-    events = choose_events(task, config.event, limit)
+    events = choose_events(task, config.event, limit, env_kwargs.get("world", DEFAULT_WORLD))
     seeds = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     rows: dict[int, dict[str, Any]] = {}

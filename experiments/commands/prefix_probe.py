@@ -151,7 +151,7 @@ def capture_state(oracle: ChunkOracle, config: ProbeConfig, seed: int) -> State 
     Returns:
         The state, or None if the expert never approaches any more or the move changes nothing.
     """
-    from envs.block_dismantling.events import Shove
+    from envs.block_dismantling.events import Teleport
 
     env = oracle.env
     rng = np.random.default_rng([seed, 0x70726F62])
@@ -168,7 +168,7 @@ def capture_state(oracle: ChunkOracle, config: ProbeConfig, seed: int) -> State 
     offset_plans = {d: oracle.next_actions(plan[:d] + offset) for d in lengths}
     seen = env.observe(images=True)
     with env.rehearsal():
-        Shove(config.shove_m).apply(env, rng)
+        Teleport(config.shove_m).apply(env, rng)
         moved = env.observe(images=True)
         moved_plans = {d: oracle.next_actions(plan[:d]) for d in lengths}
     change = _ends(env, moved_plans[lengths[0]]) - _ends(env, plan)

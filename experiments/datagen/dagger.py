@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.events import in_world
 from experiments.datagen.demonstrations import SampleRecorder
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.models import Constant
@@ -78,7 +79,8 @@ def record_corrections(
         source: Kind of data, e.g. ``dagger1``.
     """
     rng = np.random.default_rng([seed, STREAM])
-    events = [str(rng.choice(lesson.events))] if rng.random() < config.event_share else []
+    names = in_world(lesson.events, env.world)
+    events = [str(rng.choice(names))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
     head = str(rng.choice(sorted(models)))
     execution_horizon = int(rng.integers(5, 16))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.events import in_world
 from policies.scripted.disturbance import Disturbance
 from policies.scripted.oracle import HORIZON
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
@@ -123,7 +124,8 @@ def record_demonstration(
     elsewhere the oracle is asked at the snapshot of the captured tick.
     """
     rng = np.random.default_rng([seed, STREAM])
-    events = [str(rng.choice(lesson.events))] if rng.random() < config.event_share else []
+    names = in_world(lesson.events, env.world)
+    events = [str(rng.choice(names))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
     disturbance = Disturbance(lesson.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[0] + 1))

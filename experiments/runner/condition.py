@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from envs.tasks import env_class, own_presets, register_events, task_spec
+from envs.world import DEFAULT_WORLD, World
 from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
@@ -134,13 +135,16 @@ def choose_estimator(text: str, delay_error: int) -> DelayEstimator:
     return estimator
 
 
-def choose_events(task: str, text: str, max_ticks: int | None = None) -> tuple[Event, ...]:
+def choose_events(
+    task: str, text: str, max_ticks: int | None = None, world: str | World = DEFAULT_WORLD
+) -> tuple[Event, ...]:
     """Events from ``none`` or comma-separated ``NAME[:FIELD=VALUE,...][@TRIGGER]``.
 
     Args:
         task: Task they shall happen in; its phases and its own events are known.
         text: What shall happen.
         max_ticks: Tick limit of an episode; None leaves times unchecked.
+        world: World of the episodes.
 
     Raises:
         ConfigError: An unknown event, or one that can never fire.
@@ -151,7 +155,7 @@ def choose_events(task: str, text: str, max_ticks: int | None = None) -> tuple[E
     from envs.events import check_events
 
     events = parse_events(own_presets(task, text))
-    check_events(events, env_class(task), max_ticks)
+    check_events(events, env_class(task), max_ticks, world)
     return events
 
 
@@ -180,7 +184,7 @@ def make_condition(
     """Checks every switch and resolves names to values."""
     latency_model = parse_latency(latency)
     max_ticks = time_limit_ticks(env, env_kwargs, max_seconds)
-    events = choose_events(env, event, max_ticks)
+    events = choose_events(env, event, max_ticks, env_kwargs.get("world", DEFAULT_WORLD))
     return Condition(
         env=env,
         env_kwargs=env_kwargs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def run_seed(task: EpisodeTask) -> Row:
         "twin_digest": None,
         "video": None if video is None else video.name,
         "events": [
-            {"kind": e.kind, "tick": e.tick, "parameters": dict(e.parameters)}
+            {"kind": e.kind, "tick": e.tick, "parameters": _told(e, result.info)}
             for e in result.events
         ],
         "pending_events": [event_text(e) for e in result.info.get("pending_events", ())],
@@ -136,6 +136,16 @@ def run_seed(task: EpisodeTask) -> Row:
             write_ticklog(twin_table, log_path(task.folder, task.seed, twin=True))
     row["figures"] = {name: _json_number(value) for name, value in figures.items()}
     return row
+
+
+def _told(event: EventRecord, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of an event in the end: of a push, also what came of it."""
+    told = dict(event.parameters)
+    if "asked_m" in told:
+        for push in info.get("pushes", ()):
+            told |= push if push["tick"] == event.tick else {}
+        told.pop("tick", None)
+    return told
 
 
 def film_seed(task: EpisodeTask) -> tuple[str, Path | None]:

@@ -29,6 +29,7 @@ import numpy as np
 from xr0_sim.fields import CheckedFields
 from xr0_sim.perturb.trigger_text import parse_trigger
 from xr0_sim.perturb.triggers import AtTime, Trigger
+from xr0_sim.types import REFUSED
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,15 @@ class Event(CheckedFields, ABC):
 
         Returns:
             What was drawn or done, as JSON values, for the log; None if the fields say it all.
+            `refused` where it could not happen: the episode is then invalid.
         """
+
+
+def refused(reason: str, **told: Any) -> dict[str, Any]:
+    """What `Event.apply` returns for an event that cannot happen now.
+
+    Args:
+        reason: Why, in a few words.
+        told: Whatever else the log shall tell, JSON values.
+    """
+    return {**told, REFUSED: reason}

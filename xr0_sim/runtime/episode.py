@@ -316,6 +316,7 @@ class EpisodeLoop:
         fired = Counter(event.kind for event in self._events)
         wanted = Counter(event.kind for event in self._wanted if hasattr(event, "kind"))
         missed = sorted((wanted - fired).elements())
+        missed += [f"{e.kind} ({e.refused})" for e in self._events if e.refused]
         return f"{NOT_FIRED}{', '.join(missed)}" if missed else ""
 
 
