@@ -26,7 +26,7 @@ class World:
         cloth: Contacts and memory of the towel.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
         strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
-        views: Placement of the base camera and the video camera.
+        views: Fixed cameras and size of the policy's pictures, see `envs.scene.views`.
     """
 
     name: str
@@ -46,7 +46,7 @@ WORLDS: dict[str, World] = {
     world.name: world
     for world in (
         FIRST,
-        replace(FIRST, name="0.2"),
+        replace(FIRST, name="0.2", views="close"),
     )
 }
 DEFAULT_WORLD = "0.2"

@@ -15,6 +15,7 @@ from envs.assessment import Assessment
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
+from envs.scene.looks import Dye
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
@@ -207,6 +208,12 @@ class TowelFoldingEnv(DualArmEnv):
         """Mass point each arm pinches, by name, or -1."""
         left, right = self._hands.touch.held
         return self._towel.naming.name(left), self._towel.naming.name(right)
+
+    def dyes(self) -> list[Dye]:
+        """Both sides of the towel, together."""
+        model = self.model
+        sides = [model.material(name).id for name in ("towel_print", "towel_plain")]
+        return [Dye(materials=sides, textures=[model.texture("towel_print").id])]
 
     def privileged(self) -> TowelState:
         """Ground truth of the present tick."""
