@@ -51,10 +51,9 @@ def test_without_looks_nothing_changes(task):
 def test_strong_looks_change_everything_one_sees_and_nothing_that_moves(task):
     plain, strong = dressed("none", task=task), dressed("strong", task=task)
     before, after = appearance(plain), appearance(strong)
-    assert [name for name in APPEARANCE if np.array_equal(before[name], after[name])] in (
-        [],
-        ["geom_rgba"],  # a towel is of materials
-    )
+    same = [name for name in APPEARANCE if np.array_equal(before[name], after[name])]
+    # A towel is of materials, bricks have colours of their own.
+    assert same == ["geom_rgba" if task == "towel_folding" else "mat_rgba"]
     for name in ("body_mass", "geom_size", "geom_pos", "geom_friction", "eq_data"):
         assert np.array_equal(getattr(plain.model, name), getattr(strong.model, name)), name
     expert = make_expert(plain)
@@ -76,7 +75,7 @@ def test_the_same_seed_looks_the_same_and_another_does_not():
 def test_cameras_stay_within_their_ranges():
     nominal = dressed("none")
     shifts, turns, views = [], [], []
-    for seed in range(40):
+    for seed in range(24):
         env = dressed("strong", seed)
         camera, still = env.model.camera("base"), nominal.model.camera("base")
         shifts.append(camera.pos - still.pos)
@@ -84,7 +83,7 @@ def test_cameras_stay_within_their_ranges():
         turns.append(np.degrees(2 * np.arccos(cosine)))
         views.append(float(camera.fovy[0] - still.fovy[0]))
     assert 0.01 < np.abs(shifts).max() <= 0.015
-    assert 2.0 < max(turns) <= 2.0 * 3**0.5 + 1e-6
+    assert 1.8 < max(turns) <= 2.0 * 3**0.5 + 1e-6
     assert 1.0 < np.abs(views).max() <= 2.0
 
 
@@ -111,7 +110,7 @@ def test_bricks_keep_the_names_of_their_colours():
 
     hues = {name: hue(rgba) for name, rgba in COLOURS.items()}
     seen = set()
-    for seed in range(60):
+    for seed in range(24):
         env = dressed("strong", seed, n_bricks=4)
         for index, brick in enumerate(env.bricks):
             rgba = env.model.geom(f"brick{index}").rgba
@@ -119,7 +118,7 @@ def test_bricks_keep_the_names_of_their_colours():
             assert min(gaps, key=gaps.get) == brick.colour
             assert gaps[brick.colour] * 360 <= 8.0 + 0.01
             seen.add((brick.colour, round(hue(rgba), 4)))
-    assert len(seen) > 60
+    assert len(seen) > 40
 
 
 def test_bricks_of_one_colour_share_their_dye():

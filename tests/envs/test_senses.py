@@ -177,13 +177,13 @@ def test_a_delay_shows_the_older_picture_exactly(task):
         each.reset_scene(1)
     expert = make_expert(env)
     for tick in range(9):
-        if tick == 4:  # an event before the lens shows late, too
-            for each in (env, clean):
-                each.knock_camera("base", np.array([0.0, 0.02, 0.0]), np.zeros(3))
         shots.append(clean.camera_images())
         seen = env.camera_images()
         for camera in CAMERAS:
             assert np.array_equal(seen[camera], shots[max(0, tick - delay)][camera]), tick
+        if tick == 4:  # what an event does to the scene shows late, too
+            for each in (env, clean):
+                each.knock_camera("base", np.array([0.0, 0.02, 0.0]), np.zeros(3))
         action = expert.action(env.robot_state(), env.privileged())
         env.advance(action)
         clean.advance(action)
