@@ -63,7 +63,7 @@ class Looks(CheckedFields):
             ("table_tint", 0.5, ""),
             ("table_grain", 0.5, ""),
             # Beyond it red is called orange, and a sentence names the wrong brick.
-            ("dye_hue_deg", 12.0, "°"),
+            ("dye_hue_deg", 8.0, "°"),
             ("dye_value", 0.3, ""),
         ):
             check_range(self, name, 0.0, most, unit)
@@ -151,7 +151,7 @@ def _lay_table(model: mujoco.MjModel, spread: Looks, rng: np.random.Generator) -
     for octave in range(3):
         phase = rng.uniform(0, 2 * math.pi, 2)
         wobble = np.sin(2 * math.pi * 2**octave * along + phase[0])
-        grain += np.sin(2 * math.pi * 2**octave * across + phase[1] + 2 * wobble) / 2**octave
+        grain += np.sin(2 * math.pi * 2**octave * across + phase[1] + 0.8 * wobble) / 2**octave
     grain *= spread.table_grain / 1.75
     light = picture / 255 + tint + grain[..., None]
     picture[:] = np.round(255 * light.clip(0.05, 1.0)).astype(np.uint8)
@@ -204,8 +204,8 @@ STRONG = Looks(
     light_turn_deg=25.0,
     light_stops=0.7,
     table_tint=0.15,
-    table_grain=0.15,
-    dye_hue_deg=8.0,
+    table_grain=0.08,
+    dye_hue_deg=5.0,
     dye_value=0.15,
 )
 """Chosen: another table in another room, cameras put up by hand; colours keep their names."""

@@ -60,7 +60,7 @@ AT_THE_HEAD = View((-0.42, 0.0, 0.70), (0.05, 0.0, 0.0), 39.0)
 VIEWS = {
     "0.1": Views(AT_THE_HEAD, View((-0.98, 0.0, 0.66), (0.02, 0.0, 0.10), 42.0), 128),
     # Chosen: in films a brick of four studs takes 8 % of the width.
-    "close": Views(AT_THE_HEAD, View((-0.58, 0.0, 0.46), (0.03, 0.0, 0.02), 34.5), 224),
+    "close": Views(AT_THE_HEAD, View((-0.58, 0.0, 0.46), (0.03, 0.0, 0.02), 34.0), 224),
 }
 """Field ``views`` of `envs.world.World` -> cameras."""
 

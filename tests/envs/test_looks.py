@@ -116,7 +116,7 @@ def test_bricks_keep_the_names_of_their_colours():
             rgba = env.model.geom(f"brick{index}").rgba
             gaps = {n: abs((hue(rgba) - h + 0.5) % 1 - 0.5) for n, h in hues.items()}
             assert min(gaps, key=gaps.get) == brick.colour
-            assert gaps[brick.colour] * 360 <= 8.0 + 0.01
+            assert gaps[brick.colour] * 360 <= 5.0 + 0.01
             seen.add((brick.colour, round(hue(rgba), 4)))
     assert len(seen) > 40
 
