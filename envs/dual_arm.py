@@ -43,16 +43,18 @@ from envs.robot.actions import (
 from envs.robot.arms import Drive
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics, home_joints
-from envs.robot.proprioception import RobotPorts
+from envs.robot.proprioception import RobotPorts, proprio_vector
 from envs.robot.protective_stop import ProtectiveStop
 from envs.robot.servos import Servo, find_servo
-from envs.scene.cameras import SceneCameras
+from envs.scene.cameras import Glimpse, SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
-from envs.scene.looks import Looks, find_looks
+from envs.scene.looks import Dye, Looks, dress, find_looks
 from envs.scene.placement import Trial
 from envs.scene.pusher import Paddle, Pusher, Stroke
 from envs.scene.stage import substeps
+from envs.scene.views import View, Views, views_of
 from envs.senses.base import Senses, find_senses
+from envs.senses.episode import EpisodeSenses
 from envs.simulation import Simulation
 from envs.snapshot import (
     Snapshot,
@@ -81,7 +83,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     Args:
         observation: ``pixels`` (three cameras, proprioception, instruction) or ``state``
             (privileged state instead of pictures).
-        image_size: Side of the square camera pictures [px].
+        image_size: Side of the square camera pictures [px]; None for the world's.
         action_mode: ``joint`` targets or ``tool`` poses, see `envs.robot.actions.action_space`.
         timestep_s: Physics step [s]; must divide 1/30 s exactly.
         render_mode: None or ``rgb_array``.
@@ -102,12 +104,14 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     """Phases at whose beginning an event can fire; empty leaves them unchecked."""
     paddle: Paddle | None = None
     """What events push with; its task adds it to the scene where the world has pushes."""
+    close_view: View | None = None
+    """The task's own base camera in worlds with close views."""
 
     def __init__(
         self,
         *,
         observation: ObservationMode = "pixels",
-        image_size: int = 128,
+        image_size: int | None = None,
         action_mode: ActionMode = "joint",
         timestep_s: float = 1 / 1200,
         render_mode: str | None = None,
@@ -125,7 +129,9 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.servo = find_servo(servo or self.world.servo)
         self.senses, self.looks = find_senses(senses), find_looks(looks)
         self.observation_mode = observation
-        self.image_size = check_pixels("image_size", image_size, IMAGE_SIZES)
+        self.views: Views = views_of(self.world, self.close_view)
+        size = self.views.image_size if image_size is None else image_size
+        self.image_size = check_pixels("image_size", size, IMAGE_SIZES)
         self.action_mode = check_mode(action_mode)
         self.timestep_s = timestep_s
         self.substeps = substeps(timestep_s)
@@ -176,6 +182,10 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
     def _task_restore(self, state: Any) -> None:
         """Task hook: inverse of `_task_snapshot`."""
 
+    def dyes(self) -> Sequence[Dye]:
+        """Task hook: what changes its hue with the looks, in an order that no draw changes."""
+        return ()
+
     def privileged(self) -> Any:
         """Task hook: ground truth for scripted experts."""
         return None
@@ -207,7 +217,11 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         model = self._build(options).compile()
         drive = Drive.of(self.world, self.servo)
         self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive)
-        self._cameras = SceneCameras(self._simulation, self.image_size, self.render_size)
+        dress(model, self.looks, self.dyes(), event_seed)
+        self._perception: EpisodeSenses[Glimpse] = EpisodeSenses(self.senses, event_seed)
+        self._cameras = SceneCameras(
+            self._simulation, self.image_size, self.render_size, self._perception
+        )
         paddle = self.paddle
         self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
         self._schedule = EventSchedule(events, event_seed)
@@ -229,6 +243,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             self.np_random.bit_generator.state,
         )
         self._assessment = self._assess()
+        self._keep_for_late_senses()
 
     def step(
         self, action: NDArray[np.floating]
@@ -271,6 +286,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         if self._failure is not None:
             raise self._broken()
         assessment = self._assessment = self._assess()
+        self._keep_for_late_senses()
         reward = sum(self.reward_weights[k] * v for k, v in assessment.terms.items())
         info = self._info(fired)
         terminated = bool(info["protective_stop"]) or (info["success"] and not assessment.goes_on)
@@ -347,23 +363,30 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         return self._assessment.phase
 
     def robot_state(self) -> RobotState:
-        """Proprioception at the start of the current tick."""
+        """The robot at the start of the current tick, as it is: for experts, judges and logs."""
         return self._ports.state(self.data, self._command)
+
+    def measured_state(self) -> RobotState:
+        """The robot as its encoders tell: what a policy gets."""
+        state = self.robot_state()
+        if not self.senses.alters_joints:
+            return state
+        return self._perception.measured(self.tick, state, self.kinematics)
 
     def observe(self, images: bool = True) -> Observation:
         """What a chunk model may see now; renders the cameras only if asked to."""
         return Observation(
             tick=self.tick,
             time_ns=self.time_ns,
-            robot=self.robot_state(),
+            robot=self.measured_state(),
             images=self.camera_images() if images else {},
             instruction=self.instruction,
             privileged=self.privileged(),
         )
 
     def camera_images(self) -> dict[str, NDArray[np.uint8]]:
-        """The three policy views, (S, S, 3) uint8 each, camera faults applied."""
-        return self._views("camera_images").policy_images(self.time_ns)
+        """The three policy views, (S, S, 3) uint8 each, as the senses and camera faults show."""
+        return self._views("camera_images").policy_images(self.tick)
 
     def watch_physics(self, callback: Callable[[], None] | None) -> None:
         """Calls `callback` after each physics step of this episode, see `Simulation.watch`."""
@@ -384,6 +407,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
             instruction=self.instruction,
             schedule=self._schedule.snapshot(),
             frozen=views.frozen.snapshot(),
+            senses=self._perception.snapshot(),
             rng=self.np_random.bit_generator.state,
             assessment=self._assessment,
             failure=self._failure,
@@ -414,6 +438,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         self.instruction = state.instruction
         self._schedule.restore(state.schedule)
         views.frozen.restore(state.frozen)
+        self._perception.restore(state.senses)
         self.np_random.bit_generator.state = state.rng
         self._assessment = state.assessment
         self._failure = state.failure
@@ -466,7 +491,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def freeze_camera(self, camera: str, duration_s: float) -> None:
         """Shows the present picture of `camera` for `duration_s`; see `FrozenCameras`."""
-        self._views("freeze_camera").freeze(camera, self.time_ns, duration_s)
+        self._views("freeze_camera").freeze(camera, self.tick, duration_s)
 
     def move_light(self, light: str, shift: NDArray[np.float64]) -> None:
         """Moves a light by `shift` (3,) [m]."""
@@ -539,7 +564,7 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
 
     def _observation(self) -> dict[str, NDArray]:
         out: dict[str, NDArray] = {
-            "proprio": bounded(self._ports.vector(self.data, self._command)),
+            "proprio": bounded(self._proprio()),
             "instruction": encode_instruction(self.instruction).copy(),
             "tick": np.array([self.tick], dtype=np.int32),
         }
@@ -549,6 +574,18 @@ class DualArmEnv(gymnasium.Env, abc.ABC):
         else:
             out["privileged"] = bounded(self.privileged_vector())
         return out
+
+    def _proprio(self) -> NDArray[np.float32]:
+        if self.senses.alters_joints:
+            return proprio_vector(self.measured_state())
+        return self._ports.vector(self.data, self._command)
+
+    def _keep_for_late_senses(self) -> None:
+        """Remembers this tick for senses that come late; without a delay there is nothing to."""
+        if self.senses.delays_pictures:
+            self._views("senses").keep(self.tick)
+        if self.senses.joint_delay_s:
+            self._perception.keep_reading(self.tick, self.robot_state())
 
     def _info(self, fired: tuple[EventRecord, ...] | list[EventRecord]) -> dict[str, Any]:
         assessment, stopped = self._assessment, self._stop.reason

@@ -45,6 +45,7 @@ class Snapshot:
     instruction: str
     schedule: Any
     frozen: Any
+    senses: Any
     rng: Mapping[str, Any]
     assessment: Assessment
     failure: str | None

@@ -17,9 +17,6 @@ from xr0_sim.registry import tasks
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
 
-DEFAULT_IMAGE_SIZE = 128
-"""Side of the policy's pictures where nobody asks for another [px]."""
-
 SHIPPED = {
     "block_dismantling": "two arms take a brick assembly apart and sort the bricks",
     "towel_folding": "two arms fold a towel",
@@ -89,9 +86,16 @@ def env_class(task: str) -> type[DualArmEnv]:
 
 
 def make_env(
-    task: str, *, image_size: int = DEFAULT_IMAGE_SIZE, filmed: bool = False, **env_kwargs: Any
+    task: str, *, image_size: int | None = None, filmed: bool = False, **env_kwargs: Any
 ) -> DualArmEnv:
-    """Environment of a task; pictures are rendered only when somebody asks for them."""
+    """Environment of a task; pictures are rendered only when somebody asks for them.
+
+    Args:
+        task: Its name.
+        image_size: Side of the policy's pictures [px]; None for the world's.
+        filmed: Whether somebody films.
+        env_kwargs: Arguments of its class.
+    """
     mode = "rgb_array" if filmed else None
     cls = env_class(task)
     return cls(observation="state", image_size=image_size, render_mode=mode, **env_kwargs)

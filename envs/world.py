@@ -26,7 +26,7 @@ class World:
         cloth: Contacts and memory of the towel.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
         strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
-        views: Placement of the base camera and the video camera.
+        views: Fixed cameras and size of the policy's pictures, see `envs.scene.views`.
         pushes: Whether a paddle stands ready for events that push, and whether events that place
             something look for room first.
     """
@@ -58,6 +58,7 @@ WORLDS: dict[str, World] = {
             table="slab",
             clutch_every_step=True,
             strict_judges=True,
+            views="close",
             pushes=True,
         ),
     )

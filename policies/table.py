@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from envs.tasks import DEFAULT_IMAGE_SIZE
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import policies
 
@@ -37,12 +36,12 @@ class Policy:
 
     Attributes:
         bind: Makes the chunk model for the environment it will run in.
-        image_size: Side of the pictures it wants [px].
+        image_size: Side of the pictures it wants [px]; None for the world's.
         looks: Whether it wants pictures at all.
     """
 
     bind: Callable[[DualArmEnv], ChunkModel]
-    image_size: int = DEFAULT_IMAGE_SIZE
+    image_size: int | None = None
     looks: bool = True
 
 
@@ -53,12 +52,12 @@ class PolicySpec:
     Attributes:
         trained: Whether it has a checkpoint, and heads in it.
         looks: Whether it wants pictures.
-        image_size: Side of the pictures it wants [px].
+        image_size: Side of the pictures it wants [px]; None for the world's.
     """
 
     trained: ClassVar[bool] = False
     looks: ClassVar[bool] = True
-    image_size: ClassVar[int] = DEFAULT_IMAGE_SIZE
+    image_size: ClassVar[int | None] = None
 
     def bind(self, env: DualArmEnv) -> ChunkModel:
         """The chunk model for an environment; called once per episode."""

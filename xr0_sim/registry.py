@@ -215,7 +215,7 @@ events: Registry[Any] = Registry("events", "event", "xr0_sim.perturb.signals")
 tasks: Registry[Any] = Registry("tasks", "env", "envs.tasks")
 policies: Registry[Any] = Registry("policies", "policy", "policies.table")
 servos: Registry[Any] = Registry("servos", "servo", "envs.robot.servos")
-senses: Registry[Any] = Registry("senses", "senses", "envs.senses.base")
+senses: Registry[Any] = Registry("senses", "senses", "envs.senses.table")
 looks: Registry[Any] = Registry("looks", "looks", "envs.scene.looks")
 
 REGISTRIES: dict[str, Registry[Any]] = {

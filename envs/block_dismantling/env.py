@@ -15,7 +15,7 @@ from envs.assessment import Assessment
 from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.assessment import BrickJudge
 from envs.block_dismantling.bins import BINS, add_bins, paint_bin, sample_bin_centres
-from envs.block_dismantling.bricks import CLEARANCE, add_brick
+from envs.block_dismantling.bricks import CLEARANCE, COLOURS, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader
 from envs.block_dismantling.grasp_clearance import footprint_centre
@@ -26,9 +26,11 @@ from envs.block_dismantling.rules import block_rules
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
+from envs.scene.looks import Dye
 from envs.scene.placement import OVERLAP_LIMIT, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import base_scene
+from envs.scene.views import View
 from xr0_sim.conventions import ARMS
 from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, quat_rotate
 
@@ -36,6 +38,10 @@ ASSEMBLY_AREA = ((-0.07, 0.03), (-0.05, 0.05))
 """Where the assembly's middle may stand: x and y range [m]."""
 ASSEMBLY_YAW = np.radians(25.0)
 BIN_JITTER = 0.015
+BEFORE_THE_STACK = View((-0.24, 0.0, 0.20), (0.10, 0.0, 0.0), 53.5)
+"""Base camera of close views, chosen: low before the stack, which it sees under the holding arm. A
+2x2 brick is 25 px wide at 224 px (7 at 128 px from the head), both tray centres are in view, and
+the arms pass at 9 cm and more."""
 REACH_DISTANCE = 0.12
 """A tool this near to an unsorted brick is reaching for it [m]."""
 PHASES = ("approach", "reach", "grasp", "pull", "carry", "done")
@@ -102,6 +108,7 @@ class BlockDismantlingEnv(DualArmEnv):
     option_names = ("rule",)
     phases = PHASES[:-1]  # the last one ends the episode
     paddle = BLADE
+    close_view = BEFORE_THE_STACK
 
     def __init__(
         self,
@@ -127,7 +134,13 @@ class BlockDismantlingEnv(DualArmEnv):
         self.bins = sample_bin_centres(rng, BIN_JITTER)
         self.bin_colours = ("light", "dark") if rng.random() < 0.5 else ("dark", "light")
         self.interfaces = find_interfaces(self.bricks)
-        spec = base_scene("block_dismantling", self.timestep_s, world=self.world, servo=self.servo)
+        spec = base_scene(
+            "block_dismantling",
+            self.timestep_s,
+            world=self.world,
+            servo=self.servo,
+            views=self.views,
+        )
         if self.world.pushes:
             add_paddle(spec, BLADE)
         add_bins(spec, self.bins, self.bin_colours, self.rules.rim_m)
@@ -229,6 +242,22 @@ class BlockDismantlingEnv(DualArmEnv):
                     found.add(j)
                     todo.append(j)
         return sorted(found)
+
+    def dyes(self) -> list[Dye]:
+        """The bricks of every colour."""
+        owner = self.model.geom_bodyid
+        bodies = [self.model.body(f"brick{i}").id for i in range(len(self.bricks))]
+        return [
+            Dye(
+                geoms=[
+                    int(geom)
+                    for brick, body in zip(self.bricks, bodies, strict=True)
+                    if brick.colour == colour
+                    for geom in np.flatnonzero(owner == body)
+                ]
+            )
+            for colour in COLOURS
+        ]
 
     def privileged(self) -> BlockState:
         """Ground truth of the present tick."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import mujoco
-import numpy as np
 
 from envs.robot.arms import attach_arms
 from envs.robot.servos import Servo
+from envs.scene.views import Views, add_cameras, views_of
 from envs.world import FIRST, World
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
@@ -21,15 +20,6 @@ TABLE_THICKNESS = 0.04
 """Thickness of the table top; its upper face is z = 0 [m]."""
 FLOOR_Z = -0.72
 """Height of the floor [m]."""
-
-BASE_CAMERA: dict[str, Any] = {"pos": (-0.42, 0.0, 0.70), "target": (0.05, 0.0, 0.0), "fovy": 39.0}
-"""The policy's base view, at the operator's head."""
-VIDEO_CAMERA: dict[str, Any] = {
-    "pos": (-0.98, 0.0, 0.66),
-    "target": (0.02, 0.0, 0.10),
-    "fovy": 42.0,
-}
-"""The view of rollout videos."""
 
 COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
 """Collision bits: arms and objects meet everything, static parts never meet each other."""
@@ -83,15 +73,6 @@ CLOTH = Physics(
 """Scenes with cloth: hundreds of freedoms, where conjugate gradients are twice as fast."""
 
 
-def look_at(pos: tuple[float, ...], target: tuple[float, ...]) -> list[float]:
-    """Camera ``xyaxes`` (6 numbers) that looks from `pos` to `target` with z up."""
-    forward = np.subtract(target, pos)
-    forward = forward / np.linalg.norm(forward)
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    return [*right, *np.cross(right, forward)]
-
-
 def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
     """Physics steps per control tick.
 
@@ -119,6 +100,7 @@ def base_scene(
     physics: Physics = RIGID,
     world: World = FIRST,
     servo: Servo | None = None,
+    views: Views | None = None,
 ) -> mujoco.MjSpec:
     """Table, lights, cameras and the two arms; tasks add their objects to ``spec.worldbody``.
 
@@ -128,6 +110,7 @@ def base_scene(
         physics: Integrator and solver.
         world: Which physics and views hold.
         servo: How the joints follow; None for the ideal servo.
+        views: Fixed cameras; None for those of the world.
     """
     spec = mujoco.MjSpec()
     spec.modelname = name
@@ -144,6 +127,7 @@ def base_scene(
     option.tolerance = physics.tolerance
     _add_visuals(spec)
     _add_stage(spec, world)
+    add_cameras(spec, views or views_of(world))
     attach_arms(spec, world, servo)
     return spec
 
@@ -260,7 +244,3 @@ def _add_lights_and_cameras(world: mujoco.MjsBody) -> None:
         specular=[0.0, 0.0, 0.0],
         castshadow=False,
     )
-    for name, view in (("base", BASE_CAMERA), ("video", VIDEO_CAMERA)):
-        camera = world.add_camera(name=name, pos=list(view["pos"]), fovy=view["fovy"])
-        camera.alt.type = mujoco.mjtOrientation.mjORIENTATION_XYAXES
-        camera.alt.xyaxes = look_at(view["pos"], view["target"])

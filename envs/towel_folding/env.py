@@ -15,6 +15,7 @@ from envs.assessment import Assessment
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
+from envs.scene.looks import Dye
 from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
@@ -213,6 +214,12 @@ class TowelFoldingEnv(DualArmEnv):
         """Mass point each arm pinches, by name, or -1."""
         left, right = self._hands.touch.held
         return self._towel.naming.name(left), self._towel.naming.name(right)
+
+    def dyes(self) -> list[Dye]:
+        """Both sides of the towel, together."""
+        model = self.model
+        sides = [model.material(name).id for name in ("towel_print", "towel_plain")]
+        return [Dye(materials=sides, textures=[model.texture("towel_print").id])]
 
     def privileged(self) -> TowelState:
         """Ground truth of the present tick."""

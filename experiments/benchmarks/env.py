@@ -190,14 +190,14 @@ def measure_images(
     actions: list[NDArray[np.floating]],
     targets: BenchTargets,
 ) -> list[Measure]:
-    """Real-time factor of env.step with three 128² pictures every tick.
+    """Real-time factor of env.step with three pictures of the world's size every tick.
 
     CPU time of all threads of the process: what one core has to do.
     """
     try:
         _check_renderer()
         cls = env_class(config.task)
-        env = cls(observation="pixels", image_size=128, **env_kwargs)
+        env = cls(observation="pixels", **env_kwargs)
         env.reset(seed=config.seed)
     except RenderError as error:
         return [Measure("image_real_time_factor", f"pictures: {error}", 0.0, target=None)]
@@ -214,7 +214,7 @@ def measure_images(
     return [
         Measure(
             "image_real_time_factor",
-            "real-time factor, three 128² pictures at 30 Hz",
+            f"real-time factor, three {env.image_size}² pictures at 30 Hz",
             tick_ns / float(cpu_ns.mean()),
             low=min(quarters),
             high=max(quarters),

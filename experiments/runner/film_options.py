@@ -26,19 +26,23 @@ class FilmOptions:
         camera: One of `FILM_CAMERAS`.
         size: (height, width) of the film [px]; None for the environment's own.
         keep: ``all`` films, or those of ``failures`` alone.
+        insets: Whether a film of the scene shows the wrist views in its corners.
     """
 
     every: int = CONTROL_HZ // DEFAULT_FPS
     camera: str = SCENE_CAMERA
     size: tuple[int, int] | None = None
     keep: str = "all"
+    insets: bool = True
 
     def kept(self, outcome: str) -> bool:
         """Whether the film of an episode with this outcome stays."""
         return self.keep == "all" or outcome != "success"
 
 
-def film_options(fps: int, camera: str, size: str | None, keep: str = "all") -> FilmOptions:
+def film_options(
+    fps: int, camera: str, size: str | None, keep: str = "all", insets: bool = True
+) -> FilmOptions:
     """Film options from command-line values.
 
     Args:
@@ -46,12 +50,13 @@ def film_options(fps: int, camera: str, size: str | None, keep: str = "all") -> 
         camera: One of `FILM_CAMERAS`.
         size: ``WIDTHxHEIGHT`` [px]; None for the environment's own.
         keep: ``all`` or ``failures``.
+        insets: Whether the wrist views are shown in the corners.
     """
     if isinstance(fps, bool) or fps < 1 or CONTROL_HZ % fps:
         raise ConfigError(f"--video-fps: expected a divisor of {CONTROL_HZ}, got {fps}")
     if camera not in FILM_CAMERAS:
         raise unknown_name("film camera", camera, FILM_CAMERAS)
-    return FilmOptions(CONTROL_HZ // fps, camera, _size(size), keep)
+    return FilmOptions(CONTROL_HZ // fps, camera, _size(size), keep, insets)
 
 
 def filmed_seeds(film: str, seeds: range) -> tuple[range, str]:

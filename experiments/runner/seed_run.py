@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from xr0_sim.record import TickLog, TickTable, write_ticklog
 from xr0_sim.runtime import Executor, run_episode
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.types import EventRecord
-from xr0_sim.view import Overlay, VideoRecorder
+from xr0_sim.view import Insets, Overlay, VideoRecorder
 
 VIDEO_FOLDER = "videos"
 
@@ -65,16 +65,16 @@ class StopSwitch:
         """Nothing to do."""
 
 
-@functools.lru_cache(maxsize=4)
+@lru_cache(maxsize=4)
 def _policy(name: str, weights: Weights | None) -> Policy:
     """Loaded weights, shared by conditions; their digest tells versions apart."""
     return policy_spec(name).load(weights)
 
 
-@functools.lru_cache(maxsize=2)
+@lru_cache(maxsize=2)
 def _plant(
     env: str,
-    image_size: int,
+    image_size: int | None,
     film: bool,
     size: tuple[int, int] | None,
     env_kwargs: tuple[tuple[str, Any], ...],
@@ -172,10 +172,13 @@ def _run(condition: Condition, task: EpisodeTask) -> tuple[EpisodeResult, TickTa
     recorder = None
     if film is not None and task.folder is not None:
         scene = film.camera == SCENE_CAMERA
+        picture = plant.env.render if scene else partial(plant.env.film_image, film.camera)
+        if scene and film.insets:
+            picture = Insets(picture, plant.env.camera_images)
         recorder = VideoRecorder(
             task.folder / VIDEO_FOLDER,
             condition.env if scene else f"{condition.env}_{film.camera}",
-            plant.env.render if scene else functools.partial(plant.env.film_image, film.camera),
+            picture,
             Overlay("", condition.label),
             film.every,
         )

@@ -15,11 +15,16 @@ from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.view.fonts import caption, default_font
 from xr0_sim.view.palette import ALARM, ALARM_TEXT, EVENT, GOOD, MUTED, PANEL, TEXT, Rgb
 from xr0_sim.view.queue_strip import QueueStrip
+from xr0_sim.view.strip_legend import draw_legend
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 REFERENCE_HEIGHT = 540
+STRIP_HEIGHT = 104
+"""Height of the band with the queue strip and its legend [px of `REFERENCE_HEIGHT` lines]."""
+LEGEND_HEIGHT = 20
+"""Height of the legend within it."""
 SMALLEST_SCALE = 0.4
 FULL_AGE_S = 1.0
 """Action age that fills the age bar [s]: a whole 30-row chunk at 30 Hz."""
@@ -85,7 +90,7 @@ class Overlay:
         told, bold = self._caption(self._instruction, round(20 * scale), bold=True)
         lines = _wrap(told, bold, width - 20 * margin)
         top = round((20 + 26 * len(lines) + 24) * scale)
-        strip_top = height - round(84 * scale)
+        strip_top = height - round(STRIP_HEIGHT * scale)
         _shade(picture, (0, 0, width, top))
         _shade(picture, (0, strip_top, width, height))
         canvas = ImageDraw.Draw(picture)
@@ -99,9 +104,12 @@ class Overlay:
         canvas.text((margin, y), label, MUTED, font)
         if self._sample is not None:
             self._draw_status(canvas, self._sample, width - margin, scale)
-            box = (margin, strip_top + round(30 * scale), width - margin, height - margin // 2)
+            strip_end = height - round(LEGEND_HEIGHT * scale) - margin // 2
+            box = (margin, strip_top + round(30 * scale), width - margin, strip_end)
             self._draw_queue_text(canvas, self._sample, strip_top + round(6 * scale), box, scale)
             self._strip.draw(canvas, box)
+            line = height - round(LEGEND_HEIGHT * scale) / 2 - margin // 4
+            draw_legend(canvas, margin, line, width - margin, round(13 * scale))
         if result is not None:
             self._draw_outcome(canvas, result, picture, scale)
         elif self._announcing():

@@ -12,8 +12,10 @@ from xr0_sim.perturb import AtTick, FreezeCamera
 from xr0_sim.record import TickLog
 from xr0_sim.runtime import Constant, Executor, NaiveAsync, PrefixAsync, Sync, run_episode
 from xr0_sim.runtime.episode import EpisodeResult
-from xr0_sim.view import Overlay, save_timeline_figure, timeline_figure
-from xr0_sim.view.palette import ALARM, EVENT, GOOD, chunk_colour
+from xr0_sim.view import Insets, Overlay, save_timeline_figure, timeline_figure
+from xr0_sim.view.insets import with_insets
+from xr0_sim.view.overlay import STRIP_HEIGHT
+from xr0_sim.view.palette import ALARM, CHUNKS, EVENT, GOOD, chunk_colour
 from xr0_sim.view.timeline_figure import inference_spans
 
 FRAME = np.full((540, 960, 3), 128, np.uint8)
@@ -57,11 +59,11 @@ def count(frame, colour, rows=slice(None)):
 def test_the_overlay_shows_chunks_holds_events_and_outcome():
     drawing = Drawing(Overlay("Put the bricks away.", "sync"))
     run(Sync(10), [drawing], ticks=48)
-    frames, strip = drawing.frames, slice(456, 540)
+    frames, strip = drawing.frames, slice(436, 514)
     assert count(frames[0], chunk_colour(0), strip) == 0 and count(frames[0], ALARM, strip) > 10
     assert count(frames[30], chunk_colour(0), strip) > count(frames[8], chunk_colour(0), strip) > 0
     assert count(frames[30], chunk_colour(1), strip) > 100
-    assert count(frames[19], EVENT) == 0
+    assert count(frames[19], EVENT, slice(0, 514)) == 0
     banner = slice(60, 200)
     assert count(frames[20], EVENT, banner) > 1000 and count(frames[20], EVENT, strip) > 20
     assert count(drawing.last, ALARM, slice(200, 340)) > 1000
@@ -73,6 +75,28 @@ def test_the_banner_goes_after_a_while():
     run(NaiveAsync(10), [drawing], ticks=70)
     shown = [count(f, EVENT, slice(60, 200)) > 0 for f in drawing.frames]
     assert shown.index(True) == 20 and sum(shown) == 45
+
+
+def test_a_legend_under_the_strip_says_what_its_colours_mean():
+    drawing = Drawing(Overlay("a", "b"))
+    run(NaiveAsync(10), [drawing], ticks=2)
+    legend = slice(514, 540)
+    for colour in (*CHUNKS, EVENT, ALARM):
+        assert count(drawing.frames[0], colour, legend) > 20
+    narrow = Drawing(Overlay("a", "b"), np.full((540, 320, 3), 128, np.uint8))
+    run(NaiveAsync(10), [narrow], ticks=2)
+    assert count(narrow.frames[0], CHUNKS[3], legend) == 0, "left out where nobody could read it"
+
+
+def test_wrist_views_stand_in_the_lower_corners_above_the_strip():
+    red, blue = (np.full((32, 32, 3), c, np.uint8) for c in ((200, 0, 0), (0, 0, 200)))
+    seen = Insets(lambda: FRAME, lambda: {"left_wrist": red, "right_wrist": blue})()
+    assert count(seen, (200, 0, 0)) > 20_000 and count(seen, (0, 0, 200)) > 20_000
+    assert count(seen[:, :480], (0, 0, 200)) == 0 and count(seen[:, 480:], (200, 0, 0)) == 0
+    assert (seen[540 - STRIP_HEIGHT :] == 128).all() and (FRAME == 128).all()
+    small = np.zeros((60, 60, 3), np.uint8)
+    assert with_insets(small, red, blue) is small, "no room"
+    assert Insets(lambda: None, dict)() is None
 
 
 @pytest.mark.parametrize("shape", [(540, 960), (240, 320), (1081, 1921), (96, 96)])
