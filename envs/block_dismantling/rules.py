@@ -31,8 +31,11 @@ class BlockRules:
     contact_weight: float = 1.0
 
 
-STRICT_RIM_M = 0.060
-"""Three layers of bricks lie below it, so that 34 bricks find room in the two trays [m]. Chosen."""
+STRICT_RIM_M = 0.068
+"""Height of a tray's rim where bricks have to lie below it [m].
+
+Chosen: on the floor the largest brick lies below it in any posture (its diagonal is 67 mm), and so do
+three layers of bricks, so that 34 bricks find room in the two trays."""
 HALF_SECOND = 15
 """Control ticks."""
 STIFF_CONTACT_S = 0.003
