@@ -34,8 +34,8 @@ class BlockRules:
 STRICT_RIM_M = 0.068
 """Height of a tray's rim where bricks have to lie below it [m].
 
-Chosen: on the floor the largest brick lies below it in any posture (its diagonal is 67 mm), and so do
-three layers of bricks, so that 34 bricks find room in the two trays."""
+Chosen: the largest brick lies below it in any posture on the floor (its diagonal is 67 mm), and so
+do three layers, so that 34 bricks find room in the two trays."""
 HALF_SECOND = 15
 """Control ticks."""
 STIFF_CONTACT_S = 0.003

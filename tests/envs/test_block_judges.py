@@ -100,7 +100,8 @@ def hand_at(env, brick, above):
     pos, quat = kinematics.forward(joints)
     pos = pos.copy()
     place = env.data.qpos[env._brick_qpos[brick][:3]]
-    pos[0] = place + [0.0, 0.0, above]
+    pos[0] = place
+    pos[0, 2] += above
     for _ in range(80):
         joints = kinematics.inverse(joints, pos, quat, 3)
     assert np.linalg.norm(kinematics.forward(joints)[0][0] - pos[0]) < 0.003
