@@ -19,6 +19,8 @@ from envs.reward import near
 REST_SPEED, REST_TURN = 0.03, 0.6
 """A brick is at rest when every velocity component is below these [m/s], [rad/s]."""
 REST_TICKS = 5
+LOST_HEIGHT = -0.05
+"""A brick below this fell off the table [m]."""
 DROP_SPEED = 0.5
 """A brick that falls faster than this outside the bins was dropped [m/s]."""
 
@@ -84,13 +86,15 @@ class BrickJudge:
             rule: Colour -> bin index.
 
         Returns:
-            Per brick ``attached``, ``detached``, ``misplaced`` or ``sorted``.
+            Per brick ``attached``, ``detached``, ``misplaced``, ``sorted`` or ``lost``: below the
+            table, out of reach for the rest of the episode.
         """
         states = []
         for i, (p, v) in enumerate(zip(pos, speed, strict=True)):
             still = _at_rest(v) and not touch.touched[i]
             self._rest[i] = self._rest[i] + 1 if still else 0
-            place = self.bin_of(p)
+            lost = p[2] < LOST_HEIGHT
+            place = NO_BRICK if lost else self.bin_of(p)
             falling = v[2] < -DROP_SPEED and place == NO_BRICK
             self.drops += falling and not self._falling[i]
             self._falling[i] = falling
@@ -98,7 +102,7 @@ class BrickJudge:
             self._settled[i] = settled
             self.sorted[i] = settled and place == rule[self._colours[i]]
             settled_as = "sorted" if self.sorted[i] else "misplaced"
-            moving_as = "attached" if attached[i] else "detached"
+            moving_as = "attached" if attached[i] else "lost" if lost else "detached"
             states.append(settled_as if settled else moving_as)
         self.peak_force = max(self.peak_force, touch.peak_force)
         return tuple(states)

@@ -12,8 +12,9 @@ about x is half the extent along y, and the other way round; ``l`` is the shorte
 
 Studs hold by friction, and friction never carries more than its limit: a clutch has to open in the
 physics step in which its load reaches the limit. `Clutches.watch` is asked after every step. It
-looks each time while some clutch carries more than `WATCHFUL_LOAD`, and otherwise at every n-th,
-because a look costs a tenth of a step.
+looks each time while some clutch carries more than `WATCHFUL_LOAD`, and for `WAKEFUL_STEPS` after
+the number of constraints changed: no blow comes without a new contact. Otherwise it looks at every
+n-th step, because a look costs a tenth of one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -41,6 +42,8 @@ SHEAR_FACTOR = 3.0
 PREFIX = "clutch"
 WATCHFUL_LOAD = 0.3
 """Load from which on the clutches are looked at in every physics step [share of the limit]."""
+WAKEFUL_STEPS = 8
+"""Physics steps for which the clutches are looked at after a contact came or went: 6.7 ms."""
 ROWS = 6
 """Constraint rows of a weld: force x, y, z, half the moment about x, y, z."""
 
@@ -154,10 +157,11 @@ class Clutches:
         self._slot = np.full(model.neq, -1)
         self._slot[self._eq] = np.arange(len(interfaces))
         self._welds = [_weld(k, int(self._lower[k]), face) for k, face in enumerate(interfaces)]
-        self._key: tuple[bytes, int] = (b"", -1)
+        self._version = 0
+        self._key = (-1, -1)
         self._active: list[_Weld] = []
         self._first = 0
-        self._idle = 0
+        self._rows, self._awake, self._idle = -1, 0, 0
         self._highest = 0.0
 
     def active(self, data: mujoco.MjData) -> np.ndarray:
@@ -169,7 +173,7 @@ class Clutches:
 
         Which welds those are changes only when a clutch opens or closes.
         """
-        key = (data.eq_active.tobytes(), data.ne)
+        key = (self._version, data.ne)
         if self._key != key:
             slots = self._slot[data.efc_id[: data.ne]]
             rows = np.flatnonzero(slots >= 0)
@@ -193,15 +197,27 @@ class Clutches:
 
     def watch(self, data: mujoco.MjData) -> None:
         """Opens what is overloaded; to be called after every physics step."""
-        if self._idle > 0:
+        if not self._active and self._key[0] == self._version:
+            return
+        if data.nefc != self._rows:
+            self._rows, self._awake = data.nefc, WAKEFUL_STEPS
+        if self._awake > 0:
+            self._awake -= 1
+        elif self._idle > 0:
             self._idle -= 1
             return
         self.break_overloaded(data)
         self._idle = 0 if self._highest > WATCHFUL_LOAD else self._look_every - 1
 
-    def wake(self) -> None:
-        """Makes the next `watch` look, so that a tick depends on nothing before it."""
-        self._idle = 0
+    def snapshot(self) -> Any:
+        """Everything `restore` needs beside the physics."""
+        return tuple(self.break_loads), self._rows, self._awake, self._idle
+
+    def restore(self, state: Any) -> None:
+        """Inverse of `snapshot`."""
+        loads, self._rows, self._awake, self._idle = state
+        self.break_loads = list(loads)
+        self._version += 1
 
     def break_overloaded(self, data: mujoco.MjData) -> list[int]:
         """Opens every weld whose load reached 1; returns their interface numbers."""
@@ -224,11 +240,13 @@ class Clutches:
                     self.break_loads.append(load)
         if broken:
             data.eq_active[self._eq[broken]] = 0
+            self._version += 1
         return broken
 
     def open_all(self, data: mujoco.MjData) -> None:
         """Opens every interface."""
         data.eq_active[self._eq] = 0
+        self._version += 1
 
     def misfit(self, model: mujoco.MjModel, data: mujoco.MjData, interface: int) -> float:
         """Distance between the two halves of an interface [m]."""
@@ -251,6 +269,7 @@ class Clutches:
         model.eq_data[eq, 3:6] = offset
         model.eq_data[eq, 6:10] = relative
         data.eq_active[eq] = 1
+        self._version += 1
 
 
 def _weld(number: int, lower: int, face: Interface) -> _Weld:

@@ -421,7 +421,6 @@ class BlockDismantlingEnv(DualArmEnv):
 
     def _assess(self) -> Assessment:
         data, judge = self.data, self._judge
-        self._clutches.wake()
         touch = self._touch = self._contacts.read(data)
         pos = data.xpos[self._bodies].tolist()
         speed = data.qvel[self._brick_dof[0, 0] :].reshape(-1, 6).tolist()
@@ -475,12 +474,11 @@ class BlockDismantlingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- snapshots
     def _task_snapshot(self) -> Any:
-        loads = tuple(self._clutches.break_loads)
-        return dict(self.rule), self.bin_colours, self._judge.snapshot(), self._touch, loads
+        books = self._judge.snapshot(), self._clutches.snapshot()
+        return dict(self.rule), self.bin_colours, books, self._touch
 
     def _task_restore(self, state: Any) -> None:
-        rule, self.bin_colours, books, self._touch, loads = state
+        rule, self.bin_colours, (books, clutches), self._touch = state
         self.rule = dict(rule)
-        self._clutches.break_loads = list(loads)
-        self._clutches.wake()
+        self._clutches.restore(clutches)
         self._judge.restore(books)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.block_dismantling.assessment import LOST_HEIGHT
 from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
 from envs.block_dismantling.grasp_clearance import hands_clear, is_graspable
 from envs.block_dismantling.state import NO_BRICK, BlockState
@@ -56,10 +57,11 @@ def clusters(state: BlockState) -> list[list[int]]:
 
 
 def finished(state: BlockState, loose: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Bricks that need nothing more: loose, in their tray and not held, (n,)."""
+    """Bricks that nothing more is done for, (n,): loose, in their tray and not held; or lost."""
     held = np.zeros(len(state.pos), dtype=bool)
     held[state.gripped[state.gripped != NO_BRICK]] = True
-    return loose & (state.in_bin == state.target) & ~held
+    lost = state.pos[:, 2] < LOST_HEIGHT
+    return loose & (state.in_bin == state.target) & ~held | lost
 
 
 def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
