@@ -1,7 +1,7 @@
 """The senses of one episode: what is drawn once, and the short memory that delays need.
 
-Every draw is keyed by the episode's seed, the camera and the tick: a capture that is asked for twice
-comes twice the same, and nothing depends on what was looked at before.
+Every draw is keyed by the episode's seed, the camera and the tick: a capture that is asked for
+twice comes twice the same, and nothing depends on what was looked at before.
 """
 
 from __future__ import annotations
@@ -154,9 +154,9 @@ class EpisodeSenses(Generic[SceneT]):
 
     def restore(self, state: Any) -> None:
         """Continues from a snapshot."""
-        for memory, kept in zip((self._scenes, self._readings), state, strict=True):
-            memory.clear()
-            memory.extend(kept)
+        scenes, readings = state
+        self._scenes = deque(scenes, self._scenes.maxlen)
+        self._readings = deque(readings, self._readings.maxlen)
 
 
 def _draw_camera(senses: Senses, rng: np.random.Generator) -> CameraDraw:

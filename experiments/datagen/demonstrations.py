@@ -70,7 +70,7 @@ class SampleRecorder:
         return Frame(
             env.tick,
             np.stack([views[name] for name in CAMERAS]),
-            env.robot_state(),
+            env.measured_state(),
             env.instruction,
             grounding,
             mask,

@@ -108,8 +108,8 @@ class Overlay:
             box = (margin, strip_top + round(30 * scale), width - margin, strip_end)
             self._draw_queue_text(canvas, self._sample, strip_top + round(6 * scale), box, scale)
             self._strip.draw(canvas, box)
-            line = height - round(LEGEND_HEIGHT * scale) / 2 - margin // 4
-            draw_legend(canvas, margin, line, width - margin, round(13 * scale))
+            middle = height - round(LEGEND_HEIGHT * scale) / 2 - margin // 4
+            draw_legend(canvas, margin, middle, width - margin, round(13 * scale))
         if result is not None:
             self._draw_outcome(canvas, result, picture, scale)
         elif self._announcing():
