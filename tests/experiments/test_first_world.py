@@ -86,13 +86,13 @@ def test_the_experts_first_ticks_are_those_of_the_first_release(task, stored):
 def test_runs_of_the_oracle_have_the_digests_of_the_first_release(name, stored):
     if stored["platform"] != this_platform():
         pytest.skip("the digests were written on another platform")
-    assert rollout_digest(RUNS[name]) == stored["runs"][name]
+    assert rollout_digest(RUNS[name])[:16] == stored["runs"][name]
 
 
 if __name__ == "__main__":
     kept = {
         "platform": this_platform(),
         "motions": {task: motion(task, ticks) for task, ticks in MOTIONS.items()},
-        "runs": {name: rollout_digest(words) for name, words in RUNS.items()},
+        "runs": {name: rollout_digest(words)[:16] for name, words in RUNS.items()},
     }
     STORED.write_text(json.dumps(kept, indent=1) + "\n")
