@@ -153,10 +153,12 @@ keep the one of `envs.robot.facts`. What it calls joint damping is the damping o
 class IdentifiedServo(Servo):
     """The gains, armatures and dry friction that were identified on ALOHA 2, see `IDENTIFIED`.
 
-    A real Dynamixel position loop feeds nothing forward and compensates no weight.
+    It compensates no weight, as a real Dynamixel position loop. That loop feeds nothing forward
+    either: ``feedforward=false``. Sending the set-points ahead is left to the host by default,
+    since the scripted expert of the towel holds its line with it only.
     """
 
-    feedforward: bool = False
+    feedforward: bool = True
     gravity_compensation: float = 0.0
 
     def joints(self) -> Mapping[str, JointServo]:

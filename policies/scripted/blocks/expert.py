@@ -64,6 +64,9 @@ DROP_HEIGHT = 0.014
 """Gap between a brick and what lies below it when the jaw opens [m]."""
 RIDER_REACH = 0.035
 """Horizontal distance within which a brick lies on a carried one [m]."""
+COMPANION_REACH, AIRBORNE = 0.045, 0.035
+"""Distance within which a second brick is in the same hand, and the height of the middle of a brick
+above whatever could bear it [m]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
 SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
 """Places in a tray, tried in this order when equally free [m]."""
@@ -146,6 +149,8 @@ class _ArmView:
         state = self.state
         if self._below_other():
             return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
+        if self._companions(brick).any():
+            return self._hand_over(brick)
         target = int(state.target[brick])
         drop = self._drop_point(brick, target)
         quat = self._level(natural_heading(self.arm, drop))
@@ -186,7 +191,9 @@ class _ArmView:
         if floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
             return ToolGoal(*self.stay, self._open_for(brick), CLOSE_SPEED)
         spots = np.array([[x, 0.02 * sign] for x in HAND_OVER_X])
-        others = np.delete(state.pos[:, :2], brick, axis=0)
+        apart = ~self._companions(brick)
+        apart[brick] = False
+        others = state.pos[apart, :2]
         room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1, initial=1.0)
         spot = spots[int(room.argmax())]
         offset = self.pos - state.pos[brick]
@@ -305,6 +312,19 @@ class _ArmView:
         over = np.linalg.norm(offset[:, :2], axis=1) < RIDER_REACH
         return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
 
+    def _companions(self, brick: int) -> NDArray[np.bool_]:
+        """Bricks that came along in the same hand: beside the held one, in the air, on nothing."""
+        state = self.state
+        beside = np.linalg.norm(state.pos - state.pos[brick], axis=1) < COMPANION_REACH
+        beside &= ~(state.joined | state.joined.T).any(axis=1) & (state.pos[:, 2] > AIRBORNE)
+        beside[state.gripped[state.gripped != NO_BRICK]] = False
+        beside[brick] = False
+        for i in np.flatnonzero(beside).tolist():
+            offset = state.pos - state.pos[i]
+            below = (offset[:, 2] < 0) & (offset[:, 2] > -AIRBORNE)
+            beside[i] = not (below & (np.linalg.norm(offset[:, :2], axis=1) < RIDER_REACH)).any()
+        return beside
+
     def _clutched(self, brick: int) -> bool:
         """Whether the brick hangs together with another."""
         joined = self.state.joined
@@ -330,7 +350,7 @@ class _ArmView:
         near = gap < 0.11
         near[brick] = False
         near[state.gripped[state.gripped != NO_BRICK]] = False
-        near &= (state.in_bin == NO_BRICK) & ~self._riders(brick)
+        near &= (state.in_bin == NO_BRICK) & ~self._riders(brick) & ~self._companions(brick)
         if not near.any() and state.in_bin[brick] == NO_BRICK:
             edge = np.abs(state.pos[brick, :2] - state.bins).max(axis=1).min()
             if edge > BIN_HALF_SIZE + 0.06:
