@@ -2,7 +2,7 @@
 
 ::
 
-    xr0-sim rollout --episodes 2 --seed 2 --size 960x720 --out out/picture
+    xr0-sim rollout --episodes 2 --seed 2 --size 960x720 --no-insets --out out/picture
     python docs/rollout_picture.py out/picture assets/pictures/rollout.png
 """
 
@@ -17,16 +17,12 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-CROP = (slice(255, 605), slice(215, 745))
-"""Rows and columns of a 960 x 720 frame around the table's middle."""
-STRIP = (slice(608, 720), slice(0, 960))
+CROP = (slice(136, 576), slice(190, 770))
+"""Rows and columns of a 960 x 720 frame around the table's middle, between the two bands."""
+STRIP = (slice(582, 720), slice(0, 960))
+"""The queue strip with its legend."""
 MOMENTS_S = (0.9, 1.6, 8.0, None)
 """Of the frames shown; None is the last one."""
-LEGEND = (
-    "strip: one cell a tick, one colour a chunk · white line: now · to its right: actions in the "
-    "queue · white tick: a new chunk takes over · ●─ inference, from its capture to its delivery · "
-    "▼ the shove · hollow: no action yet, the arms hold"
-)
 WIDTH = 1400
 INK, PAPER = (30, 30, 34), (255, 255, 255)
 
@@ -60,8 +56,7 @@ def main(run: Path, target: Path) -> None:
         words = f"seed {row['seed']}: {row['outcome']} after {row['figures']['duration_s']:.1f} s"
         parts += [line(words, 22), scaled(np.concatenate([f[CROP] for f in frames], 1), WIDTH)]
     assert strip is not None
-    parts += [scaled(strip, WIDTH), line(LEGEND[:116].rpartition(" ")[0], 17)]
-    parts += [line(LEGEND[len(LEGEND[:116].rpartition(" ")[0]) + 1 :], 17)]
+    parts.append(scaled(strip, WIDTH))
     sheet = Image.new("RGB", (WIDTH, sum(part.height for part in parts)), PAPER)
     top = 0
     for part in parts:

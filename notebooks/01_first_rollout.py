@@ -159,7 +159,8 @@ Image(str(out / "comparison.png"), width=1000)
 from policies.xr0.chunk_model import load_chunk_model
 
 trained = load_chunk_model(TASK, head="prefix_lambda")
-plant = EnvPlant(gym.make(envs.ENV_IDS[TASK], render_mode="rgb_array").unwrapped)
+size = trained.image_size
+plant = EnvPlant(gym.make(envs.ENV_IDS[TASK], image_size=size, render_mode="rgb_array").unwrapped)
 
 
 class Film:

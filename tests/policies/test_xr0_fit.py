@@ -28,7 +28,8 @@ BLOCKS, TOWEL = "block_dismantling", "towel_folding"
 
 
 def make_env(task=BLOCKS, **kwargs):
-    settings = {"observation": "pixels"} | ({"n_bricks": 2} if task == BLOCKS else {"grid": 9})
+    level = {"n_bricks": 2} if task == BLOCKS else {"grid": 9}
+    settings = {"observation": "pixels", "image_size": 128, **level}
     return gymnasium.make(ENV_IDS[task], **settings | kwargs)
 
 
