@@ -194,7 +194,7 @@ def test_wrinkles_are_as_long_as_the_cloth_and_relaxation_is_told():
     length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     along = np.isclose(rest, SIDE / 12)
     assert length[along] == pytest.approx(rest[along])
-    found = measure_relaxation({"grid": 9}, 0)
+    found = measure_relaxation({"grid": 9, "world": "0.1"}, 0)
     assert set(found) == {"wrinkle_0s_mm", "wrinkle_0.2s_mm", "wrinkle_2s_mm"}
     assert found["wrinkle_0s_mm"] > 25.0 > found["wrinkle_0.2s_mm"] >= found["wrinkle_2s_mm"]
 
@@ -216,7 +216,7 @@ def test_every_limit_has_a_reason_and_every_name_is_there_once():
 @pytest.mark.parametrize(("done", "met"), [(10, True), (9, True), (5, False)])
 def test_success_must_reach_its_limit_with_the_interval(done, met):
     rows = [{"success": k < done} for k in range(10)]
-    found = measures("block_dismantling", {"n_bricks": 2}, rows, None)[0]
+    found = measures("block_dismantling", {"n_bricks": 2}, rows)[0]
     assert found.target == SUCCESS["block_dismantling"]({"n_bricks": 2}) and found.met is met
     assert found.low < found.value <= found.high
 

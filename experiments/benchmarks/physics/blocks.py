@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.block_dismantling.clutch import Clutches
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.state import NO_BRICK
 from experiments.benchmarks.physics.tool_error import tool_errors_mm
@@ -19,7 +20,8 @@ class BlockLog:
     """
 
     def __init__(self, env: BlockDismantlingEnv):
-        self._env, self._clutches = env, env._clutches
+        # A reader of its own: the task's keeps books of when it looked.
+        self._env, self._clutches = env, Clutches(env.model, env.interfaces)
         self._holds = self._clutches.active(env.data).copy()
         self._peak = np.zeros(len(self._holds))
         self._break_loads: list[float] = []

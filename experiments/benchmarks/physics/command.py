@@ -70,7 +70,7 @@ def run(config: BenchPhysicsConfig) -> int:
         from experiments.benchmarks.physics.relaxation import measure_relaxation
 
         played[0] |= measure_relaxation(env_kwargs, config.seed)
-    found = measures(task, env_kwargs, played, spec.bench(env_kwargs).physics)
+    found = measures(task, env_kwargs, played)
     table = {"episodes": [_without_samples(row) for row in played]}
     shown = f"{title}, {len(played)} episodes of the expert, seeds {seeds[0]}–{seeds[-1]}"
     report(shown, found, as_json=config.json, config=config, tables=table if config.json else None)

@@ -145,4 +145,5 @@ def watch_episode(task: WatchedEpisode) -> dict[str, Any]:
     except SimulationError as error:
         return {"seed": task.seed, "success": False, "broke": 1.0, "invalid": str(error)}
     row = {"seed": task.seed, "success": bool(info["success"]), "broke": 0.0}
+    row["stopped"] = float(bool(info["protective_stop"]))
     return {**row, "duration_s": env.tick / CONTROL_HZ, **log.figures()}

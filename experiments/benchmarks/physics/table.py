@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.benchmarks.physics.figure import Figure, median
 from experiments.benchmarks.physics.limits import FIGURES, SUCCESS
 from experiments.benchmarks.report import Measure
 from xr0_sim.metrics.statistics import wilson
 
 
 def measures(
-    task: str,
-    env_kwargs: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    factor: float | None,
+    task: str, env_kwargs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> list[Measure]:
     """The table of a level.
 
@@ -23,19 +19,9 @@ def measures(
         task: Name of the task.
         env_kwargs: Its arguments.
         rows: Figures of the episodes.
-        factor: Real-time factor that its physics is held to, or None.
     """
-    found = [_success(task, env_kwargs, rows)]
-    found += [m for m in (figure.measure(rows) for figure in FIGURES) if m is not None]
-    speed = Figure(
-        "physics_real_time_factor",
-        "real-time factor of the physics alone",
-        over=median,
-        limit=factor,
-        sense="at least",
-        reason="as in bench env",
-    ).measure(rows)
-    return [*found, speed] if speed else found
+    found = [figure.measure(rows) for figure in FIGURES]
+    return [_success(task, env_kwargs, rows), *(m for m in found if m is not None)]
 
 
 def _success(
