@@ -101,6 +101,11 @@ COMMANDS: dict[str, Command] = {
         "BenchPolicyConfig",
         "one inference against a naive forward",
     ),
+    "bench events": Command(
+        "experiments.benchmarks.events",
+        "BenchEventsConfig",
+        "what events move, what they overlap, whether the expert copes",
+    ),
     "bench tracking": Command(
         "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

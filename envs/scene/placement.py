@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 
 import mujoco
 
@@ -10,8 +10,8 @@ OVERLAP_LIMIT = 3e-4
 """Deepest overlap of a placed body with another that passes [m]; chosen: resting bodies and
 squeezed pads overlap by as much, their contacts being soft."""
 
-TABLE = 0
-"""Id of the body that the table belongs to."""
+TABLE, CLOTH = 0, -1
+"""Ids of the body that the table belongs to, and of cloth, which is no body."""
 
 
 class Trial:
@@ -32,36 +32,32 @@ class Trial:
         for name in ("qpos", "mocap_pos", "mocap_quat", "eq_active"):
             getattr(self.data, name)[:] = getattr(self._source, name)
 
-    def overlap(
-        self, bodies: Collection[int], flex: bool = False, but: Collection[int] = ()
-    ) -> float:
-        """How deep placed bodies reach into other things [m].
-
-        Args:
-            bodies: Ids of the placed bodies; among each other they do not count.
-            flex: Whether cloth was placed, too.
-            but: Ids of bodies that do not count.
-        """
+    def depths(self) -> dict[tuple[int, int], float]:
+        """How deep bodies reach into each other [m], by pairs of ids; cloth has id `CLOTH`."""
         model, data = self._model, self.data
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_flex(model, data)
         mujoco.mj_collision(model, data)
-        return max(_depths(model, data, bodies, flex, but), default=0.0)
+        contact, owner = data.contact, model.geom_bodyid
+        found: dict[tuple[int, int], float] = {}
+        for pair, distance in zip(contact.geom.tolist(), contact.dist.tolist(), strict=True):
+            one, other = sorted(CLOTH if geom < 0 else int(owner[geom]) for geom in pair)
+            found[one, other] = max(found.get((one, other), 0.0), -distance)
+        return found
 
+    def overlap(self, bodies: Collection[int], but: Collection[int] = ()) -> float:
+        """How deep placed bodies reach into other things [m].
 
-def _depths(
-    model: mujoco.MjModel,
-    data: mujoco.MjData,
-    bodies: Collection[int],
-    flex: bool,
-    but: Collection[int],
-) -> Iterator[float]:
-    """Depths of the contacts between a placed body, or cloth, and another one [m]."""
-    contact, owner = data.contact, model.geom_bodyid
-    pairs: Iterable[list[int]] = contact.geom.tolist()
-    for pair, distance in zip(pairs, contact.dist.tolist(), strict=True):
-        one, other = (-1 if geom < 0 else int(owner[geom]) for geom in pair)
-        placed = [flex if body < 0 else body in bodies for body in (one, other)]
-        if placed[0] != placed[1] and distance < 0 and not {one, other} & set(but):
-            yield -distance
+        Args:
+            bodies: Ids of the placed bodies; among each other they do not count.
+            but: Ids of bodies that do not count either.
+        """
+        return max(
+            (
+                depth
+                for pair, depth in self.depths().items()
+                if (pair[0] in bodies) != (pair[1] in bodies) and not set(pair) & set(but)
+            ),
+            default=0.0,
+        )

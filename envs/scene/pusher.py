@@ -27,6 +27,8 @@ FORCE_LIMIT = 15.0
 arm hold at the reach of the table's middle."""
 MEAN_SPEED, FASTEST_MEAN_SPEED = 0.3, 0.4
 """Mean speed of a sweep [m/s]; chosen, so that 20 to 80 mm take 0.1 to 0.2 s."""
+FASTEST = 0.7
+"""Largest speed of the paddle [m/s]; the top of the fastest sweep is at 0.62."""
 SHORTEST_S, LONGEST_S = 0.1, 0.2
 RISE, FALL = 0.2, 0.5
 """Shares of a sweep in which it gains and loses speed; it brakes softly, so that what is pushed
@@ -169,13 +171,22 @@ class _Axis:
         self._stiffness = STIFFNESS * mass / step**2
 
     def drive(
-        self, data: mujoco.MjData, goal: tuple[float, float, float], low: float, high: float
+        self,
+        data: mujoco.MjData,
+        goal: tuple[float, float, float],
+        fastest: float,
+        low: float,
+        high: float,
     ) -> None:
-        """Applies the force that follows a goal (position, speed, acceleration) within limits."""
+        """Applies the force that follows a goal (position, speed, acceleration) within limits.
+
+        What was held up catches up no faster than `fastest` [m/s]: it does not dash into what
+        stands behind.
+        """
         way, speed, acceleration = goal
-        force = self._mass * acceleration
-        force += self._damping * (speed - data.qvel[self.dof])
-        force += self._stiffness * (way - data.qpos[self.qpos])
+        speed += self._stiffness / self._damping * (way - data.qpos[self.qpos])
+        speed = min(max(speed, -fastest), fastest)
+        force = self._mass * acceleration + self._damping * (speed - data.qvel[self.dof])
         data.qfrc_applied[self.dof] = min(max(force, low), high)
 
     def stop(self, data: mujoco.MjData) -> None:
@@ -254,14 +265,14 @@ class Pusher:
         else:
             retreat = 0.0 if self._press else RETREAT
             goal = _timed(back_time, WITHDRAW_S, turned_at, turned_at - retreat)
-        self._push.drive(data, goal, -FORCE_LIMIT, FORCE_LIMIT)
+        self._push.drive(data, goal, FASTEST, -FORCE_LIMIT, FORCE_LIMIT)
         if self._press is not None:
             if turned_at is None:
                 down = _timed(time, PRESS_S, 0.0, -stroke.depth)
-                self._press.drive(data, down, -self.paddle.press_n, FORCE_LIMIT)
+                self._press.drive(data, down, FASTEST, -self.paddle.press_n, FORCE_LIMIT)
             else:
                 up = _timed(back_time, WITHDRAW_S, -stroke.depth, LIFT)
-                self._press.drive(data, up, -self.paddle.press_n, FORCE_LIMIT)
+                self._press.drive(data, up, FASTEST, -self.paddle.press_n, FORCE_LIMIT)
         first = progress.steps == 0
         self._progress = replace(
             progress,

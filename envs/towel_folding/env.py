@@ -16,6 +16,7 @@ from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
 from envs.scene.looks import Dye
+from envs.scene.placement import CLOTH as ON_CLOTH
 from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
@@ -252,8 +253,8 @@ class TowelFoldingEnv(DualArmEnv):
             return True
         trial = Trial(self.model, self.data)
         self._towel.place(trial.data, plane_motion(self.points, shift, yaw))
-        bodies = self._towel.body_ids
-        return trial.overlap(bodies, flex=True, but={TABLE}) <= OVERLAP_LIMIT
+        cloth = {ON_CLOTH, *self._towel.body_ids}
+        return trial.overlap(cloth, but={TABLE}) <= OVERLAP_LIMIT
 
     def displace(self, shift: NDArray[np.float64], yaw: float) -> None:
         """Moves the towel in one instant, (2,) [m] and [rad] about its middle, and stops it."""
