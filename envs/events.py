@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -70,12 +71,31 @@ def check_events(
             )
 
 
-def in_world(names: Sequence[str], world: World) -> tuple[str, ...]:
-    """Names of presets, with those that need a paddle the world has not by their instant kin."""
+def in_world(texts: Sequence[str], world: World) -> tuple[str, ...]:
+    """Events as text, with those that need a paddle the world has not by their instant kin."""
     if world.pushes:
-        return tuple(names)
+        return tuple(texts)
     presets = event_presets()
-    return tuple(getattr(presets.get(name), "needs_paddle", "") or name for name in names)
+    found = []
+    for text in texts:
+        name = re.split("[:@]", text, maxsplit=1)[0]
+        kin = getattr(presets.get(name), "needs_paddle", "") or name
+        found.append(kin + text[len(name) :])
+    return tuple(found)
+
+
+class Instant(Event):
+    """A push of worlds with a paddle, done in one tick; worlds without one knew no other.
+
+    Attributes:
+        push: What the push is called, and what the log of a world without a paddle tells.
+    """
+
+    push: ClassVar[str]
+
+    def recorded_as(self, scene: Any) -> str:
+        """See `Event.recorded_as`; digests of the first world keep their meaning."""
+        return self.kind if scene.checks_room else self.push
 
 
 def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.block_dismantling.pushes import strokes
-from envs.events import check_distance, drawn_distance
+from envs.events import Instant, check_distance, drawn_distance
 from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event, refused
 from xr0_sim.perturb.registry import event_kind, register_preset
@@ -94,13 +94,15 @@ class ShoveBrick(Event):
 
 @event_kind("teleport")
 @dataclass(frozen=True)
-class Teleport(Event):
+class Teleport(Instant):
     """The largest standing assembly jumps sideways and turns, as if pushed in one instant.
 
     Attributes:
         distance_m: How far; the direction is random among those that stay on the free table [m].
         turn_deg: Largest turn about the vertical [°].
     """
+
+    push: ClassVar[str] = "shove"
 
     distance_m: float = 0.05
     turn_deg: float = 15.0
@@ -124,12 +126,14 @@ class Teleport(Event):
 
 @event_kind("teleport_brick")
 @dataclass(frozen=True)
-class TeleportBrick(Event):
+class TeleportBrick(Instant):
     """One loose, unsorted brick on the table jumps sideways; without one, the assembly does.
 
     Attributes:
         distance_m: How far [m].
     """
+
+    push: ClassVar[str] = "shove_brick"
 
     distance_m: float = 0.05
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from envs.events import check_distance, drawn_distance
+from envs.events import Instant, check_distance, drawn_distance
 from envs.towel_folding.pushes import strokes
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import check_range
@@ -76,13 +76,15 @@ class TowelShove(Event):
 
 @event_kind("towel_teleport")
 @dataclass(frozen=True)
-class TowelTeleport(Event):
+class TowelTeleport(Instant):
     """The towel jumps sideways and turns in one instant, held or not, flat or half folded.
 
     Attributes:
         distance_m: How far; the direction is random among those that stay on the free table [m].
         turn_deg: Largest turn about the vertical [°].
     """
+
+    push: ClassVar[str] = "towel_shove"
 
     distance_m: float = 0.05
     turn_deg: float = 20.0

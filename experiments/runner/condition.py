@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from envs.tasks import env_class, own_presets, register_events, task_spec
-from envs.world import DEFAULT_WORLD, World
+from envs.world import DEFAULT_WORLD, World, find_world
 from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.conventions import CONTROL_HZ
@@ -152,9 +152,9 @@ def choose_events(
     register_events(task)
     if text.strip() in ("", "none"):
         return ()
-    from envs.events import check_events
+    from envs.events import check_events, in_world
 
-    events = parse_events(own_presets(task, text))
+    events = parse_events(in_world(own_presets(task, text), find_world(world)))
     check_events(events, env_class(task), max_ticks, world)
     return events
 

@@ -45,6 +45,11 @@ class Event(CheckedFields, ABC):
 
     kind: ClassVar[str] = ""
 
+    def recorded_as(self, scene: Any) -> str:
+        """Kind that the log tells; another one than `kind` where the scene's world knew it so."""
+        del scene
+        return self.kind
+
     @abstractmethod
     def apply(self, scene: Any, rng: np.random.Generator) -> Mapping[str, Any] | None:
         """Changes the scene; called once, at the start of the tick in which the event is due.

@@ -88,9 +88,9 @@ class EventSchedule:
             self._fired.add(index)
             drawn = event.apply(scene, stream_rng(self._seed, Stream.EVENT, index))
             parameters = event_to_dict(event)
-            kind = parameters.pop("kind")
+            del parameters["kind"]
             parameters.update(json_value(drawn or {}))
-            records.append(EventRecord(kind, tick, time_ns, parameters, index))
+            records.append(EventRecord(event.recorded_as(scene), tick, time_ns, parameters, index))
         return records
 
     def snapshot(self) -> ScheduleState:
