@@ -19,7 +19,7 @@ from envs.robot.actions import (
     to_unit,
     tool_to_joint_action,
 )
-from envs.robot.facts import JOINTS, servo_gains
+from envs.robot.facts import JOINTS
 from envs.robot.kinematics import DualArmKinematics, home_joints
 from envs.robot.proprioception import proprio_vector, robot_state_from_vector
 from envs.scene.stage import substeps
@@ -37,7 +37,7 @@ def env():
 
 def test_compiled_model_carries_the_robot_facts(env):
     env.reset(seed=0)
-    gains = servo_gains()
+    servos = env.servo.joints()
     for arm in ("left", "right"):
         for name, facts in JOINTS.items():
             joint = env.model.joint(f"{arm}/{name}")
@@ -45,10 +45,9 @@ def test_compiled_model_carries_the_robot_facts(env):
             assert env.model.jnt_actfrcrange[joint.id] == pytest.approx(
                 [-facts.torque, facts.torque]
             )
-            servo = env.model.actuator(f"{arm}/{name}")
-            assert servo.gainprm[0] == pytest.approx(gains[name].kp)
-            assert servo.biasprm[2] == pytest.approx(-gains[name].kd)
-            assert env.model.dof_armature[joint.dofadr[0]] == pytest.approx(facts.armature)
+            built = env.model.actuator(f"{arm}/{name}")
+            assert built.gainprm[0] == pytest.approx(servos[name].kp)
+            assert env.model.dof_armature[joint.dofadr[0]] == servos[name].armature
 
 
 def test_servo_holds_against_gravity_and_follows(env):
