@@ -102,10 +102,10 @@ def attach_arms(scene: mujoco.MjSpec, world: World = FIRST, servo: Servo | None 
             pos=list(position), quat=[math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
         )
         scene.attach(arm_spec(drive), prefix=f"{arm}/", frame=frame)
-        for name, servo in drive.joints().items():
-            emf = drive.back_emf(name)
+        for name, joint in drive.joints().items():
+            controller = replace(joint, kd=joint.kd - drive.back_emf(name))
             limit = JOINTS[name].torque if drive.guards else None
-            _add_servo(scene, f"{arm}/{name}", replace(servo, kd=servo.kd - emf), limit)
+            _add_servo(scene, f"{arm}/{name}", controller, limit)
         _add_servo(scene, f"{arm}/{FINGERS[0]}", drive.servo.jaw(), JAW_FORCE)
 
 

@@ -115,7 +115,8 @@ def arm_description(robot: RobotModel = "0.1") -> mujoco.MjSpec:
 def composite(parts: tuple[Inertial, ...]) -> Inertial:
     """One rigid body of several, by the parallel-axis theorem."""
     mass = sum(part.mass for part in parts)
-    centre = sum(part.mass * np.array(part.centre) for part in parts) / mass
+    weighted = np.array([part.mass * np.array(part.centre) for part in parts])
+    centre = weighted.sum(axis=0) / mass
     total = np.zeros((3, 3))
     for part in parts:
         arm = np.array(part.centre) - centre

@@ -1,9 +1,12 @@
 """The joint servos as a value: how a commanded joint angle becomes torque.
 
-Every servo is a position loop, ``torque = kp · (command + lead · command rate - angle) - kd · rate``.
+Every servo is a position loop::
+
+    torque = kp · (command + lead · command rate - angle) - kd · rate
+
 Without feed-forward the lead is zero, and a joint that moves at a rate v trails its command by
-``kd / kp · v``; without gravity compensation it hangs below it by ``gravity torque / kp``. A servo of
-one's own is a frozen dataclass derived from `Servo`, added to `xr0_sim.registry.servos`.
+``kd / kp · v``; without gravity compensation it hangs below it by ``gravity torque / kp``. A servo
+of one's own is a frozen dataclass derived from `Servo`, added to `xr0_sim.registry.servos`.
 """
 
 from __future__ import annotations
