@@ -1,7 +1,7 @@
 """What the servos make of a command: the posture it stands for, and the command a posture needs.
 
 A joint that moves trails its command, a joint under load hangs below it. Both are known in advance
-in free space; what is left between command and joint is contact, friction and acceleration::
+in free space; what is left between command and joint is contact, friction, acceleration::
 
     command ── lag · joint rate ── weight / kp ──► reference  ≈ joint, unless something is in the way
 
@@ -46,7 +46,7 @@ class Following:
         self._exact = not (self._lag_s.any() or self._give.any())
 
     def _play(self, drive: Drive) -> float:
-        """Tool error that friction and brisk acceleration leave on an arm that nothing blocks [m]."""
+        """Tool error that friction and brisk acceleration leave where nothing blocks [m]."""
         model, data = self._model, self._data
         data.qpos[self._qpos] = HOME_JOINTS
         mujoco.mj_forward(model, data)

@@ -111,7 +111,8 @@ class ToolMover:
             slows = np.linalg.norm(later, axis=1) < np.linalg.norm(end.joint_vel, axis=1)
             rate = np.where(slows[:, None], later, end.joint_vel)
         commanded = self._kinematics.following.command(end.joints, rate, robot.joint_pos)
-        return limit_step(join_arms(commanded, [goal.jaw for goal in goals]), robot.command)
+        jaws = np.array([goal.jaw for goal in goals])
+        return limit_step(join_arms(commanded, jaws), robot.command)
 
     def _advance(self, now: _Motion, goals: tuple[ToolGoal, ToolGoal], tempo: float) -> _Motion:
         """Both tools a tick later."""
