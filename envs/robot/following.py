@@ -3,7 +3,7 @@
 A joint that moves trails its command, a joint under load hangs below it. Both are known in advance
 in free space; what is left between command and joint is contact, friction, acceleration::
 
-    command ── lag · joint rate ── weight / kp ──► reference  ≈ joint, unless something is in the way
+    command ── lag · joint rate ── weight / kp ──► reference ≈ joint, if nothing is in the way
 
 Where rate and weight are fed forward in the servo itself, reference and command are one.
 """
