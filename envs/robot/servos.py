@@ -16,6 +16,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import mujoco
 import numpy as np
@@ -87,6 +88,8 @@ Velocity is fed forward, so the tracking error is acceleration / (2π f)²: 4 m/
 acceleration leaves 0.8 mm at 11 Hz.
 """
 DAMPING_RATIO = 1.0
+LIGHT_FINGERS = JointServo(kp=2500.0, kd=60.0, armature=0.05, damping=2.0)
+"""Of a pair of fingers; chosen."""
 TRACKING_POSES = 128
 
 
@@ -104,8 +107,8 @@ class IdealServo(Servo):
         return _ideal_joints()
 
     def jaw(self) -> JointServo:
-        """See `Servo.jaw`; chosen."""
-        return JointServo(kp=2500.0, kd=60.0, armature=0.05, damping=2.0)
+        """See `Servo.jaw`."""
+        return LIGHT_FINGERS
 
 
 @functools.lru_cache(maxsize=1)
@@ -159,17 +162,25 @@ class IdentifiedServo(Servo):
     It compensates no weight, as a real Dynamixel position loop. That loop feeds nothing forward
     either: ``feedforward=false``. Sending the set-points ahead is left to the host by default,
     since the scripted expert of the towel holds its line with it only.
+
+    Attributes:
+        fingers: ``light``: those of the ideal servo; ``identified``: those of the same source, kp
+            2000, kv 124, damping 40, armature 0.243 kg each. They belong to ALOHA 2's own rail and
+            fingers, and take four times as long to open under the soft grip that a towel asks for.
     """
 
     feedforward: bool = True
     gravity_compensation: float = 0.0
+    fingers: Literal["light", "identified"] = "light"
 
     def joints(self) -> Mapping[str, JointServo]:
         """See `Servo.joints`."""
         return IDENTIFIED
 
     def jaw(self) -> JointServo:
-        """See `Servo.jaw`; ``finger`` of the same file: kp 2000, kv 124, damping 40."""
+        """See `Servo.jaw`."""
+        if self.fingers == "light":
+            return LIGHT_FINGERS
         return JointServo(kp=2000.0, kd=124.0, armature=0.243, damping=40.0)
 
 
