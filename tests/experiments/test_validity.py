@@ -126,3 +126,23 @@ def test_the_command_line_takes_every_name(capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     found = run_short(capsys, "--event", "none", "--episodes", 1, "--out", name)
     assert found["out"] == name and [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_protective_stop_is_a_failure_with_its_reason(capsys, tmp_path, monkeypatch):
+    advance = BlockDismantlingEnv.advance
+
+    def crushes(self, action):
+        if self.tick == 5 and self.np_random_seed == 1:
+            self._stop.restore((2, "left/left_finger was pressed on with 300 N"))
+        return advance(self, action)
+
+    monkeypatch.setattr(BlockDismantlingEnv, "advance", crushes)
+    folder = tmp_path / "c"
+    found = run_short(capsys, "--event", "none", "--out", folder)
+    assert (found["n"], found["invalid"]) == (2, 0)
+    rows = {r["seed"]: r for r in map(json.loads, (folder / "episodes.jsonl").open())}
+    assert rows[1]["outcome"] == "failure" and rows[1]["valid"]
+    assert rows[1]["protective_stop"].startswith("left/left_finger was pressed on")
+    assert rows[1]["figures"]["protective_stop"] is True and rows[0]["protective_stop"] is None
+    assert main([*SHORT, "--event", "none", "--out", str(folder)]) == 0
+    assert "1 of 2 failed by a protective stop: seed 1: left" in capsys.readouterr().out
