@@ -106,7 +106,7 @@ class DualArmEnv(RestorableScene):
         self.servo = find_servo(servo or self.world.servo)
         self.senses, self.looks = find_senses(senses), find_looks(looks)
         self.observation_mode = observation
-        self.views: Views = views_of(self.world, self.close_view)
+        self.views: Views = views_of(self.world, self.close_views)
         size = self.views.image_size if image_size is None else image_size
         self.image_size = check_pixels("image_size", size, IMAGE_SIZES)
         self.action_mode = check_mode(action_mode)

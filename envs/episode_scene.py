@@ -25,7 +25,7 @@ from envs.scene.cameras import Glimpse, SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Dye, Looks
 from envs.scene.pusher import Paddle, Pusher
-from envs.scene.views import View
+from envs.scene.views import Views
 from envs.senses.base import Senses
 from envs.senses.episode import EpisodeSenses
 from envs.simulation import Simulation
@@ -60,8 +60,8 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     """Phases at whose beginning an event can fire; empty leaves them unchecked."""
     paddle: Paddle | None = None
     """What events push with; its task adds it to the scene where the world has pushes."""
-    close_view: View | None = None
-    """The task's own base camera in worlds with close views."""
+    close_views: Views | None = None
+    """The task's own fixed cameras in worlds with close views."""
 
     world: World
     servo: Servo

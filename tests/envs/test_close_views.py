@@ -9,6 +9,7 @@ from envs.scene.views import VIEWS, View, views_of
 from envs.tasks import make_env
 from envs.world import WORLDS
 from policies.scripted.experts import make_expert
+from xr0_sim.view.overlay import REFERENCE_HEIGHT, STRIP_HEIGHT
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 FILM = (540, 960)
@@ -90,6 +91,16 @@ def test_a_brick_takes_a_twelfth_of_a_film(scenes):
         if brick.size != (2, 2)
     ]
     assert min(shares) >= 0.08
+
+
+def test_a_film_shows_a_flat_towel_above_its_strip():
+    env = make_env("towel_folding", world="0.2", grid=9)
+    strip = FILM[0] * (1 - STRIP_HEIGHT / REFERENCE_HEIGHT)
+    for seed in range(6):
+        env.reset_scene(seed)
+        seen = pixels(env.views.video, env.privileged().points, *FILM)
+        assert seen[:, 1].max() < strip and seen[:, 1].min() > 80
+        assert np.ptp(seen[:, 0]) > 0.22 * FILM[1]
 
 
 def test_a_projected_corner_is_where_the_picture_has_it(scenes):

@@ -166,12 +166,14 @@ def test_clean_senses_are_the_pictures_and_joints_themselves():
     assert env.measured_state().joint_vel.tobytes() == env.robot_state().joint_vel.tobytes()
 
 
-@pytest.mark.parametrize("task", ["block_dismantling", "towel_folding"])
-def test_a_delay_shows_the_older_picture_exactly(task):
+@pytest.mark.parametrize(
+    ("task", "level"), [("block_dismantling", {}), ("towel_folding", {"grid": 9})]
+)
+def test_a_delay_shows_the_older_picture_exactly(task, level):
     delay = 2
     late = f"clean:camera_delay_s={delay / CONTROL_HZ}"
-    env = make_env(task, image_size=SIZE, senses=late)
-    clean = make_env(task, image_size=SIZE, senses="clean")
+    env = make_env(task, image_size=SIZE, senses=late, **level)
+    clean = make_env(task, image_size=SIZE, senses="clean", **level)
     shots = []
     for each in (env, clean):
         each.reset_scene(1)
