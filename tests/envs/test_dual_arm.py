@@ -295,7 +295,7 @@ def test_a_rehearsal_that_breaks_leaves_the_episode_as_it_was(env):
 
 @pytest.mark.slow
 def test_an_hour_of_random_actions_stays_finite():
-    env = gym.make(ID, observation="state").unwrapped
+    env = gym.make(ID, observation="state", world="0.1").unwrapped
     for seed in range(20):
         rng = np.random.default_rng(seed)
         env.reset(seed=seed)
