@@ -18,6 +18,8 @@ from envs.robot.arms import Drive
 from envs.robot.facts import HOME_JOINTS, JOINTS
 from xr0_sim.conventions import ARMS
 
+SOFT = 0.004
+"""Free tool error from which on an arm counts as soft [m]."""
 LEVER, BRISK = 0.5, 2.5
 """Distance of a working tool from the big joints [m], and a brisk acceleration of it [m/s²]."""
 
@@ -59,6 +61,11 @@ class Following:
         ]
         stiffness = [servo.kp for servo in drive.joints().values()]
         return LEVER * float((np.array(torques) / stiffness)[:3].max())
+
+    @property
+    def soft(self) -> bool:
+        """Whether a command can be far from a tool that nothing but friction holds back."""
+        return self.play_m > SOFT
 
     @property
     def lags(self) -> bool:

@@ -25,6 +25,8 @@ MAX_TURN_RATE = 2.6
 """Of the tool [rad/s]."""
 MAX_TURN_ACCELERATION = 18.0
 """[rad/s²]"""
+PRESSING = 0.015
+"""Distance between a soft arm's tool and its command that presses on something [m]."""
 JOINT_RATE, JOINT_ACCELERATION = 2.0, 8.0
 """Of a posture change: norm over the joints of an arm [rad/s], [rad/s²]."""
 
@@ -102,6 +104,9 @@ class ToolMover:
         pos, quat = self._kinematics.forward(np.stack([joints, robot.joint_pos, ahead]))
         velocity = (pos[2] - pos[1]) / TICK_S
         turn = rotvec_from_quat(quat_multiply(quat[2], quat_conjugate(quat[1]))) / TICK_S
+        for arm in self._pressing_away(pos, goals):
+            joints, pos[0, arm], quat[0, arm] = joints.copy(), pos[1, arm], quat[1, arm]
+            joints[arm] = robot.joint_pos[arm]
         start = _Motion(joints, pos[0], quat[0], velocity, turn, robot.joint_vel)
         end = self._advance(start, goals, tempo)
         rate = np.zeros_like(joints)
@@ -113,6 +118,25 @@ class ToolMover:
         commanded = self._kinematics.following.command(end.joints, rate, robot.joint_pos)
         jaws = np.array([goal.jaw for goal in goals])
         return limit_step(join_arms(commanded, jaws), robot.command)
+
+    def _pressing_away(
+        self, pos: NDArray[np.float64], goals: tuple[ToolGoal, ToolGoal]
+    ) -> list[int]:
+        """Arms that press on something while they have to go the other way: they let off at once.
+
+        A stiff arm lets off within a tick; a soft one would go on pressing until its command has
+        come all the way back.
+        """
+        if not self._kinematics.following.soft:
+            return []
+        pressed = pos[0] - pos[1]
+        return [
+            arm
+            for arm, goal in enumerate(goals)
+            if goal.joints is None
+            and np.linalg.norm(pressed[arm]) > PRESSING
+            and pressed[arm] @ (goal.pos - pos[1, arm]) < 0
+        ]
 
     def _advance(self, now: _Motion, goals: tuple[ToolGoal, ToolGoal], tempo: float) -> _Motion:
         """Both tools a tick later."""
