@@ -106,7 +106,7 @@ def hand_at(env, brick, above):
         joints = kinematics.inverse(joints, pos, quat, 3)
     assert np.linalg.norm(kinematics.forward(joints)[0][0] - pos[0]) < 0.003
     command = join_arms(joints, np.full(2, 0.8))
-    env._ports.place(env.data, command)
+    env._ports.place(env.data, command, command)
     env._command = command
 
 
