@@ -326,13 +326,19 @@ class BlockDismantlingEnv(DualArmEnv):
         trial = Trial(self.model, self.data)
         self.move_bricks(which, shift, yaw, self.middle_of(which), trial.data)
         limit = OVERLAP_LIMIT if touching else 0.0
-        return trial.overlap({self._bodies.start + i for i in which}) <= limit
+        if trial.overlap({self._bodies.start + i for i in which}) > limit:
+            return False
+        # Nothing is met far below the surface of a table top either.
+        return float(self.corners_of(which, trial.data)[..., 2].min()) >= -OVERLAP_LIMIT
 
-    def corners_of(self, which: list[int]) -> NDArray[np.float64]:
-        """Corners of some bricks, world, (n, 8, 3) [m]."""
+    def corners_of(
+        self, which: list[int], data: mujoco.MjData | None = None
+    ) -> NDArray[np.float64]:
+        """Corners of some bricks, world, (n, 8, 3) [m], in the scene or in another state of it."""
+        data = self.data if data is None else data
         boxes = SIGNS * self._half_size[which][:, None]
-        turns = self.data.xmat[self._bodies][which].reshape(-1, 3, 3)
-        return boxes @ turns.transpose(0, 2, 1) + self.data.xpos[self._bodies][which][:, None]
+        turns = data.xmat[self._bodies][which].reshape(-1, 3, 3)
+        return boxes @ turns.transpose(0, 2, 1) + data.xpos[self._bodies][which][:, None]
 
     def displace(self, which: list[int], shift: NDArray[np.float64], yaw: float) -> None:
         """Moves bricks in one instant, turning about their common middle, and stops them."""

@@ -52,12 +52,14 @@ class Paddle:
         mass: [kg]
         press_n: Force it presses down with [N]; 0 for a blade that does not.
         friction: Sliding friction of its faces.
+        solver_steps: Iterations of the constraint solver while it pushes; 0 for the scene's own.
     """
 
     half_size: tuple[float, float, float]
     mass: float = 0.1
     press_n: float = 0.0
     friction: float = 0.3
+    solver_steps: int = 0
 
     @property
     def reach(self) -> NDArray[np.float64]:
@@ -223,6 +225,7 @@ class Pusher:
 
     def __init__(self, model: mujoco.MjModel, paddle: Paddle) -> None:
         self.paddle = paddle
+        self._model, self._solver_steps = model, int(model.opt.iterations)
         self.body = model.body(NAME).id
         self._mocap = int(model.body(f"{NAME}_base").mocapid[0])
         self._step_s = float(model.opt.timestep)
@@ -248,6 +251,12 @@ class Pusher:
         """Begins a push with the coming physics step."""
         self.place(data, stroke)
         self.stroke, self._progress = stroke, _Progress()
+        self._set_solver()
+
+    def _set_solver(self) -> None:
+        """Gives the solver the iterations that the scene needs now."""
+        steps = self.paddle.solver_steps if self.busy else 0
+        self._model.opt.iterations = steps or self._solver_steps
 
     def drive(self, data: mujoco.MjData) -> None:
         """Sets the forces of the coming physics step; to be called before each while busy."""
@@ -307,6 +316,7 @@ class Pusher:
         push = Push(stroke.tick, stroke.asked_m, moved, stroke.sweep_s, self._progress.peak)
         self.done = (*self.done, push)
         self.stroke = None
+        self._set_solver()
 
     def told(self) -> tuple[dict[str, float], ...]:
         """The pushes that are over as plain dicts, for the info of a tick."""
@@ -319,6 +329,7 @@ class Pusher:
     def restore(self, state: Any) -> None:
         """Continues from a snapshot."""
         self.stroke, self._progress, self.done = state
+        self._set_solver()
 
 
 def _timed(time: float, whole: float, start: float, end: float) -> tuple[float, float, float]:

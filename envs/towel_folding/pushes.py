@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from envs.scene.pusher import Paddle, Stroke
 
-HAND = Paddle(half_size=(0.045, 0.06, 0.007), mass=0.3, press_n=2.0, friction=1.0)
-"""About a hand's breadth; it presses lightly, and grips cloth better than the table does."""
+HAND = Paddle(half_size=(0.045, 0.06, 0.007), mass=0.3, press_n=5.0, friction=1.0, solver_steps=300)
+"""About a hand's breadth; it presses lightly (chosen), and grips cloth better than the table does.
+
+A hundred contacts in two layers take the solver six times its usual iterations: with those of the
+scene the hand hops, and the towel goes half as far."""
 LEAD = 0.35
 """Where it comes down, as a share of the way from the towel's middle to its leading edge: most of
 the towel is drawn behind it, and little is pushed before it into wrinkles."""

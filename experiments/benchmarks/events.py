@@ -44,6 +44,7 @@ class BenchEventsConfig(TaskOptions):
         episodes: Episodes per event.
         seed: Seed of the first; the others follow.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level.
+        until_over: End an episode when its event is over; the expert is then not judged.
         workers: Worker processes; the results do not depend on it.
         json: Print one JSON object.
     """
@@ -53,6 +54,7 @@ class BenchEventsConfig(TaskOptions):
     episodes: int = 60
     seed: int = 0
     max_seconds: float | None = None
+    until_over: bool = False
     workers: int = 1
     json: bool = False
 
@@ -85,6 +87,7 @@ class EventTask:
     env_kwargs: tuple[tuple[str, Any], ...]
     event: Event
     max_ticks: int
+    until_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def play(task: EventTask) -> Outcome:
     outcome = Outcome(task.event.kind)
     trigger: Trigger = task.event.trigger
     info: dict[str, Any] = {}
+    due = 0
     try:
         env.reset_scene(task.seed, {"events": [Watched(task.event, trigger=trigger)]})
         for _ in range(task.max_ticks):
@@ -138,7 +142,9 @@ def play(task: EventTask) -> Outcome:
                 outcome = replace(
                     outcome, fired=True, refused=record.refused, overlap_mm=told["overlap_mm"]
                 )
-            if over or outcome.refused:
+                due = len(info.get("pushes", ())) + ("asked_m" in told)
+            done = outcome.fired and len(info.get("pushes", ())) >= due
+            if over or outcome.refused or (task.until_over and done):
                 break
     except SimulationError:
         return outcome
@@ -150,7 +156,7 @@ def play(task: EventTask) -> Outcome:
             duration_s=push["duration_s"],
             peak_force_n=push["peak_force_n"],
         )
-    return replace(outcome, success=bool(info["success"]))
+    return outcome if task.until_over else replace(outcome, success=bool(info["success"]))
 
 
 def run(config: BenchEventsConfig) -> int:
@@ -160,7 +166,7 @@ def run(config: BenchEventsConfig) -> int:
     events = _events(config, env_kwargs.get("world", DEFAULT_WORLD), limit)
     seeds = seed_range(config.seed, config.episodes)
     tasks = [
-        EventTask(seed, task, tuple(env_kwargs.items()), event, limit)
+        EventTask(seed, task, tuple(env_kwargs.items()), event, limit, config.until_over)
         for event in events
         for seed in seeds
     ]
