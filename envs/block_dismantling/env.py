@@ -44,8 +44,8 @@ CLOSE_VIEWS = Views(
     224,
 )
 """Chosen: the base camera stands low before the stack, and sees it under the holding arm. A 2x2
-brick is 25 px wide and more (7 at 128 px from the head), the middles of both trays are in view, and the
-arms pass at 9 cm and more. In films a brick of four studs takes 8 % of the width."""
+brick is 25 px wide and more (7 at 128 px from the head), the middles of both trays are in view, and
+the arms pass at 9 cm and more. In films a brick of four studs takes 8 % of the width."""
 REACH_DISTANCE = 0.12
 """A tool this near to an unsorted brick is reaching for it [m]."""
 PHASES = ("approach", "reach", "grasp", "pull", "carry", "done")
