@@ -150,7 +150,7 @@ def _place(env: DualArmEnv, joints: NDArray[np.float64]) -> None:
     from envs.robot.facts import HOME_JAW
 
     command = join_arms(joints, np.full(2, HOME_JAW))
-    env._ports.place(env.data, command)
+    env._ports.place(env.data, command, command)
     env._command = command
     mujoco.mj_forward(env.model, env.data)
 
