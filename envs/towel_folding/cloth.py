@@ -8,6 +8,7 @@ drawn; two skins are, one per side.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import mujoco
@@ -90,6 +91,14 @@ def triangles(grid: int) -> NDArray[np.int64]:
     first = np.stack([corner, corner + grid, corner + grid + 1], axis=1)
     second = np.stack([corner, corner + grid + 1, corner + 1], axis=1)
     return np.concatenate([first, second])
+
+
+@functools.lru_cache(maxsize=4)
+def mesh_edges(grid: int) -> NDArray[np.int64]:
+    """Sides of the faces, every one once, (k, 2)."""
+    faces = triangles(grid)
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(sides, axis=1), axis=0)
 
 
 def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) -> None:
