@@ -8,6 +8,7 @@ drawn; two skins are, one per side.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import mujoco
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.scene.stage import COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC
+from envs.towel_folding.material import SOFT, ClothMaterial, Impedance
 from xr0_sim.conventions import ARMS
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import CheckedFields
@@ -27,8 +29,8 @@ RADIUS = 0.003
 """Half the contact thickness [m]; a finger tip that is pressed through the middle stays caught."""
 LAYER_RADIUS = 0.002
 """Radius of the spheres that keep two layers apart [m]."""
-YOUNG, POISSON, THICKNESS, STIFF_DAMPING = 2.3e5, 0.2, 1.7e-3, 2e-3
-"""Elasticity [Pa], [1], [m], [s]."""
+POISSON, STIFF_DAMPING = 0.2, 2e-3
+"""Elasticity besides that of the material [1], [s]."""
 CLOTH_FRICTION = 0.8
 """Cloth on cloth."""
 TABLE_FRICTION = 0.4
@@ -92,13 +94,27 @@ def triangles(grid: int) -> NDArray[np.int64]:
     return np.concatenate([first, second])
 
 
-def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) -> None:
+@functools.lru_cache(maxsize=4)
+def mesh_edges(grid: int) -> NDArray[np.int64]:
+    """Sides of the faces, every one once, (k, 2)."""
+    faces = triangles(grid)
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(sides, axis=1), axis=0)
+
+
+def add_towel(
+    spec: mujoco.MjSpec,
+    config: ClothConfig,
+    crumpled: bool = False,
+    material: ClothMaterial = SOFT,
+) -> None:
     """Adds the towel, flat at the origin of the table, to a scene.
 
     Args:
         spec: The scene.
         config: How finely it is resolved.
         crumpled: Whether it will lie in a heap, where a corner falls through fewer spheres.
+        material: What it is made of.
     """
     grid = config.grid
     spec.memory = 200 * 2**20  # folded cloth overflows the default arena
@@ -113,8 +129,9 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) 
         pos=[0.0, 0.0, RADIUS],
         elastic2d=ELASTIC_BOTH,
     )
-    flex.young, flex.poisson = YOUNG, POISSON
-    flex.thickness, flex.damping = THICKNESS, STIFF_DAMPING
+    flex.young, flex.poisson = material.young, POISSON
+    flex.thickness, flex.damping = material.thickness, STIFF_DAMPING
+    flex.stressyield = [0.0, material.bend_yield]
     flex.selfcollide = mujoco.mjtFlexSelf.mjFLEXSELF_NONE
     flex.contype = COLLIDE_OBJECT
     flex.conaffinity = COLLIDE_ARM | COLLIDE_STATIC | COLLIDE_LAYER
@@ -124,9 +141,10 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) 
     flex.solref = [0.01, 1.0]
     flex.solimp = [0.9, 0.95, 0.002, 0.5, 2.0]
     flex.group = 3
+    everywhere = crumpled or material.spheres_everywhere
     for index in range(grid**2):
         row, column = divmod(index, grid)
-        if crumpled or _has_sphere(row, column, grid):
+        if everywhere or _has_sphere(row, column, grid):
             spec.body(f"{NAME}_{index}").add_geom(
                 type=mujoco.mjtGeom.mjGEOM_SPHERE,
                 size=[LAYER_RADIUS, 0, 0],
@@ -137,7 +155,24 @@ def add_towel(spec: mujoco.MjSpec, config: ClothConfig, crumpled: bool = False) 
                 mass=0,
                 group=3,
             )
+    _harden(spec, flex, material)
     _add_sides(spec, grid)
+
+
+def _harden(spec: mujoco.MjSpec, flex: mujoco.MjsFlex, material: ClothMaterial) -> None:
+    """Gives contacts the impedances of a material; the higher priority of a pair decides."""
+    if material.touch is not None:
+        flex.priority, flex.solimp = 1, _solimp(material.touch)
+    for geom in spec.geoms:
+        if material.layers is not None and geom.contype == COLLIDE_LAYER:
+            # Friction between so many coinciding points keeps the solver from converging.
+            geom.priority, geom.condim, geom.solimp = 2, 1, _solimp(material.layers)
+        if material.fingers is not None and "finger" in geom.parent.name:
+            geom.priority, geom.solimp = 2, _solimp(material.fingers)
+
+
+def _solimp(impedance: Impedance) -> list[float]:
+    return [*impedance, 0.5, 2.0]
 
 
 def _has_sphere(row: int, column: int, grid: int) -> bool:

@@ -22,6 +22,7 @@ from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
 from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
+from envs.towel_folding.condition import edge_strain, lies_on_table
 from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.continuous import Supply
 from envs.towel_folding.disturbances import LIFT, OBSTACLE_LIFTS, Props, add_props
@@ -37,7 +38,9 @@ from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.grasp_record import Hands
 from envs.towel_folding.initial_state import plane_motion
 from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
+from envs.towel_folding.material import material_of
 from envs.towel_folding.pushes import HAND
+from envs.towel_folding.self_intersection import crossings
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
@@ -46,6 +49,8 @@ from xr0_sim.errors import ConfigError, unknown_name
 REST_SPEED = 0.03
 """A towel is at rest while no mass point is faster [m/s]."""
 REST_TICKS = 15
+CROSSING_TICKS = 10
+"""Ticks from one count of the towel's crossings to the next; one is due whenever success is."""
 PICTURE_FACETS = (12, 8)
 """Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
 hardly a pixel differs."""
@@ -158,7 +163,7 @@ class TowelFoldingEnv(DualArmEnv):
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
-        add_towel(spec, self.cloth, self.level.crumpled)
+        add_towel(spec, self.cloth, self.level.crumpled, material_of(self.world))
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec
@@ -182,7 +187,7 @@ class TowelFoldingEnv(DualArmEnv):
         self._hands = self._hands.at_a_new_towel()
         self._spread = not self.level.crumpled
         self._rest = self._stage = 0
-        self._made = self._previous_made = 0
+        self._made = self._previous_made = self._crossings = 0
 
     def _next_towel(self, home: bool) -> None:
         """Exchanges the towel for a new one that fell while no hand was in the way.
@@ -338,7 +343,13 @@ class TowelFoldingEnv(DualArmEnv):
         still, free = self._towel.fastest(data) < REST_SPEED, hands.off(jaws)
         self._rest = self._rest + 1 if still and free else 0
         good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
-        success = good and self._rest >= REST_TICKS
+        if self.world.strict_judges:
+            good = good and lies_on_table(points)
+        rested = good and self._rest >= REST_TICKS
+        if rested or self.tick % CROSSING_TICKS == 0:
+            self._crossings = crossings(points, self.cloth.grid)
+        whole = self._crossings == 0 or self.world.cloth == "0.1"
+        success = rested and whole
         tools = data.site_xpos[self._ports.tool_sites]
         standing = judge(points, tools, self._held, folds[: len(fits)], made, good and free)
         if made > self._previous_made:
@@ -361,6 +372,8 @@ class TowelFoldingEnv(DualArmEnv):
             "failed_grasps": hands.failures,
             "squeeze_n": hands.touch.squeeze,
             "grasp": self.grasp,
+            "crossings": self._crossings,
+            "strain_max": float(np.abs(edge_strain(points, self.cloth.grid)).max()),
         }
         if self._supply is not None:
             before, tick = self._supply, self.tick
@@ -405,14 +418,18 @@ class TowelFoldingEnv(DualArmEnv):
     def _task_snapshot(self) -> Any:
         return (
             (self.folds, self._hands, self._supply),
-            (self._rest, self._stage, self._made, self._previous_made, self._spread),
+            (
+                (self._rest, self._stage, self._made, self._previous_made, self._spread),
+                self._crossings,
+            ),
             (self._props.snapshot(), self._towel.naming),
             self._assist.torn if self._assist else None,
         )
 
     def _task_restore(self, state: Any) -> None:
         (self.folds, self._hands, self._supply), counts, (props, naming), torn = state
-        self._rest, self._stage, self._made, self._previous_made, self._spread = counts
+        (self._rest, self._stage, self._made, self._previous_made, self._spread), crossed = counts
+        self._crossings = crossed
         self._props.restore(props)
         self._towel.naming = naming
         if self._assist:

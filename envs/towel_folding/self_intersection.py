@@ -7,28 +7,25 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.towel_folding.cloth import triangles
+from envs.towel_folding.cloth import mesh_edges, triangles
 
 
 @functools.lru_cache(maxsize=4)
-def _pairs(grid: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Edges (k, 2) and triangles (k, 3) that share no mass point, every pair once."""
-    faces = triangles(grid)
-    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    edges = np.unique(sides, axis=0)
+def _mesh(grid: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Edges (e, 2), triangles (t, 3), and which of them share no mass point (e, t)."""
+    faces, edges = triangles(grid), mesh_edges(grid)
     apart = (edges[:, None, :, None] != faces[None, :, None, :]).all(axis=(2, 3))
-    edge, face = np.nonzero(apart)
-    return edges[edge], faces[face]
+    return edges, faces, apart
 
 
 def crossings(points: NDArray[np.float64], grid: int) -> int:
     """Number of pairs of an edge and a triangle of the towel (grid², 3) [m] that cross."""
-    edges, faces = _pairs(grid)
+    edges, faces, apart = _mesh(grid)
     low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
     scaled = (points - low) / (high - low).max()
-    near = _boxes_meet(scaled, edges, faces)
-    start, end = np.moveaxis(scaled[edges[near]], 1, 0)
-    a, b, c = np.moveaxis(scaled[faces[near]], 1, 0)
+    edge, face = np.nonzero(apart & _boxes_meet(scaled[edges], scaled[faces]))
+    start, end = np.moveaxis(scaled[edges[edge]], 1, 0)
+    a, b, c = np.moveaxis(scaled[faces[face]], 1, 0)
     way, first, second = end - start, b - a, c - a
     normal = np.cross(first, second)
     slope = -(normal * way).sum(axis=1)
@@ -43,10 +40,12 @@ def crossings(points: NDArray[np.float64], grid: int) -> int:
     return int(inside.sum())
 
 
-def _boxes_meet(
-    points: NDArray[np.float64], edges: NDArray[np.int64], faces: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Which pairs have overlapping bounding boxes."""
-    ends, corners = points[edges], points[faces]
-    apart = (ends.max(axis=1) < corners.min(axis=1)) | (ends.min(axis=1) > corners.max(axis=1))
-    return ~apart.any(axis=1)
+def _boxes_meet(ends: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which edges (e, 2, 3) and triangles (t, 3, 3) have overlapping bounding boxes, (e, t)."""
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    below, above = corners.min(axis=1), corners.max(axis=1)
+    meet = np.ones((len(ends), len(corners)), dtype=bool)
+    for axis in (2, 0, 1):
+        meet &= high[:, None, axis] >= below[None, :, axis]
+        meet &= low[:, None, axis] <= above[None, :, axis]
+    return meet

@@ -31,6 +31,7 @@ class Towel:
         joint = int(first.jntadr[0])
         self._qpos = int(model.jnt_qposadr[joint]) + np.arange(self._dofs.size)
         self.naming = Naming.plain(grid)
+        self._unbent = mujoco.MjData(model).plastic.copy()
         add_air_drag(model, self._dofs)
 
     @property
@@ -64,6 +65,7 @@ class Towel:
         """Lets a new towel come to rest in the scene, flat or in a heap."""
         self.naming = Naming.plain(self._grid)
         for _ in range(CRUMPLES if crumpled else 1):
+            data.plastic[:] = self._unbent
             self.place(data, flat_points(rng, self._grid))
             if crumpled:
                 crumple(self._model, data, self._grid, rng)
@@ -75,6 +77,7 @@ class Towel:
         """Lays the towel in one scene as it lies in another, at rest."""
         target.qpos[self._qpos] = source.qpos[self._qpos]
         target.qvel[self._dofs.ravel()] = 0.0
+        target.plastic[:] = source.plastic
 
     def _is_heap(self, data: mujoco.MjData) -> bool:
         """Whether a thrown towel is neither flat nor, faster than contacts act, through itself."""
