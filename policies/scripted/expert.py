@@ -19,9 +19,12 @@ HELD_SPEED = 0.05
 class ScriptedExpert(abc.ABC):
     """Maps (robot state, privileged state) to the joint action of the next tick."""
 
+    lets_off = False
+    """See `policies.scripted.motion.ToolMover`."""
+
     def __init__(self, kinematics: DualArmKinematics | None = None):
         self._kinematics = kinematics = kinematics or DualArmKinematics()
-        self._mover = ToolMover(kinematics)
+        self._mover = ToolMover(kinematics, self.lets_off)
         self._home_pos, self._home_quat = kinematics.forward(home_joints())
 
     @abc.abstractmethod

@@ -90,10 +90,17 @@ def reference_joints(kinematics: DualArmKinematics, robot: RobotState) -> NDArra
 
 
 class ToolMover:
-    """Advances both commanded tool poses by one tick."""
+    """Advances both commanded tool poses by one tick.
 
-    def __init__(self, kinematics: DualArmKinematics):
+    Args:
+        kinematics: Of the robot, with what its servos make of a command.
+        lets_off: Whether a soft arm that presses on something lets off at once when it has to go
+            the other way.
+    """
+
+    def __init__(self, kinematics: DualArmKinematics, lets_off: bool = False):
         self._kinematics = kinematics
+        self._lets_off = lets_off
 
     def action(
         self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
@@ -127,7 +134,7 @@ class ToolMover:
         A stiff arm lets off within a tick; a soft one would go on pressing until its command has
         come all the way back.
         """
-        if not self._kinematics.following.soft:
+        if not (self._lets_off and self._kinematics.following.soft):
             return []
         pressed = pos[0] - pos[1]
         return [

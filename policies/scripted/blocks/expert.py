@@ -79,6 +79,8 @@ class BlockExpert(ScriptedExpert):
         jobs: Per arm, what it was last asked to do.
     """
 
+    lets_off = True
+
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
         self._planner = BlockPlanner()
