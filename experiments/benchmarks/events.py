@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.scene.placement import Trial
 from envs.tasks import make_env, register_events, task_spec
 from envs.world import DEFAULT_WORLD
 from experiments.benchmarks.report import Measure, report
@@ -71,6 +70,8 @@ class Watched(Event):
 
     def apply(self, scene: Any, rng: np.random.Generator) -> Mapping[str, Any]:
         """Applies the event; an overlap counts if it was not there before."""
+        from envs.scene.placement import Trial
+
         before = Trial(scene.model, scene.data).depths()
         told = self.inner.apply(scene, rng) or {}
         after = Trial(scene.model, scene.data).depths()
