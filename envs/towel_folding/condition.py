@@ -31,7 +31,8 @@ def edge_strain(points: NDArray[np.float64], grid: int) -> NDArray[np.float64]:
 
 def above_table(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which mass points (k, 3) [m] have the table top under or over them, (k,)."""
-    return (np.abs(points[:, :2]) <= TABLE_HALF_SIZE).all(axis=1)
+    over: NDArray[np.bool_] = np.abs(points[:, :2]) <= TABLE_HALF_SIZE
+    return over[:, 0] & over[:, 1]
 
 
 def points_below_table(points: NDArray[np.float64]) -> int:
