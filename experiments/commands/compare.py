@@ -97,9 +97,7 @@ class CompareConfig(TaskOptions, WeightOptions):
                     env=self.task,
                     env_kwargs=env_kwargs,
                     policy=policy,
-                    weights=self.weights_of(
-                        self.task, policy, strategy, head or None, env_kwargs["world"]
-                    ),
+                    weights=self.weights_of(self.task, policy, strategy, head or None),
                     strategy=strategy,
                     latency=latency,
                     delay_error=self.delay_error,

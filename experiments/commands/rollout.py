@@ -108,9 +108,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
             env=self.task,
             env_kwargs=env_kwargs,
             policy=self.policy,
-            weights=self.weights_of(
-                self.task, self.policy, strategy, self.head, env_kwargs["world"]
-            ),
+            weights=self.weights_of(self.task, self.policy, strategy, self.head),
             strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,

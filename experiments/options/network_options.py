@@ -51,12 +51,7 @@ class WeightOptions:
     window: int | None = None
 
     def weights_of(
-        self,
-        task: str,
-        policy: str,
-        strategy: Strategy,
-        head: str | None,
-        world: str | None = None,
+        self, task: str, policy: str, strategy: Strategy, head: str | None
     ) -> Weights | None:
         """What these options stand for, checked, with the task's and the executor's own filled in.
 
@@ -65,7 +60,6 @@ class WeightOptions:
             policy: Text that names a policy of `xr0_sim.registry.policies`.
             strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.
-            world: World the policy acts in; weights of another one are told about.
 
         Returns:
             None for a policy without weights.
@@ -74,7 +68,7 @@ class WeightOptions:
             self._refuse_all(policy, head)
             return None
         from policies.xr0.chunk_model import refuse_released_options, resolve_precision
-        from policies.xr0.fit import check_prefix, check_task, foreign_world
+        from policies.xr0.fit import check_prefix, check_task
         from policies.xr0.released_model import choose_robot_type, parse_views
         from xr0_sim.model.checkpoints.shipped import load_config
         from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
@@ -112,12 +106,9 @@ class WeightOptions:
         check_task(path, task)
         stored = load_config(path, head)
         weights = replace(weights, trained_window=stored.action_window)
-        told = (
-            check_prefix(strategy, stored.prefix_max, head),
-            foreign_world(path, world) if world else None,
-        )
-        for line in filter(None, told):
-            _say_once(line)
+        told = check_prefix(strategy, stored.prefix_max, head)
+        if told:
+            say_once(told)
         return replace(weights, precision=precision)
 
     def _refuse_all(self, policy: str, head: str | None) -> None:
@@ -129,5 +120,6 @@ class WeightOptions:
 
 
 @functools.lru_cache(maxsize=64)
-def _say_once(text: str) -> None:
+def say_once(text: str) -> None:
+    """Warns on standard error, the same text once."""
     print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -8,8 +8,10 @@ from typing import Any
 
 from envs.tasks import env_class, own_presets, register_events, task_spec
 from envs.world import DEFAULT_WORLD, World, find_world
+from experiments.options.network_options import say_once
 from policies.table import policy_spec
-from policies.xr0.checkpoints import Weights
+from policies.xr0.checkpoints import Weights, find_checkpoint
+from policies.xr0.fit import foreign_world
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.grammar import split_fields
@@ -185,7 +187,7 @@ def make_condition(
     latency_model = parse_latency(latency)
     max_ticks = time_limit_ticks(env, env_kwargs, max_seconds)
     events = choose_events(env, event, max_ticks, env_kwargs.get("world", DEFAULT_WORLD))
-    return Condition(
+    condition = Condition(
         env=env,
         env_kwargs=env_kwargs,
         policy=policies.canonical(policy),
@@ -197,3 +199,8 @@ def make_condition(
         max_ticks=max_ticks,
         plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
     )
+    if weights is not None:
+        told = foreign_world(find_checkpoint(weights.checkpoint), env_kwargs["world"])
+        if told:
+            say_once(told)
+    return condition

@@ -67,7 +67,7 @@ def test_configs_are_frozen_documented_and_have_defaults(name):
     ("words", "expected"),
     [
         (["rolout"], "did you mean 'rollout'"),
-        (["bench", "evn"], "did you mean 'env'"),
+        (["bench", "envi"], "did you mean 'env'"),
         (["rollout", "--polcy", "expert"], "did you mean '--policy'"),
         (
             ["rollout", "--estimator", "oracle:error_ticks=1", "--delay-error", "2"],

@@ -13,6 +13,7 @@ from assets import CHECKPOINT_DIR
 from envs import ENV_IDS
 from envs.robot.actions import from_unit, limit_step, tool_to_joint_action
 from envs.robot.kinematics import DualArmKinematics
+from experiments.commands.rollout import RolloutConfig
 from experiments.options.network_options import WeightOptions
 from policies import XR0Policy
 from policies.xr0.chunk_model import load_chunk_model
@@ -148,7 +149,7 @@ def test_the_command_line_refuses_the_checkpoint_of_another_task():
 
 def test_weights_of_another_world_are_told_about_once(capsys):
     for world, told in (("0.1", 0), ("0.2", 1), ("0.2", 1)):
-        WeightOptions().weights_of(BLOCKS, "xr0", Sync(), None, world)
+        RolloutConfig(world=world).condition()
         assert capsys.readouterr().err.count("choose --world 0.1") <= told
     with pytest.warns(UserWarning, match=r"trained in world 0\.1, acts in world 0\.2"):
         XR0Policy(BLOCKS, "sync").watch(make_env(world="0.2"))

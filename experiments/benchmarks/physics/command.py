@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from envs.tasks import task_spec
-from experiments.benchmarks.physics.episode import WatchedEpisode, watch_episode
-from experiments.benchmarks.physics.table import measures
 from experiments.benchmarks.report import as_object, report
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import time_limit_ticks
@@ -50,6 +48,9 @@ class BenchPhysicsConfig(TaskOptions):
 
 def run(config: BenchPhysicsConfig) -> int:
     """Plays, prints, writes; exit status 1 if a limit is broken."""
+    from experiments.benchmarks.physics.episode import WatchedEpisode, watch_episode
+    from experiments.benchmarks.physics.table import measures
+
     task, env_kwargs = config.task, config.env_kwargs()
     spec = task_spec(task)
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
