@@ -27,6 +27,9 @@ MAX_TURN_ACCELERATION = 18.0
 """[rad/s²]"""
 PRESSING = 0.015
 """Distance between a soft arm's tool and its command that presses on something [m]."""
+SOFT_JOINT_RATE = 2.2
+"""Fastest joint of a soft arm's way [rad/s]: 70 % of what the joints can do, so that they keep the
+torque to follow. Chosen."""
 JOINT_RATE, JOINT_ACCELERATION = 2.0, 8.0
 """Of a posture change: norm over the joints of an arm [rad/s], [rad/s²]."""
 
@@ -101,6 +104,8 @@ class ToolMover:
     def __init__(self, kinematics: DualArmKinematics, lets_off: bool = False):
         self._kinematics = kinematics
         self._lets_off = lets_off
+        soft = lets_off and kinematics.following.soft
+        self._largest_step = SOFT_JOINT_RATE * TICK_S if soft else None
 
     def action(
         self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
@@ -157,7 +162,7 @@ class ToolMover:
             gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(now.quat[arm])))
             turn[arm] = approach_velocity(gap, now.turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
             next_quat[arm] = quat_multiply(quat_from_rotvec(turn[arm] * TICK_S), now.quat[arm])
-        solved = self._kinematics.inverse(now.joints, next_pos, next_quat, iterations=1)
+        solved = self._kinematics.inverse(now.joints, next_pos, next_quat, 1, self._largest_step)
         for arm, goal in enumerate(goals):
             if goal.joints is not None:
                 gap, rate = goal.joints - now.joints[arm], now.joint_vel[arm]
