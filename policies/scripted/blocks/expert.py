@@ -18,6 +18,8 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import (
     BIN_TILT,
     LOOSE_TILT,
+    NARROW_MARGINS,
+    OPEN_MARGIN,
     PREGRASP,
     Grasp,
     half_height,
@@ -29,7 +31,7 @@ from policies.scripted.grasping import (
 )
 from policies.scripted.motion import ToolGoal
 from xr0_sim.conventions import ARM_ACTION_DIM, ARMS
-from xr0_sim.rotations import quat_multiply, quat_rotate
+from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate
 from xr0_sim.types import RobotState
 
 TRAVEL_SPEED = 0.42
@@ -76,6 +78,10 @@ WORKING_HEIGHT, BASE_ROOM = 0.20, 0.24
 hand keeps when it backs out [m]."""
 STICKY = 0.02
 """Distance from a place within which a brick stays bound for it [m]."""
+RIM_CLEARANCE = 0.085
+"""Tool height from which the fingers clear the wall of a tray [m]."""
+LEAVING_SPEED = 0.04
+"""Speed against its own direction at which a hand counts as on its way out [m/s]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
 SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
 """Places in a tray, tried in this order when equally free [m]."""
@@ -152,6 +158,7 @@ class _ArmView:
             state.half_size[brick],
             tilt,
             lambda point: self._room(point, brick),
+            NARROW_MARGINS if self.expert.careful else (OPEN_MARGIN,),
         )
         crowded = np.linalg.norm(self.other_pos - grasp.pos) < 0.10
         if crowded and self.held == NO_BRICK:
@@ -248,6 +255,8 @@ class _ArmView:
         if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
             jaw = grasp.open_jaw if missed else 0.0
             return ToolGoal(grasp.pos, grasp.quat, jaw, CLOSE_SPEED)
+        if self.expert.careful and (self._lodged(brick) or self._leaving(where, lateral)):
+            return self._back_out(grasp.open_jaw)
         if self._blocked():
             if np.linalg.norm(where) < BLOCKED_GRASP and not missed:
                 return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
@@ -256,9 +265,35 @@ class _ArmView:
         if self._near_brick() and (shut or lateral > LATERAL_LIMIT):
             return self._back_out(grasp.open_jaw)
         distance = PREGRASP if shut else self._retreat(lateral, angle)
-        return ToolGoal(
-            grasp.behind(distance), grasp.quat, grasp.open_jaw, self._grip_speed(-where[0])
-        )
+        goal = grasp.behind(distance)
+        if self.expert.careful and self._rim_ahead(goal):
+            return ToolGoal(self.pos + [0.0, 0.0, 0.05], self.quat, grasp.open_jaw, 0.30)
+        return ToolGoal(goal, grasp.quat, grasp.open_jaw, self._grip_speed(-where[0]))
+
+    def _leaving(self, where: NDArray[np.float64], lateral: float) -> bool:
+        """Whether the hand is on its way out again, which it goes to the end."""
+        if where[0] < -PREGRASP or lateral > LATERAL_LIMIT:
+            return False
+        ahead = quat_rotate(self.quat, np.array([1.0, 0.0, 0.0]))
+        return float(self.expert.velocity(self.robot, self.arm) @ ahead) < -LEAVING_SPEED
+
+    def _lodged(self, brick: int) -> bool:
+        """Whether another brick is stuck between the fingers, above the pads."""
+        offset = quat_rotate(quat_conjugate(self.quat), self.state.pos - self.pos)
+        inside = (offset[:, 0] < -0.028) & (offset[:, 0] > -0.09)
+        inside &= np.hypot(offset[:, 1], offset[:, 2]) < 0.03
+        inside[brick] = False
+        return bool(inside.any())
+
+    def _rim_ahead(self, goal: NDArray[np.float64]) -> bool:
+        """Whether the straight way to a goal leads over a tray's wall too low for the fingers."""
+        if self.pos[2] > RIM_CLEARANCE:
+            return False
+        way = self.pos + np.linspace(0.0, 1.0, 12)[1:, None] * (goal - self.pos)
+        inside = (np.abs(way[:, None, :2] - self.state.bins) < BIN_HALF_SIZE + WALL).all(axis=2)
+        here = (np.abs(self.pos[:2] - self.state.bins) < BIN_HALF_SIZE + WALL).all(axis=1)
+        crosses = (inside != here).any(axis=1)
+        return bool((crosses & (way[:, 2] < RIM_CLEARANCE)).any())
 
     def _retreat(self, lateral: float, angle: float) -> float:
         """How far behind the grasp a hand aims that is off its line: a funnel without steps."""
