@@ -133,7 +133,7 @@ class _ArmView:
         posture = self.robot.joint_pos[self.arm]
         if self.expert.careful and (np.abs(posture) > POSTURE_REACH).any():
             return replace(goal, joints=self.expert.home_posture)
-        return goal
+        return self._over_rims(goal) if self.expert.careful else goal
 
     # ------------------------------------------------------------- jobs
     def _rest(self, _: int) -> ToolGoal:
@@ -265,14 +265,14 @@ class _ArmView:
         if self._near_brick() and (shut or lateral > LATERAL_LIMIT):
             return self._back_out(grasp.open_jaw)
         distance = PREGRASP if shut else self._retreat(lateral, angle)
-        goal = grasp.behind(distance)
-        if self.expert.careful and self._rim_ahead(goal):
-            return ToolGoal(self.pos + [0.0, 0.0, 0.05], self.quat, grasp.open_jaw, 0.30)
-        return ToolGoal(goal, grasp.quat, grasp.open_jaw, self._grip_speed(-where[0]))
+        return ToolGoal(
+            grasp.behind(distance), grasp.quat, grasp.open_jaw, self._grip_speed(-where[0])
+        )
 
     def _leaving(self, where: NDArray[np.float64], lateral: float) -> bool:
         """Whether the hand is on its way out again, which it goes to the end."""
-        if where[0] < -PREGRASP or lateral > LATERAL_LIMIT:
+        near = np.linalg.norm(where) < BLOCKED_GRASP
+        if near or where[0] < -PREGRASP or lateral > LATERAL_LIMIT:
             return False
         ahead = quat_rotate(self.quat, np.array([1.0, 0.0, 0.0]))
         return float(self.expert.velocity(self.robot, self.arm) @ ahead) < -LEAVING_SPEED
@@ -285,15 +285,23 @@ class _ArmView:
         inside[brick] = False
         return bool(inside.any())
 
-    def _rim_ahead(self, goal: NDArray[np.float64]) -> bool:
-        """Whether the straight way to a goal leads over a tray's wall too low for the fingers."""
-        if self.pos[2] > RIM_CLEARANCE:
-            return False
-        way = self.pos + np.linspace(0.0, 1.0, 12)[1:, None] * (goal - self.pos)
-        inside = (np.abs(way[:, None, :2] - self.state.bins) < BIN_HALF_SIZE + WALL).all(axis=2)
-        here = (np.abs(self.pos[:2] - self.state.bins) < BIN_HALF_SIZE + WALL).all(axis=1)
-        crosses = (inside != here).any(axis=1)
-        return bool((crosses & (way[:, 2] < RIM_CLEARANCE)).any())
+    def _over_rims(self, goal: ToolGoal) -> ToolGoal:
+        """The goal, but above the wall of a tray as long as the way to it leads across one."""
+        way = self.pos[:2] + np.linspace(0.0, 1.0, 12)[1:, None] * (goal.pos - self.pos)[:2]
+        reach = BIN_HALF_SIZE + WALL
+        inside = (np.abs(way[:, None] - self.state.bins) < reach).all(axis=2)
+        here = (np.abs(self.pos[:2] - self.state.bins) < reach).all(axis=1)
+        if (inside == here).all():
+            return goal
+        height = RIM_CLEARANCE
+        if self.held != NO_BRICK:
+            below = half_height(self.state.quat[self.held], self.state.half_size[self.held])
+            height += max(0.0, self.pos[2] - self.state.pos[self.held, 2] + below)
+        if self.pos[2] < height:
+            up = np.array([*self.pos[:2], height + 0.02])
+            return replace(goal, pos=up, quat=self.quat, speed=min(goal.speed, 0.30))
+        over = np.array([*goal.pos[:2], max(goal.pos[2], height + 0.01)])
+        return replace(goal, pos=over)
 
     def _retreat(self, lateral: float, angle: float) -> float:
         """How far behind the grasp a hand aims that is off its line: a funnel without steps."""
@@ -308,6 +316,9 @@ class _ArmView:
         state = self.state
         group = next(g for g in clusters(state) if brick in g)
         if len(group) == 1:
+            return self.stay[0]
+        if self.expert.careful and np.linalg.norm(self.stay[0] - self.pos) > BLOCKED:
+            # Something else holds the cluster up; a soft arm would press ever harder.
             return self.stay[0]
         floor = min(state.pos[i, 2] - half_height(state.quat[i], state.half_size[i]) for i in group)
         return self.stay[0] - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
