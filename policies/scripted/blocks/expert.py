@@ -278,10 +278,17 @@ class _ArmView:
         return float(self.expert.velocity(self.robot, self.arm) @ ahead) < -LEAVING_SPEED
 
     def _lodged(self, brick: int) -> bool:
-        """Whether another brick is stuck between the fingers, above the pads."""
+        """Whether another loose brick is stuck between the fingers, above the pads.
+
+        Around a brick in a stack it is the stack that stands there.
+        """
+        if self._clutched(brick):
+            return False
         offset = quat_rotate(quat_conjugate(self.quat), self.state.pos - self.pos)
         inside = (offset[:, 0] < -0.028) & (offset[:, 0] > -0.09)
         inside &= np.hypot(offset[:, 1], offset[:, 2]) < 0.03
+        inside &= ~(self.state.joined | self.state.joined.T).any(axis=1)
+        inside[self.state.gripped[self.state.gripped != NO_BRICK]] = False
         inside[brick] = False
         return bool(inside.any())
 
