@@ -45,9 +45,8 @@ class Simulation:
         self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ
         self.protective_stop = ProtectiveStop(model)
         marks = {k * substeps // checks_per_tick for k in range(1, checks_per_tick + 1)}
-        stride = self.protective_stop.stride
-        looks = {*range(stride, substeps, stride), substeps} if drive.guards else set()
-        self._after_step = [(step in looks, step in marks) for step in range(1, substeps + 1)]
+        self._guards = drive.guards
+        self._ends_segment = [step in marks for step in range(1, substeps + 1)]
         self._watcher: Callable[[], None] | None = None
 
     def watch(self, callback: Callable[[], None] | None) -> None:
@@ -87,12 +86,12 @@ class Simulation:
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl
         try:
-            for row, (look, ends_segment) in zip(table, self._after_step, strict=True):
+            for row, ends_segment in zip(table, self._ends_segment, strict=True):
                 ctrl[:] = row
                 if before_step is not None:
                     before_step()
                 mj_step(model, data)
-                if look:
+                if self._guards:
                     self.protective_stop.check(data)
                 if ends_segment:
                     after_segment()

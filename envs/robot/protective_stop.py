@@ -20,30 +20,22 @@ from xr0_sim.conventions import ARMS
 
 LIMIT_N = 200.0
 HOLD_S = 0.005
-CHECK_S = 1 / 300
-"""Time between two looks at the forces [s], or a physics step if that is longer."""
-SHARED = 4
-"""Contacts that a load is taken to spread over at most; only if one of them bears its share is
-the sum looked at."""
 
 
 class ProtectiveStop:
-    """Watches the contact forces on the links of both arms.
+    """Watches the contact forces on the links of both arms, at every physics step.
 
     Args:
         model: The scene.
 
     Attributes:
-        stride: Physics steps between two looks.
         reason: Why the arms have stopped; "" while they have not.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        step = model.opt.timestep
-        self.stride = max(1, round(CHECK_S / step))
         self.reason = ""
         self._model = model
-        self._looks = max(1, math.ceil(HOLD_S / (self.stride * step) - 1e-9))
+        self._steps = max(1, math.ceil(HOLD_S / model.opt.timestep - 1e-9))
         self._count = 0
         # One more body for what is no geom: the points of a cloth.
         self._body = np.append(model.geom_bodyid, 0)
@@ -56,7 +48,8 @@ class ProtectiveStop:
         if self.reason:
             return
         forces = data.efc_force
-        if not forces.size or forces.max() < LIMIT_N / SHARED:
+        # No sum over the contacts exceeds their number times the greatest; most steps end here.
+        if not forces.size or forces.max() * data.ncon < LIMIT_N:
             self._count = 0
             return
         body, force = self._strongest(data)
@@ -64,7 +57,7 @@ class ProtectiveStop:
             self._count = 0
             return
         self._count += 1
-        if self._count >= self._looks:
+        if self._count >= self._steps:
             name = self._model.body(body).name
             self.reason = f"{name} was pressed on with {force:.0f} N (limit {LIMIT_N:.0f} N)"
 

@@ -58,12 +58,13 @@ class ScriptedExpert(abc.ABC):
         if gap <= max(least, following.play_m):
             return False
         # An arm that is still getting under way, or coming to rest, has nothing in its way.
-        return not following.lags or self._speed(robot, arm) < HELD_SPEED
+        return not following.lags or float(np.linalg.norm(self.velocity(robot, arm))) < HELD_SPEED
 
-    def _speed(self, robot: RobotState, arm: int) -> float:
+    def velocity(self, robot: RobotState, arm: int) -> NDArray[np.float64]:
+        """Of a tool, world (3,) [m/s]."""
         ahead = robot.joint_pos + robot.joint_vel * TICK_S
         pos, _ = self._kinematics.forward(ahead)
-        return float(np.linalg.norm(pos[arm] - robot.tool_pos[arm])) / TICK_S
+        return (pos[arm] - robot.tool_pos[arm]) / TICK_S
 
     @property
     def home_posture(self) -> NDArray[np.float64]:

@@ -17,6 +17,8 @@ from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate, rotati
 
 OPEN_MARGIN = 0.038
 """Total room between an open jaw and the brick [m]."""
+NARROW_MARGINS = (OPEN_MARGIN, 0.028, 0.018)
+"""The same for a hand that opens only as far as walls and bricks beside it allow [m]."""
 PREGRASP = 0.065
 """Distance behind the grasp point from which a hand closes in [m]."""
 FINGER_ROOM = 0.010
@@ -27,16 +29,19 @@ BIN_TILT = math.radians(82.0)
 
 @dataclass(frozen=True)
 class Grasp:
-    """A hand pose around a brick: tool position [m], orientation, grip width [m]."""
+    """A hand pose around a brick: tool position [m], orientation, grip width and room in an open jaw
+    beside the brick [m].
+    """
 
     pos: NDArray[np.float64]
     quat: NDArray[np.float64]
     width: float
+    margin: float = OPEN_MARGIN
 
     @property
     def open_jaw(self) -> float:
         """Opening fraction on the way in."""
-        return min(1.0, (self.width + OPEN_MARGIN) / (2 * JAW_STROKE))
+        return min(1.0, (self.width + self.margin) / (2 * JAW_STROKE))
 
     @property
     def closed_jaw(self) -> float:
@@ -103,6 +108,7 @@ def loose_grasp(
     half: NDArray[np.float64],
     tilt: float = LOOSE_TILT,
     clearance: Callable[[NDArray[np.float64]], float] = lambda point: math.inf,
+    margins: tuple[float, ...] = (OPEN_MARGIN,),
 ) -> Grasp:
     """Grasp of a single brick in any posture: the jaw axis that turns the hand least and has room.
 
@@ -113,13 +119,15 @@ def loose_grasp(
         half: Half extents [m].
         tilt: Approach angle below the horizontal [rad].
         clearance: Horizontal distance from a point (2,) to the nearest obstacle [m].
+        margins: Room beside the brick in the open jaw, widest first; the first that leaves a finger
+            its room is taken [m].
     """
     matrix = np.empty(9)
     mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
     rotation = matrix.reshape(3, 3)
     natural = natural_heading(arm, pos)
     _, horizontal = _horizontal_axes(rotation)
-    best: tuple[float, NDArray[np.float64], float] | None = None
+    best: tuple[float, NDArray[np.float64], float, float] | None = None
     for k in horizontal:
         width = 2 * half[k]
         if width > MAX_GRASP_WIDTH:
@@ -128,16 +136,19 @@ def loose_grasp(
         heading = np.array([-axis[1], axis[0]])
         if heading @ natural < 0:
             heading = -heading
-        reach = width / 2 + OPEN_MARGIN / 2 + 0.008
-        room = min(clearance(pos[:2] + reach * axis), clearance(pos[:2] - reach * axis))
+        for margin in margins:
+            reach = width / 2 + margin / 2 + 0.008
+            room = min(clearance(pos[:2] + reach * axis), clearance(pos[:2] - reach * axis))
+            if room >= FINGER_ROOM:
+                break
         cost = math.acos(min(1.0, float(heading @ natural)))
         cost += 12.0 * max(0.0, width - 0.04) + 100.0 * max(0.0, FINGER_ROOM - room)
         if best is None or cost < best[0]:
-            best = (cost, heading, width)
+            best = (cost, heading, width, margin)
     if best is None:
-        best = (0.0, natural, MAX_GRASP_WIDTH)
-    _, heading, width = best
-    return Grasp(pos.copy(), hand_quat(heading, tilt), width)
+        best = (0.0, natural, MAX_GRASP_WIDTH, margins[0])
+    _, heading, width, margin = best
+    return Grasp(pos.copy(), hand_quat(heading, tilt), width, margin)
 
 
 def levelling(quat: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,12 @@ MAX_TURN_ACCELERATION = 18.0
 """[rad/s²]"""
 PRESSING = 0.015
 """Distance between a soft arm's tool and its command that presses on something [m]."""
+SOFT_JOINT_RATE = 2.2
+"""Fastest joint of a soft arm's way [rad/s]: 70 % of what the joints can do, so that they keep the
+torque to follow. Chosen."""
+LONGEST_LEAD = 0.06
+"""Distance by which a soft arm's command may lead its tool, so that it presses no harder [m];
+chosen, as far as a brick is pulled."""
 JOINT_RATE, JOINT_ACCELERATION = 2.0, 8.0
 """Of a posture change: norm over the joints of an arm [rad/s], [rad/s²]."""
 
@@ -73,7 +79,7 @@ def approach_velocity(
 
 @dataclass(frozen=True)
 class _Motion:
-    """Where both tools are and how they move, two rows each."""
+    """Where both tools are sent, where they are and how they move, two rows each."""
 
     joints: NDArray[np.float64]
     pos: NDArray[np.float64]
@@ -81,6 +87,7 @@ class _Motion:
     velocity: NDArray[np.float64]
     turn: NDArray[np.float64]
     joint_vel: NDArray[np.float64]
+    tool_pos: NDArray[np.float64]
 
 
 def reference_joints(kinematics: DualArmKinematics, robot: RobotState) -> NDArray[np.float64]:
@@ -101,6 +108,8 @@ class ToolMover:
     def __init__(self, kinematics: DualArmKinematics, lets_off: bool = False):
         self._kinematics = kinematics
         self._lets_off = lets_off
+        soft = lets_off and kinematics.following.soft
+        self._largest_step = SOFT_JOINT_RATE * TICK_S if soft else None
 
     def action(
         self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
@@ -114,7 +123,7 @@ class ToolMover:
         for arm in self._pressing_away(pos, goals):
             joints, pos[0, arm], quat[0, arm] = joints.copy(), pos[1, arm], quat[1, arm]
             joints[arm] = robot.joint_pos[arm]
-        start = _Motion(joints, pos[0], quat[0], velocity, turn, robot.joint_vel)
+        start = _Motion(joints, pos[0], quat[0], velocity, turn, robot.joint_vel, pos[1])
         end = self._advance(start, goals, tempo)
         rate = np.zeros_like(joints)
         if self._kinematics.following.lags:
@@ -154,14 +163,18 @@ class ToolMover:
                 goal.pos - now.pos[arm], now.velocity[arm], goal.speed * tempo, MAX_ACCELERATION
             )
             next_pos[arm] = now.pos[arm] + velocity[arm] * TICK_S
+            if self._largest_step is not None:
+                lead = next_pos[arm] - now.tool_pos[arm]
+                long = float(np.linalg.norm(lead)) / LONGEST_LEAD
+                next_pos[arm] = now.tool_pos[arm] + lead / max(1.0, long)
             gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(now.quat[arm])))
             turn[arm] = approach_velocity(gap, now.turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
             next_quat[arm] = quat_multiply(quat_from_rotvec(turn[arm] * TICK_S), now.quat[arm])
-        solved = self._kinematics.inverse(now.joints, next_pos, next_quat, iterations=1)
+        solved = self._kinematics.inverse(now.joints, next_pos, next_quat, 1, self._largest_step)
         for arm, goal in enumerate(goals):
             if goal.joints is not None:
                 gap, rate = goal.joints - now.joints[arm], now.joint_vel[arm]
                 step = approach_velocity(gap, rate, JOINT_RATE * tempo, JOINT_ACCELERATION)
                 solved[arm] = now.joints[arm] + step * TICK_S
         rates = (solved - now.joints) / TICK_S
-        return _Motion(solved, next_pos, next_quat, velocity, turn, rates)
+        return _Motion(solved, next_pos, next_quat, velocity, turn, rates, now.tool_pos)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -10,10 +13,14 @@ import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW, MAX_CHANGE, from_unit, limit_step
+from envs.robot.protective_stop import HOLD_S, ProtectiveStop
 from policies import ScriptedPolicy
-from policies.scripted.blocks.expert import BlockExpert
+from policies.scripted.blocks.expert import RIM_CLEARANCE, BlockExpert, _ArmView
 from policies.scripted.blocks.plan import JOB_KINDS
+from policies.scripted.grasping import NARROW_MARGINS, loose_grasp
+from policies.scripted.motion import ToolGoal
 from xr0_sim.errors import ConfigError
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 
 ROUNDING = 1e-9
 MAX_TICKS = 450
@@ -127,3 +134,83 @@ def test_an_observation_without_ground_truth_is_refused():
         ScriptedPolicy().predict({"proprio": np.zeros(54)})
     with pytest.raises(ConfigError, match="no brick count gives 37 entries"):
         ScriptedPolicy().predict({"proprio": np.zeros(54), "privileged": np.zeros(37)})
+
+
+def test_a_hand_opens_only_as_far_as_a_wall_allows():
+    brick = np.zeros(3), np.array([1.0, 0, 0, 0]), np.array([0.016, 0.016, 0.0095])
+
+    def wall(at):
+        return lambda point: float(at - np.abs(point).max())
+
+    free = loose_grasp(0, *brick, margins=NARROW_MARGINS)
+    beside = loose_grasp(0, *brick, clearance=wall(0.049), margins=NARROW_MARGINS)
+    assert free.margin == NARROW_MARGINS[0] > beside.margin > NARROW_MARGINS[-1]
+    assert beside.open_jaw < free.open_jaw
+    assert loose_grasp(0, *brick, clearance=wall(0.049)).margin == NARROW_MARGINS[0]
+
+
+def test_an_arm_in_a_wound_up_posture_goes_home(env):
+    env.reset_scene(0)
+    expert, robot, state = BlockExpert(env.kinematics), env.robot_state(), env.privileged()
+    assert all(goal.joints is None for goal in expert.goals(robot, state))
+    joints = robot.joint_pos.copy()
+    joints[0, 0] = -2.0
+    left, right = expert.goals(replace(robot, joint_pos=joints), state)
+    assert (left.joints == expert.home_posture).all() and right.joints is None
+
+
+def test_a_hand_goes_over_the_wall_of_a_tray(env):
+    env.reset_scene(0)
+    expert, robot, state = BlockExpert(env.kinematics), env.robot_state(), env.privileged()
+    pos = robot.tool_pos.copy()
+    pos[0] = [*state.bins[0], 0.02]
+    view = _ArmView(0, replace(robot, tool_pos=pos), state, expert)
+    inside, outside = (ToolGoal(pos[0] + [0.0, dy, 0.0], pos[0], 0.8, 0.4) for dy in (-0.03, -0.2))
+    assert view._over_rims(inside) is inside
+    up = view._over_rims(outside)
+    assert (up.pos[:2] == pos[0, :2]).all() and up.pos[2] > RIM_CLEARANCE
+    pos[0, 2] = RIM_CLEARANCE + 0.01
+    over = _ArmView(0, replace(robot, tool_pos=pos), state, expert)._over_rims(outside)
+    assert (over.pos[:2] == outside.pos[:2]).all() and over.pos[2] > RIM_CLEARANCE
+
+
+def test_a_wrist_that_would_have_to_spin_does_not_throw_the_tool_off_its_way(env):
+    kinematics, step = env.kinematics, 0.07
+    seed = np.tile([0.0, -0.3, 1.0, 0.9, 0.02, -0.9], (2, 1))
+    pos, quat = kinematics.forward(seed)
+    goal = pos + [0.0, 0.0, 0.01]
+    turned = quat_multiply(quat_from_rotvec(np.tile([0.0, 0.0, 0.09], (2, 1))), quat)
+    free = kinematics.inverse(seed, goal, turned, 1)
+    bounded = kinematics.inverse(seed, goal, turned, 1, step)
+    assert np.abs(free - seed).max() > 2 * step
+    assert np.abs(bounded - seed).max() <= step + ROUNDING
+    clipped = seed + np.clip(free - seed, -step, step)
+    miss = [
+        np.linalg.norm(kinematics.forward(joints)[0] - goal, axis=1).max()
+        for joints in (bounded, clipped)
+    ]
+    assert miss[0] < 0.5 * miss[1]
+
+
+@pytest.mark.parametrize(("forces", "steps"), [([300.0], 6), ([45.0] * 5, 6), ([45.0] * 4, None)])
+def test_the_protective_stop_misses_no_force_that_lasts(env, monkeypatch, forces, steps):
+    env.reset_scene(0)
+    assert env.model.opt.timestep == pytest.approx(HOLD_S / 6)
+    data = SimpleNamespace(efc_force=np.array(forces), ncon=len(forces))
+    stop = ProtectiveStop(env.model)
+    monkeypatch.setattr(stop, "_strongest", lambda data: (1, float(data.efc_force.sum())))
+    stopped = [stop.check(data) or bool(stop.reason) for _ in range(12)]
+    assert (stopped.index(True) + 1 if any(stopped) else None) == steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [303, 404])
+def test_ten_bricks_are_sorted(seed):
+    env = BlockDismantlingEnv(n_bricks=10, observation="state")
+    expert, info = BlockExpert(env.kinematics), {}
+    env.reset_scene(seed)
+    for _ in range(2500):
+        _, done, _, info = env.advance(expert.action(env.robot_state(), env.privileged()))
+        if done:
+            break
+    assert info["success"], info["protective_stop"]

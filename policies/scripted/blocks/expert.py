@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from envs.robot.facts import HOME_JAW
+from envs.robot.facts import BASE_POSES, HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.plan import BlockPlanner, Job, clusters
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import (
     BIN_TILT,
     LOOSE_TILT,
+    NARROW_MARGINS,
+    OPEN_MARGIN,
     PREGRASP,
     Grasp,
     half_height,
@@ -27,8 +30,8 @@ from policies.scripted.grasping import (
     turn_about_z,
 )
 from policies.scripted.motion import ToolGoal
-from xr0_sim.conventions import ARM_ACTION_DIM
-from xr0_sim.rotations import quat_multiply, quat_rotate
+from xr0_sim.conventions import ARM_ACTION_DIM, ARMS
+from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate
 from xr0_sim.types import RobotState
 
 TRAVEL_SPEED = 0.42
@@ -67,6 +70,18 @@ RIDER_REACH = 0.035
 COMPANION_REACH, AIRBORNE = 0.045, 0.035
 """Distance within which a second brick is in the same hand, and the height of the middle of a brick
 above whatever could bear it [m]."""
+POSTURE_REACH = np.array([1.5, 1.9, 1.75, 1.8, 2.5, 2.6])
+"""Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen; two
+hundred seconds of work on ten bricks stay 0.3 rad below."""
+WORKING_HEIGHT, BASE_ROOM = 0.20, 0.24
+"""Height above which no brick is in a hand's way, and the distance from its own base's axis that a
+hand keeps when it backs out [m]."""
+STICKY = 0.02
+"""Distance from a place within which a brick stays bound for it [m]."""
+RIM_CLEARANCE = 0.085
+"""Tool height from which the fingers clear the wall of a tray [m]."""
+LEAVING_SPEED = 0.04
+"""Speed against its own direction at which a hand counts as on its way out [m/s]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
 SLOTS = np.array([[x, y] for x in (0.0, 0.045, -0.045) for y in (0.0, 0.045, -0.045)])
 """Places in a tray, tried in this order when equally free [m]."""
@@ -77,12 +92,14 @@ class BlockExpert(ScriptedExpert):
 
     Attributes:
         jobs: Per arm, what it was last asked to do.
+        careful: Whether the arms are soft, so that they leave postures that lead nowhere.
     """
 
     lets_off = True
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
+        self.careful = self._kinematics.following.soft
         self._planner = BlockPlanner()
         self.jobs = (Job("rest"), Job("rest"))
 
@@ -112,7 +129,11 @@ class _ArmView:
         self.held = int(state.gripped[arm])
 
     def goal(self, job: Job) -> ToolGoal:
-        return getattr(self, f"_{job.kind}")(job.brick)
+        goal = getattr(self, f"_{job.kind}")(job.brick)
+        posture = self.robot.joint_pos[self.arm]
+        if self.expert.careful and (np.abs(posture) > POSTURE_REACH).any():
+            return replace(goal, joints=self.expert.home_posture)
+        return self._over_rims(goal) if self.expert.careful else goal
 
     # ------------------------------------------------------------- jobs
     def _rest(self, _: int) -> ToolGoal:
@@ -137,6 +158,7 @@ class _ArmView:
             state.half_size[brick],
             tilt,
             lambda point: self._room(point, brick),
+            NARROW_MARGINS if self.expert.careful else (OPEN_MARGIN,),
         )
         crowded = np.linalg.norm(self.other_pos - grasp.pos) < 0.10
         if crowded and self.held == NO_BRICK:
@@ -196,7 +218,11 @@ class _ArmView:
         apart = ~self._companions(brick)
         apart[brick] = False
         others = state.pos[apart, :2]
+        if self.expert.careful:
+            others = state.pos[apart & ~self._along(brick), :2]
         room = np.linalg.norm(spots[:, None] - others[None], axis=2).min(axis=1, initial=1.0)
+        if self.expert.careful:
+            room += STICKY * (np.linalg.norm(spots - state.pos[brick, :2], axis=1) < STICKY)
         spot = spots[int(room.argmax())]
         offset = self.pos - state.pos[brick]
         quat = self._level(natural_heading(self.arm, spot))
@@ -229,6 +255,8 @@ class _ArmView:
         if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
             jaw = grasp.open_jaw if missed else 0.0
             return ToolGoal(grasp.pos, grasp.quat, jaw, CLOSE_SPEED)
+        if self.expert.careful and (self._lodged(brick) or self._leaving(where, lateral)):
+            return self._back_out(grasp.open_jaw)
         if self._blocked():
             if np.linalg.norm(where) < BLOCKED_GRASP and not missed:
                 return ToolGoal(*self.stay, 0.0, CLOSE_SPEED)
@@ -240,6 +268,47 @@ class _ArmView:
         return ToolGoal(
             grasp.behind(distance), grasp.quat, grasp.open_jaw, self._grip_speed(-where[0])
         )
+
+    def _leaving(self, where: NDArray[np.float64], lateral: float) -> bool:
+        """Whether the hand is on its way out again, which it goes to the end."""
+        near = np.linalg.norm(where) < BLOCKED_GRASP
+        if near or where[0] < -PREGRASP or lateral > LATERAL_LIMIT:
+            return False
+        ahead = quat_rotate(self.quat, np.array([1.0, 0.0, 0.0]))
+        return float(self.expert.velocity(self.robot, self.arm) @ ahead) < -LEAVING_SPEED
+
+    def _lodged(self, brick: int) -> bool:
+        """Whether another loose brick is stuck between the fingers, above the pads.
+
+        Around a brick in a stack it is the stack that stands there.
+        """
+        if self._clutched(brick):
+            return False
+        offset = quat_rotate(quat_conjugate(self.quat), self.state.pos - self.pos)
+        inside = (offset[:, 0] < -0.028) & (offset[:, 0] > -0.09)
+        inside &= np.hypot(offset[:, 1], offset[:, 2]) < 0.03
+        inside &= ~(self.state.joined | self.state.joined.T).any(axis=1)
+        inside[self.state.gripped[self.state.gripped != NO_BRICK]] = False
+        inside[brick] = False
+        return bool(inside.any())
+
+    def _over_rims(self, goal: ToolGoal) -> ToolGoal:
+        """The goal, but above the wall of a tray as long as the way to it leads across one."""
+        way = self.pos[:2] + np.linspace(0.0, 1.0, 12)[1:, None] * (goal.pos - self.pos)[:2]
+        reach = BIN_HALF_SIZE + WALL
+        inside = (np.abs(way[:, None] - self.state.bins) < reach).all(axis=2)
+        here = (np.abs(self.pos[:2] - self.state.bins) < reach).all(axis=1)
+        if (inside == here).all():
+            return goal
+        height = RIM_CLEARANCE
+        if self.held != NO_BRICK:
+            below = half_height(self.state.quat[self.held], self.state.half_size[self.held])
+            height += max(0.0, self.pos[2] - self.state.pos[self.held, 2] + below)
+        if self.pos[2] < height:
+            up = np.array([*self.pos[:2], height + 0.02])
+            return replace(goal, pos=up, quat=self.quat, speed=min(goal.speed, 0.30))
+        over = np.array([*goal.pos[:2], max(goal.pos[2], height + 0.01)])
+        return replace(goal, pos=over)
 
     def _retreat(self, lateral: float, angle: float) -> float:
         """How far behind the grasp a hand aims that is off its line: a funnel without steps."""
@@ -254,6 +323,9 @@ class _ArmView:
         state = self.state
         group = next(g for g in clusters(state) if brick in g)
         if len(group) == 1:
+            return self.stay[0]
+        if self.expert.careful and np.linalg.norm(self.stay[0] - self.pos) > BLOCKED:
+            # Something else holds the cluster up; a soft arm would press ever harder.
             return self.stay[0]
         floor = min(state.pos[i, 2] - half_height(state.quat[i], state.half_size[i]) for i in group)
         return self.stay[0] - np.array([0.0, 0.0, floor if floor > 0.004 else 0.0])
@@ -273,8 +345,15 @@ class _ArmView:
         """Opens, then retreats the way the hand points; waits while a brick is between the pads."""
         if self.held != NO_BRICK or self.jaw < min(jaw - 0.15, OPEN_ENOUGH):
             return ToolGoal(*self.stay, jaw, CLOSE_SPEED)
-        back = quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
-        return ToolGoal(self.pos + back, self.quat, jaw, 0.35)
+        goal = self.pos + quat_rotate(self.quat, np.array([-0.08, 0.0, 0.0]))
+        if self.expert.careful:
+            if self.pos[2] > WORKING_HEIGHT:
+                return ToolGoal(*self.expert.home(self.arm), jaw, 0.35)
+            away = goal[:2] - np.array(BASE_POSES[ARMS[self.arm]][0][:2])
+            short = BASE_ROOM - float(np.linalg.norm(away))
+            if short > 0:
+                goal[:2] += short * away / np.linalg.norm(away)
+        return ToolGoal(goal, self.quat, jaw, 0.35)
 
     # ------------------------------------------------------------- carrying
     def _level(self, heading: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -292,11 +371,16 @@ class _ArmView:
         state = self.state
         slots = state.bins[target] + SLOTS
         others = (state.in_bin == target) & ~self._riders(brick)
+        if self.expert.careful:
+            others &= ~self._along(brick)
         others[brick] = False
         if not others.any():
             return slots[0]
         room = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2).min(axis=1)
-        return slots[int(np.minimum(room, 0.06).round(3).argmax())]
+        room = np.minimum(room, 0.06).round(3)
+        if self.expert.careful:
+            room += STICKY * (np.linalg.norm(slots - state.pos[brick, :2], axis=1) < STICKY)
+        return slots[int(room.argmax())]
 
     def _above_floor(self, brick: int, spot: NDArray[np.float64]) -> float:
         """How much lower the brick may go before it is let fall [m]."""
@@ -314,6 +398,11 @@ class _ArmView:
         over = np.linalg.norm(offset[:, :2], axis=1) < RIDER_REACH
         return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
 
+    def _along(self, brick: int) -> NDArray[np.bool_]:
+        """Bricks so near the held one, and so high or so close, that they may move with it, (n,)."""
+        gap = np.linalg.norm(self.state.pos - self.state.pos[brick], axis=1)
+        return (gap < COMPANION_REACH) | ((gap < 0.08) & (self.state.pos[:, 2] > 2 * AIRBORNE))
+
     def _companions(self, brick: int) -> NDArray[np.bool_]:
         """Bricks that came along in the same hand: beside the held one, in the air, on nothing."""
         state = self.state
@@ -321,6 +410,12 @@ class _ArmView:
         beside &= ~(state.joined | state.joined.T).any(axis=1) & (state.pos[:, 2] > AIRBORNE)
         beside[state.gripped[state.gripped != NO_BRICK]] = False
         beside[brick] = False
+        if self.expert.careful:
+            for group in clusters(state):
+                if len(group) > 1 and brick not in group:
+                    gap = np.linalg.norm(state.pos[group] - state.pos[brick], axis=1)
+                    if gap.min() < COMPANION_REACH and state.pos[group, 2].min() > AIRBORNE:
+                        beside[group] = True
         for i in np.flatnonzero(beside).tolist():
             offset = state.pos - state.pos[i]
             below = (offset[:, 2] < 0) & (offset[:, 2] > -AIRBORNE)
