@@ -344,7 +344,8 @@ class TowelFoldingEnv(DualArmEnv):
         )
         still, free = self._towel.fastest(data) < REST_SPEED, hands.off(jaws)
         self._rest = self._rest + 1 if still and free else 0
-        good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
+        layer_height = material_of(self.world).layer_height
+        good = fit.good(len(fits), layer_height) and len(fits) == len(folds) and self._on_spot(points)
         if self.world.strict_judges:
             good = good and lies_on_table(points)
         rested = good and self._rest >= REST_TICKS

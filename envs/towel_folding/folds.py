@@ -86,14 +86,20 @@ class FoldFit:
     layers: float
     height: float
 
-    def good(self, folds: int) -> bool:
-        """Whether this is a towel folded `folds` times."""
+    def good(self, folds: int, layer_height: float = LAYER_HEIGHT) -> bool:
+        """Whether this is a towel folded `folds` times.
+
+        Args:
+            folds: How often; 0 for a flat towel.
+            layer_height: Height it may have per layer [m]; a flat one, the usual.
+        """
+        height = layer_height if folds else LAYER_HEIGHT
         return (
             self.mirror <= MIRROR_LIMIT
             and self.corner <= CORNER_LIMIT
             and self.iou >= IOU_LIMIT
             and self.layers >= LAYER_LIMIT
-            and self.height <= LAYER_HEIGHT * 2**folds
+            and self.height <= height * 2**folds
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from envs.towel_folding.folds import LAYER_HEIGHT
 from envs.world import World
 
 BEND_YIELD = 0.005
@@ -26,6 +27,7 @@ class ClothMaterial:
         touch: Impedance of contacts with the table, None for the engine's mixture.
         layers: The same of layer on layer.
         fingers: The same of fingers on cloth.
+        layer_height: Height a folded towel may have per layer; creases stand up a little [m].
     """
 
     young: float = 2.3e5
@@ -35,6 +37,7 @@ class ClothMaterial:
     touch: Impedance | None = None
     layers: Impedance | None = None
     fingers: Impedance | None = None
+    layer_height: float = LAYER_HEIGHT
 
 
 SOFT = ClothMaterial()
@@ -51,6 +54,8 @@ FIRM = ClothMaterial(
     touch=(0.9, 0.999, 0.003),
     layers=(0.9, 0.999, 0.005),
     fingers=(0.9, 0.99, 0.003),
+    # Layers that do not sink into each other make a rounder crease: 31 to 33 mm for one fold.
+    layer_height=0.018,
 )
 """A cloth that neither sinks into the table nor passes through itself, and that keeps wrinkles."""
 
