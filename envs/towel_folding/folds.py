@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.towel_folding.cloth import SIDE, rest_grid, triangles
+from envs.towel_folding.material import LAYER_HEIGHT
 from xr0_sim.errors import unknown_name
 
 DIRECTIONS = {"away": (0, -1.0), "toward": (0, 1.0), "left": (1, -1.0), "right": (1, 1.0)}
@@ -38,8 +39,6 @@ CORNER_LIMIT = 0.12 * SIDE
 IOU_LIMIT = 0.80
 LAYER_LIMIT = 0.80
 """Share of partners whose moved half lies on top."""
-LAYER_HEIGHT = 0.012
-"""Height a towel may have per layer [m]; creases stand up a little."""
 CREASE = 0.15
 """Partners nearer than this share of the side to the crease say nothing about layers."""
 CELL = 0.01

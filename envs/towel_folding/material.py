@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from envs.towel_folding.folds import LAYER_HEIGHT
 from envs.world import World
 
+LAYER_HEIGHT = 0.012
+"""Height a towel may have per layer [m]; creases stand up a little."""
 BEND_YIELD = 0.005
 """Bending strain from which on a bend stays [1]; chosen, see `ClothMaterial`."""
 
