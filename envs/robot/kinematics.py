@@ -45,10 +45,12 @@ class DualArmKinematics:
         servo: How its joints follow; None for the ideal servo.
 
     Attributes:
+        world: Which facts of the robot hold.
         following: What these servos make of a command.
     """
 
     def __init__(self, world: World = FIRST, servo: Servo | None = None) -> None:
+        self.world = world
         model = robot_model(world, servo)
         self.following = Following(Drive.of(world, servo or IdealServo()), model)
         self._model, self._data = model, mujoco.MjData(model)

@@ -47,13 +47,14 @@ NAME = "towel"
 
 LINER_HALF_SIZE, LINER_POS = (0.018, 0.0028, 0.006), (0.048, 0.0032)
 """Liner of a finger's inner side, in the finger frame: half extents and x, y of its middle [m]."""
-PAD_FRICTION = (0.8, 0.02, 0.0001)
+PAD_ROLLING = (0.02, 0.0001)
+"""Torsional and rolling friction of a pad [m]; its sliding friction is the material's."""
 FINGER_FRICTION = (0.2, 0.005, 0.0001)
 TIP_FRICTION, TIP_SOLREF = (0.2, 0.2, 0.005, 0.0001, 0.0001), (0.008, 1.0)
 """Fingers on the table: textile-faced pads grip cloth and slide on lacquer, so a hand that presses
 down a few millimetres too far can still close."""
-JAW_KP, JAW_KD, JAW_FORCE = 1000.0, 20.0, 8.0
-"""Soft jaw for cloth [N/m], [N·s/m], [N]: two layers are pinched with about 2 N."""
+JAW_FORCE = 8.0
+"""Of the soft jaw for cloth [N]: two layers are pinched with about 2 N."""
 
 PRINT = {
     "ground": (0.86, 0.30, 0.24),
@@ -194,11 +195,20 @@ def add_air_drag(model: mujoco.MjModel, dofs: NDArray[np.int64]) -> None:
     model.dof_damping[dofs] = MASS / len(dofs) / AIR_DRAG_S
 
 
-def soften_hands(spec: mujoco.MjSpec) -> None:
+def pad_friction(material: ClothMaterial) -> tuple[float, float, float]:
+    """Sliding, torsional and rolling friction of a pad on a material [1], [m], [m]."""
+    return (material.pad_friction, *PAD_ROLLING)
+
+
+def soften_hands(spec: mujoco.MjSpec, material: ClothMaterial = SOFT) -> None:
     """Makes both hands fit for cloth: smooth, slippery fingers and a gentle jaw.
 
     Cloth otherwise hangs on to the fingers when a hand lets go and leaves; the liners fill the step
     behind the pads, on which the crest of a pinched ridge rests.
+
+    Args:
+        spec: The scene, with the arms.
+        material: What they pinch.
     """
     for arm in ARMS:
         for finger, side in (("left", 1.0), ("right", -1.0)):
@@ -217,7 +227,7 @@ def soften_hands(spec: mujoco.MjSpec) -> None:
             )
             back = spec.geom(f"{arm}/{finger}_finger_collision")
             back.priority, back.condim, back.friction = 1, 3, list(FINGER_FRICTION)
-            spec.geom(f"{arm}/{finger}_pad").friction = list(PAD_FRICTION)
+            spec.geom(f"{arm}/{finger}_pad").friction = list(pad_friction(material))
             for part in ("pad", "finger_collision", "liner"):
                 spec.add_pair(
                     geomname1="table",
@@ -227,8 +237,8 @@ def soften_hands(spec: mujoco.MjSpec) -> None:
                     solref=list(TIP_SOLREF),
                 )
         jaw = spec.actuator(f"{arm}/left_finger")
-        jaw.gainprm[0] = JAW_KP
-        jaw.biasprm[1], jaw.biasprm[2] = -JAW_KP, -JAW_KD
+        jaw.gainprm[0] = material.jaw_kp
+        jaw.biasprm[1], jaw.biasprm[2] = -material.jaw_kp, -material.jaw_kd
         jaw.forcerange = [-JAW_FORCE, JAW_FORCE]
 
 

@@ -21,7 +21,7 @@ from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
-from envs.towel_folding.cloth import PAD_FRICTION, ClothConfig, add_towel, soften_hands
+from envs.towel_folding.cloth import ClothConfig, add_towel, pad_friction, soften_hands
 from envs.towel_folding.condition import edge_strain, lies_on_table
 from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.continuous import Supply
@@ -161,7 +161,7 @@ class TowelFoldingEnv(DualArmEnv):
             self.folds = check_folds(options["folds"], self.level)
         spec = base_scene("towel_folding", self.timestep_s, CLOTH, self.world, self.servo)
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
-        soften_hands(spec)
+        soften_hands(spec, material_of(self.world))
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
@@ -321,7 +321,9 @@ class TowelFoldingEnv(DualArmEnv):
 
     # ---------------------------------------------------------------- step
     def _after_segment(self) -> None:
-        self._props.tidy(self.model, self.data, self.tick + 1, PAD_FRICTION)
+        self._props.tidy(
+            self.model, self.data, self.tick + 1, pad_friction(material_of(self.world))
+        )
 
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         return self.points.mean(axis=0)
@@ -344,7 +346,10 @@ class TowelFoldingEnv(DualArmEnv):
         )
         still, free = self._towel.fastest(data) < REST_SPEED, hands.off(jaws)
         self._rest = self._rest + 1 if still and free else 0
-        good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
+        layer_height = material_of(self.world).layer_height
+        good = (
+            fit.good(len(fits), layer_height) and len(fits) == len(folds) and self._on_spot(points)
+        )
         if self.world.strict_judges:
             good = good and lies_on_table(points)
         rested = good and self._rest >= REST_TICKS

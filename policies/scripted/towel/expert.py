@@ -19,6 +19,7 @@ from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.grasp_record import MISSED_JAW
+from envs.towel_folding.material import material_of
 from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
@@ -120,7 +121,7 @@ class TowelExpert(ScriptedExpert):
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
-        self._planner = TowelPlanner()
+        self._planner = TowelPlanner(material_of(self._kinematics.world).firm_jaw)
         self.jobs = (Job("rest"), Job("rest"))
 
     @property

@@ -53,8 +53,6 @@ LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
 """Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
 LANDED_ALONE = 0.028
 """The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
-FIRM_JAW = 0.21
-"""Opening below which a pinch has closed [fraction]."""
 SHAKE_JAW = 0.60
 """Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
 CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
@@ -175,7 +173,14 @@ def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
 
 
 class TowelPlanner:
-    """Chooses the jobs of both arms."""
+    """Chooses the jobs of both arms.
+
+    Args:
+        firm_jaw: Opening below which a pinch has closed [fraction].
+    """
+
+    def __init__(self, firm_jaw: float) -> None:
+        self._firm_jaw = firm_jaw
 
     def jobs(self, robot: RobotState, state: TowelState, view: FoldView | None) -> tuple[Job, Job]:
         """Jobs of the left and the right arm."""
@@ -230,7 +235,7 @@ class TowelPlanner:
 
     def spreading(self, robot: RobotState, state: TowelState, spread: Spread) -> tuple[Job, Job]:
         """Jobs of both arms for a towel that has to be spread."""
-        firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= FIRM_JAW for arm in range(2)]
+        firm = [state.held[arm] != NOTHING and robot.jaw[arm] <= self._firm_jaw for arm in range(2)]
         if not all(firm) and (state.peak.max() > DROPPED or spread.alone != NOTHING):
             left, right = (
                 self._spreading_alone(robot, state, spread, a, firm[a]) for a in range(2)
@@ -289,11 +294,10 @@ class TowelPlanner:
         busy = state.held[arm] != NOTHING or bool(state.touched[arm])
         return Job("leave" if busy else "rest")
 
-    @staticmethod
-    def _holds(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
+    def _holds(self, robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
         """Whether an arm has closed on its own corner."""
         point = int(state.held[arm])
-        if point == NOTHING or robot.jaw[arm] > FIRM_JAW:
+        if point == NOTHING or robot.jaw[arm] > self._firm_jaw:
             return False
         if view.pairs[arm] is None:
             return False
