@@ -197,7 +197,9 @@ class Clutches:
 
     def watch(self, data: mujoco.MjData) -> None:
         """Opens what is overloaded; to be called after every physics step."""
-        if not self._active and self._key[0] == self._version:
+        if self._key[0] != self._version:
+            self._forces(data)
+        if not self._active:
             return
         if data.nefc != self._rows:
             self._rows, self._awake = data.nefc, WAKEFUL_STEPS

@@ -57,7 +57,7 @@ def observations():
 
 
 def make_env(**kwargs):
-    settings = {"n_bricks": 2, "observation": "pixels", "image_size": 64} | kwargs
+    settings = {"n_bricks": 2, "observation": "pixels", "image_size": 64, "world": "0.1"} | kwargs
     env = gymnasium.make(ENV_IDS["block_dismantling"], max_episode_steps=TICKS, **settings)
     assert env.spec.max_episode_steps == TICKS
     return env
