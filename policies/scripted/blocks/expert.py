@@ -399,7 +399,7 @@ class _ArmView:
         return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
 
     def _along(self, brick: int) -> NDArray[np.bool_]:
-        """Bricks so near the held one, and so high or so close, that they may move with it, (n,)."""
+        """Bricks so near the held one or so high beside it that they may move with it, (n,)."""
         gap = np.linalg.norm(self.state.pos - self.state.pos[brick], axis=1)
         return (gap < COMPANION_REACH) | ((gap < 0.08) & (self.state.pos[:, 2] > 2 * AIRBORNE))
 
