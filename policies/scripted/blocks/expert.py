@@ -72,7 +72,7 @@ COMPANION_REACH, AIRBORNE = 0.045, 0.035
 above whatever could bear it [m]."""
 POSTURE_REACH = np.array([1.5, 1.9, 1.75, 1.8, 2.5, 2.6])
 """Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen;
-two hundred seconds of work on ten bricks stay 0.3 rad below."""
+in effect waist, forearm and wrist turn, since the other three have joint limits about as narrow."""
 WORKING_HEIGHT, BASE_ROOM = 0.20, 0.24
 """Height above which no brick is in a hand's way, and the distance from its own base's axis that a
 hand keeps when it backs out [m]."""
