@@ -29,9 +29,7 @@ BIN_TILT = math.radians(82.0)
 
 @dataclass(frozen=True)
 class Grasp:
-    """A hand pose around a brick: tool position [m], orientation, grip width and room in an open jaw
-    beside the brick [m].
-    """
+    """A hand pose around a brick: position, orientation, grip width, room in an open jaw [m]."""
 
     pos: NDArray[np.float64]
     quat: NDArray[np.float64]

@@ -165,7 +165,9 @@ def test_a_hand_goes_over_the_wall_of_a_tray(env):
     pos = robot.tool_pos.copy()
     pos[0] = [*state.bins[0], 0.02]
     view = _ArmView(0, replace(robot, tool_pos=pos), state, expert)
-    inside, outside = (ToolGoal(pos[0] + [0.0, dy, 0.0], pos[0], 0.8, 0.4) for dy in (-0.03, -0.2))
+    inside, outside = (
+        ToolGoal(pos[0] + np.array([0.0, dy, 0.0]), pos[0], 0.8, 0.4) for dy in (-0.03, -0.2)
+    )
     assert view._over_rims(inside) is inside
     up = view._over_rims(outside)
     assert (up.pos[:2] == pos[0, :2]).all() and up.pos[2] > RIM_CLEARANCE
@@ -178,7 +180,7 @@ def test_a_wrist_that_would_have_to_spin_does_not_throw_the_tool_off_its_way(env
     kinematics, step = env.kinematics, 0.07
     seed = np.tile([0.0, -0.3, 1.0, 0.9, 0.02, -0.9], (2, 1))
     pos, quat = kinematics.forward(seed)
-    goal = pos + [0.0, 0.0, 0.01]
+    goal = pos + np.array([0.0, 0.0, 0.01])
     turned = quat_multiply(quat_from_rotvec(np.tile([0.0, 0.0, 0.09], (2, 1))), quat)
     free = kinematics.inverse(seed, goal, turned, 1)
     bounded = kinematics.inverse(seed, goal, turned, 1, step)

@@ -71,8 +71,8 @@ COMPANION_REACH, AIRBORNE = 0.045, 0.035
 """Distance within which a second brick is in the same hand, and the height of the middle of a brick
 above whatever could bear it [m]."""
 POSTURE_REACH = np.array([1.5, 1.9, 1.75, 1.8, 2.5, 2.6])
-"""Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen; two
-hundred seconds of work on ten bricks stay 0.3 rad below."""
+"""Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen;
+in effect waist, forearm and wrist turn, since the other three have joint limits about as narrow."""
 WORKING_HEIGHT, BASE_ROOM = 0.20, 0.24
 """Height above which no brick is in a hand's way, and the distance from its own base's axis that a
 hand keeps when it backs out [m]."""
@@ -399,7 +399,7 @@ class _ArmView:
         return over & (offset[:, 2] > 0.5 * HEIGHT) & (offset[:, 2] < 1.8 * HEIGHT)
 
     def _along(self, brick: int) -> NDArray[np.bool_]:
-        """Bricks so near the held one, and so high or so close, that they may move with it, (n,)."""
+        """Bricks so near the held one or so high beside it that they may move with it, (n,)."""
         gap = np.linalg.norm(self.state.pos - self.state.pos[brick], axis=1)
         return (gap < COMPANION_REACH) | ((gap < 0.08) & (self.state.pos[:, 2] > 2 * AIRBORNE))
 
