@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 from envs.scene.stage import TABLE_HALF_SIZE
-from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
+from envs.towel_folding.cloth import RADIUS, SIDE, pad_friction, rest_grid
 from envs.towel_folding.condition import edge_strain, lies_on_table, points_below_table
 from envs.towel_folding.env import TowelFoldingEnv
+from envs.towel_folding.folds import FoldFit
+from envs.towel_folding.material import material_of
 from envs.towel_folding.self_intersection import crossings
 from envs.world import find_world
+from policies.scripted.experts import make_expert
+from xr0_sim.conventions import ARMS
 
 GRID = 13
+FOLDED_SEED = 204
 FIRM_WORLD = replace(find_world("0.2"), cloth="0.2")
 
 
@@ -146,3 +151,38 @@ def test_a_towel_beyond_the_edge_falls():
     env._towel.place(env.data, flat() + np.array([TABLE_HALF_SIZE[0] + 0.02, 0.0, 0.01]))
     mujoco.mj_step(env.model, env.data, nstep=60)
     assert env.points[:, 2].min() < -0.1
+
+
+@pytest.mark.parametrize(("cloth", "good"), [("0.1", False), ("0.2", True)])
+def test_a_firm_cloths_crease_may_stand_higher(cloth, good):
+    material = material_of(replace(FIRM_WORLD, cloth=cloth))
+    fit = FoldFit(mirror=0.0, corner=0.0, iou=1.0, layers=1.0, height=0.032)
+    assert fit.good(1, material.layer_height) == good
+    assert not replace(fit, height=0.037).good(1, material.layer_height)
+    assert not fit.good(0, material.layer_height)
+
+
+@pytest.mark.parametrize("cloth", ["0.1", "0.2"])
+def test_hands_are_fit_for_their_cloth(cloth):
+    env = make_env(cloth)
+    material = material_of(env.world)
+    for arm in ARMS:
+        pad = env.model.geom(f"{arm}/left_pad").friction
+        assert tuple(pad) == pad_friction(material)
+        jaw = env.model.actuator(f"{arm}/left_finger")
+        assert jaw.gainprm[0] == material.jaw_kp == -jaw.biasprm[1]
+        assert jaw.biasprm[2] == -material.jaw_kd
+    assert make_expert(env)._planner._firm_jaw == material.firm_jaw
+
+
+def test_a_fold_of_firm_cloth_does_not_pass_through_itself():
+    env = TowelFoldingEnv(world=FIRM_WORLD, servo="ideal", observation="state")
+    env.reset_scene(FOLDED_SEED)
+    expert = make_expert(env)
+    for _ in range(300):
+        action = expert.action(env.robot_state(), env.privileged())
+        _, terminated, _, info = env.advance(action)
+        assert points_below_table(env.points) == 0
+        if terminated:
+            break
+    assert info["made"] == 1 and crossings(env.points, GRID) == 0
