@@ -143,7 +143,10 @@ def test_events_of_the_past_are_known(env, oracle):
 
 def test_the_expert_goes_on_beyond_the_end_of_the_episode(env, oracle):
     env.reset_scene(SEED)
-    _, infos = play(env, 145)
+    _, infos = play(env, 300)
+    end = next(tick for tick, info in enumerate(infos) if info["success"])
+    env.reset_scene(SEED)
+    _, infos = play(env, end - HORIZON // 2)
     assert not infos[-1]["success"]
     chunk = oracle.next_actions(NOTHING)
     actions, infos = play(env, HORIZON)
