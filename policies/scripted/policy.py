@@ -10,16 +10,26 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.state import PER_BRICK, BlockState
 from envs.robot.actions import to_unit
+from envs.robot.kinematics import DualArmKinematics
 from envs.robot.proprioception import robot_state_from_vector
+from envs.robot.servos import Servo, find_servo
+from envs.world import DEFAULT_WORLD, World, find_world
 from policies.scripted.blocks.expert import BlockExpert
 from xr0_sim.errors import ConfigError
 
 
 class ScriptedPolicy:
-    """`predict` on observations of ``observation="state"``, single or vectorised."""
+    """`predict` on observations of ``observation="state"``, single or vectorised.
 
-    def __init__(self) -> None:
-        self._expert = BlockExpert()
+    Args:
+        world: World of the environment it acts in.
+        servo: Its servo; "" for the world's. The expert leads what lags.
+    """
+
+    def __init__(self, world: str | World = DEFAULT_WORLD, servo: str | Servo = "") -> None:
+        world = find_world(world)
+        kinematics = DualArmKinematics(world, find_servo(servo or world.servo))
+        self._expert = BlockExpert(kinematics)
 
     def reset(self) -> None:
         """Nothing to forget."""
