@@ -121,7 +121,7 @@ def test_towels_keep_coming_and_are_counted():
 
 def test_a_towel_that_takes_too_long_is_exchanged_and_missed(monkeypatch):
     monkeypatch.setattr(supply, "CUT_OFF_S", 1.0)
-    env = TowelFoldingEnv(continuous=True, observation="state")
+    env = TowelFoldingEnv(continuous=True, observation="state", world="0.1")
     env.reset_scene(1, {})
     reach = env.robot_state().command + 0.2
     for _ in range(29):

@@ -129,7 +129,7 @@ def test_crumpled_towels_are_not_flat_to_begin_with(seed):
 
 
 def test_two_hands_spread_a_towel():
-    env = TowelFoldingEnv(observation="state", level="flatten", grasp="assist")
+    env = TowelFoldingEnv(observation="state", level="flatten", grasp="assist", world="0.1")
     expert = TowelExpert(env.kinematics)
     env.reset_scene(4)
     heights = []
