@@ -157,6 +157,21 @@ class Registry(Generic[EntryT]):
         plug = self[name]
         return configured(plug, values, f"{self.kind} {name!r}")
 
+    def value(self, given: Any, base: type) -> Any:
+        """A plug from its text, its class, or itself.
+
+        Raises:
+            ConfigError: Unknown name or field, a value that does not fit, or no `base`.
+        """
+        found = self.parse(given) if isinstance(given, str) else given
+        found = found() if isinstance(found, type) else found
+        if not isinstance(found, base):
+            raise ConfigError(
+                f"{self.kind}: expected {base.__module__}.{base.__qualname__}, got "
+                f"{found!r}; derive the plug from it"
+            )
+        return found
+
     def _fill(self) -> None:
         if self._filled:
             return

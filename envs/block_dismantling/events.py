@@ -32,9 +32,22 @@ DROP_STEP = 0.002
 """Distance between the heights at which room is looked for [m]."""
 
 
+@dataclass(frozen=True)
+class _Push(Event):
+    """What both pushes may be asked for."""
+
+    distance_m: float | None = None
+    off_centre_m: float = 0.008
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_distance(self, LONGEST_SHOVE)
+        check_range(self, "off_centre_m", 0.0, 0.03, "m")
+
+
 @event_kind("shove")
 @dataclass(frozen=True)
-class Shove(Event):
+class Shove(_Push):
     """The largest standing assembly is pushed sideways by a paddle, for 0.1 to 0.2 s.
 
     Attributes:
@@ -46,14 +59,6 @@ class Shove(Event):
 
     needs_paddle: ClassVar[str] = "teleport"
 
-    distance_m: float | None = None
-    off_centre_m: float = 0.008
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_distance(self, LONGEST_SHOVE)
-        check_range(self, "off_centre_m", 0.0, 0.03, "m")
-
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Begins the push."""
         distance = drawn_distance(self, rng)
@@ -62,7 +67,7 @@ class Shove(Event):
 
 @event_kind("shove_brick")
 @dataclass(frozen=True)
-class ShoveBrick(Event):
+class ShoveBrick(_Push):
     """One loose, unsorted brick on the table is pushed aside; without one, the assembly is.
 
     Attributes:
@@ -71,14 +76,6 @@ class ShoveBrick(Event):
     """
 
     needs_paddle: ClassVar[str] = "teleport_brick"
-
-    distance_m: float | None = None
-    off_centre_m: float = 0.008
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_distance(self, LONGEST_SHOVE)
-        check_range(self, "off_centre_m", 0.0, 0.03, "m")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Begins the push."""

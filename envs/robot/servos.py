@@ -198,12 +198,7 @@ def find_servo(servo: str | Servo) -> Servo:
     Raises:
         ConfigError: Unknown name or field, a value that does not fit, or no `Servo`.
     """
-    found = servos.parse(servo) if isinstance(servo, str) else servo
-    found = found() if isinstance(found, type) else found
-    if not isinstance(found, Servo):
-        raise ConfigError(
-            f"servo: expected an envs.robot.servos.Servo, got {found!r}; derive the plug from it"
-        )
+    found: Servo = servos.value(servo, Servo)
     missing = sorted(set(JOINTS) - set(found.joints()))
     if missing:
         raise ConfigError(

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from envs.episode_streams import SceneStream, scene_rng
 from envs.scene.cameras import MJ_CAMERAS, displace_camera
-from xr0_sim.errors import ConfigError
 from xr0_sim.fields import CheckedFields, check_range
 from xr0_sim.registry import looks
 from xr0_sim.rotations import quat_from_rotvec, quat_rotate
@@ -221,8 +220,5 @@ def find_looks(value: Any) -> Looks:
     Raises:
         ConfigError: Unknown name or field, or no looks.
     """
-    found = looks.parse(value) if isinstance(value, str) else value
-    found = found() if isinstance(found, type) else found
-    if not isinstance(found, Looks):
-        raise ConfigError(f"looks: expected an envs.scene.looks.Looks, got {found!r}")
+    found: Looks = looks.value(value, Looks)
     return found

@@ -103,8 +103,5 @@ def find_senses(value: Any) -> Senses:
     Raises:
         ConfigError: Unknown name or field, or no senses.
     """
-    found = senses.parse(value) if isinstance(value, str) else value
-    found = found() if isinstance(found, type) else found
-    if not isinstance(found, Senses):
-        raise ConfigError(f"senses: expected an envs.senses.base.Senses, got {found!r}")
+    found: Senses = senses.value(value, Senses)
     return found

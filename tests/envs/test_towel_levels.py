@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from envs.robot.kinematics import home_joints
 from envs.towel_folding import continuous as supply
 from envs.towel_folding.cloth import rest_grid
 from envs.towel_folding.disturbances import SPOT
@@ -121,7 +122,7 @@ def test_towels_keep_coming_and_are_counted():
 
 def test_a_towel_that_takes_too_long_is_exchanged_and_missed(monkeypatch):
     monkeypatch.setattr(supply, "CUT_OFF_S", 1.0)
-    env = TowelFoldingEnv(continuous=True, observation="state", world="0.1")
+    env = TowelFoldingEnv(continuous=True, observation="state")
     env.reset_scene(1, {})
     reach = env.robot_state().command + 0.2
     for _ in range(29):
@@ -130,7 +131,8 @@ def test_a_towel_that_takes_too_long_is_exchanged_and_missed(monkeypatch):
     _, done, _, info = env.advance(reach)
     assert info["towels"] == (0, 1) and not info["success"] and not done
     assert np.abs(env.points - before).max() > 0.005
-    assert np.allclose(env.robot_state().command, env._home)
+    assert np.allclose(env.robot_state().joint_pos, home_joints())
+    assert np.array_equal(env.robot_state().command, env._resting_command())
     assert measure(env.points, ()).good(0)
 
 

@@ -146,3 +146,13 @@ def test_a_protective_stop_is_a_failure_with_its_reason(capsys, tmp_path, monkey
     assert rows[1]["figures"]["protective_stop"] is True and rows[0]["protective_stop"] is None
     assert main([*SHORT, "--event", "none", "--out", str(folder)]) == 0
     assert "1 of 2 failed by a protective stop: seed 1: left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("task", ["block_dismantling", "towel_folding"])
+def test_a_shove_of_the_first_world_is_its_teleport_and_the_episode_valid(tmp_path, task):
+    words = ["rollout", "--env", task, "--world", "0.1", "--policy", "oracle", "--episodes", "1"]
+    words += ["--event", "shove@tick:3", "--max-seconds", "0.5", "--no-video"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    row = json.loads((tmp_path / "run" / "episodes.jsonl").read_text())
+    assert row["valid"] and row["invalid_reason"] is None
+    assert [event["kind"] for event in row["events"]] in (["shove"], ["towel_shove"])

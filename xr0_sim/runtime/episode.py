@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -313,9 +312,10 @@ class EpisodeLoop:
         """Why the episode is invalid; empty if it is not."""
         if "failure" in self._info:
             return f"simulation: {self._info['failure']}"
-        fired = Counter(event.kind for event in self._events)
-        wanted = Counter(event.kind for event in self._wanted if hasattr(event, "kind"))
-        missed = sorted((wanted - fired).elements())
+        # By place in the list: what a world calls an event may be another name than its kind.
+        fired = {event.index for event in self._events}
+        wanted = [(i, event.kind) for i, event in enumerate(self._wanted) if hasattr(event, "kind")]
+        missed = sorted(kind for index, kind in wanted if index not in fired)
         missed += [f"{e.kind} ({e.refused})" for e in self._events if e.refused]
         return f"{NOT_FIRED}{', '.join(missed)}" if missed else ""
 
