@@ -167,7 +167,7 @@ class Registry(Generic[EntryT]):
         found = found() if isinstance(found, type) else found
         if not isinstance(found, base):
             raise ConfigError(
-                f"{self.kind}: expected {base.__module__}.{base.__qualname__}, got "
+                f"{self.kind}: expected an {base.__module__}.{base.__qualname__}, got "
                 f"{found!r}; derive the plug from it"
             )
         return found
