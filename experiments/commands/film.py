@@ -31,7 +31,7 @@ class FilmConfig:
         seed: Seed of the episode.
         camera: scene (the whole table), base, left_wrist or right_wrist.
         size: WIDTHxHEIGHT [px]; default: the environment's own.
-        insets: Show the wrist views in the corners of a film of the scene.
+        no_insets: Leave the wrist views out of the corners of a film of the scene.
         video_fps: Frames per second, a divisor of 30; the film plays in real time.
     """
 
@@ -39,7 +39,7 @@ class FilmConfig:
     seed: int = 0
     camera: str = SCENE_CAMERA
     size: str | None = None
-    insets: bool = True
+    no_insets: bool = False
     video_fps: int = DEFAULT_FPS
 
 
@@ -50,7 +50,7 @@ def run(config: FilmConfig) -> int:
         raise ConfigError(
             f"film {config.run or '(nothing)'}: expected the folder of a run, with a {CARD}"
         )
-    film = film_options(config.video_fps, config.camera, config.size, insets=config.insets)
+    film = film_options(config.video_fps, config.camera, config.size, insets=not config.no_insets)
     condition = stored_condition(read_run_card(folder / CARD)["config"], str(folder / CARD))
     rows = parse_rows(_rows_of(folder), folder / EPISODES)
     if config.seed not in rows:

@@ -62,7 +62,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
         film: Which films are kept: all, failures, first:N or none.
         camera: What films show: scene (the whole table), base, left_wrist or right_wrist.
         size: WIDTHxHEIGHT of films [px]; default: the environment's own.
-        insets: Show the wrist views in the corners of films of the scene.
+        no_insets: Leave the wrist views out of the corners of films of the scene.
         no_video: Do not film; the same as --film none.
         out: Folder of the run; if it exists, its missing seeds are run.
         json: Print the summary as one JSON object.
@@ -88,7 +88,7 @@ class RolloutConfig(TaskOptions, WeightOptions):
     film: str = "all"
     camera: str = SCENE_CAMERA
     size: str | None = None
-    insets: bool = True
+    no_insets: bool = False
     no_video: bool = False
     out: str | None = None
     json: bool = False
@@ -123,7 +123,7 @@ def run(config: RolloutConfig) -> int:
     condition = config.condition()
     seeds = seed_range(config.seed, config.episodes)
     filmed, keep = filmed_seeds("none" if config.no_video else config.film, seeds)
-    film = film_options(config.video_fps, config.camera, config.size, keep, config.insets)
+    film = film_options(config.video_fps, config.camera, config.size, keep, not config.no_insets)
     renderer = renderer_for(condition, len(filmed) > 0)
     with TaskPool(config.workers) as pool:
         path = config.out or fresh_folder(config.video or DEFAULT_PARENT, _folder_name(config))

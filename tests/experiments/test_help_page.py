@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
 
 import pytest
@@ -35,3 +36,11 @@ def test_an_old_name_of_a_policy_is_understood_and_said_once(capsys, monkeypatch
     for _ in range(2):
         assert RolloutConfig(policy="expert").condition().policy == "oracle"
     assert capsys.readouterr().err == "policy 'expert' is called 'oracle' now\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_switch_is_off_by_default_so_that_it_can_be_turned(name):
+    command = COMMANDS[name]
+    config = getattr(import_module(command.module), command.config)
+    on = [field.name for field in fields(config) if field.default is True]
+    assert not on, "an option without a value can only switch on; name it no_..."
