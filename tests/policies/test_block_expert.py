@@ -15,8 +15,10 @@ from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW, MAX_CHANGE, from_unit, limit_step
 from envs.robot.protective_stop import HOLD_S, ProtectiveStop
 from policies import ScriptedPolicy
-from policies.scripted.blocks.expert import RIM_CLEARANCE, BlockExpert, _ArmView
+from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.blocks.plan import JOB_KINDS
+from policies.scripted.blocks.rims import RIM_CLEARANCE, over_rims
+from policies.scripted.blocks.view import ArmView
 from policies.scripted.grasping import NARROW_MARGINS, loose_grasp
 from policies.scripted.motion import ToolGoal
 from xr0_sim.errors import ConfigError
@@ -172,15 +174,15 @@ def test_a_hand_goes_over_the_wall_of_a_tray(env):
     expert, robot, state = BlockExpert(env.kinematics), env.robot_state(), env.privileged()
     pos = robot.tool_pos.copy()
     pos[0] = [*state.bins[0], 0.02]
-    view = _ArmView(0, replace(robot, tool_pos=pos), state, expert)
+    view = ArmView(0, replace(robot, tool_pos=pos), state, expert)
     inside, outside = (
         ToolGoal(pos[0] + np.array([0.0, dy, 0.0]), pos[0], 0.8, 0.4) for dy in (-0.03, -0.2)
     )
-    assert view._over_rims(inside) is inside
-    up = view._over_rims(outside)
+    assert over_rims(view, inside) is inside
+    up = over_rims(view, outside)
     assert (up.pos[:2] == pos[0, :2]).all() and up.pos[2] > RIM_CLEARANCE
     pos[0, 2] = RIM_CLEARANCE + 0.01
-    over = _ArmView(0, replace(robot, tool_pos=pos), state, expert)._over_rims(outside)
+    over = over_rims(ArmView(0, replace(robot, tool_pos=pos), state, expert), outside)
     assert (over.pos[:2] == outside.pos[:2]).all() and over.pos[2] > RIM_CLEARANCE
 
 
