@@ -99,6 +99,27 @@ def stacked_grasp(
     return Grasp(point, hand_quat(heading, TILT), 2 * half[0])
 
 
+def leaning_grasp(
+    arm: int, pos: NDArray[np.float64], quat: NDArray[np.float64], half: NDArray[np.float64]
+) -> Grasp:
+    """Grasp of a brick in an assembly that leans or lies on its side; `stacked_grasp` upright.
+
+    The jaw closes along an axis that is level and not the stack's own, so that hands on
+    neighbouring bricks do not need the gap between them; the hand comes from its arm's side.
+    """
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
+    rotation = matrix.reshape(3, 3)
+    vertical, _ = _horizontal_axes(rotation)
+    jaw = 1 if vertical == 0 else 0
+    along = 3 - vertical - jaw
+    side = SIDES[ARMS[arm]]
+    toward_arm = rotation[:, along] * (side if rotation[1, along] > 0 else -side)
+    heading = -toward_arm[:2] / np.linalg.norm(toward_arm[:2])
+    point = pos + toward_arm * grasp_offset_y(half[along])
+    return Grasp(point, hand_quat(heading, TILT), 2 * half[jaw])
+
+
 def loose_grasp(
     arm: int,
     pos: NDArray[np.float64],

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.state import NO_BRICK
 from policies.scripted.blocks.gripping import CLOSE_SPEED, TRAVEL_SPEED, open_for
+from policies.scripted.blocks.rims import lowest_between_rims
 from policies.scripted.blocks.view import ArmView
 from policies.scripted.grasping import half_height, levelling, natural_heading, turn_about_z
 from policies.scripted.motion import ToolGoal
@@ -18,6 +19,11 @@ TRAVEL_HEIGHT = 0.105
 """Tool height on the way to a tray [m]."""
 DROP_HEIGHT = 0.014
 """Gap between a brick and what lies below it when the jaw opens [m]."""
+FALL_WEIGHT = 0.5
+"""Room that a deeper fall is worth; chosen."""
+RESTING, NEARLY_DOWN = 0.01, 0.02
+"""Tool speed below which a hand that has to go down no farther than that rests on something [m/s],
+[m]."""
 STICKY = 0.02
 """Distance from a place within which a brick stays bound for it [m]."""
 HAND_OVER_X = (-0.12, -0.06, 0.0, 0.06)
@@ -40,6 +46,13 @@ def deliver(view: ArmView, brick: int) -> ToolGoal:
     distance = float(np.linalg.norm(gap))
     if distance < 0.012:
         lower = _above_floor(view, brick, drop[:2])
+        if view.expert.careful:
+            spot = drop[:2] + offset[:2]
+            ends = [_lowest(view, spot, turned) for turned in (view.quat, quat)]
+            lower = min(lower, view.pos[2] - max(ends))
+            speed = float(np.linalg.norm(view.expert.velocity(view.robot, view.arm)))
+            if lower < NEARLY_DOWN and speed < RESTING:
+                lower = 0.0
         if lower < 0.004 or view.blocked():
             return ToolGoal(*view.stay, open_for(view, brick), CLOSE_SPEED)
         goal = np.array([*(drop[:2] + offset[:2]), view.pos[2] - lower])
@@ -103,13 +116,31 @@ def _drop_point(view: ArmView, brick: int, target: int) -> NDArray[np.float64]:
     if view.expert.careful:
         others &= ~view.along(brick)
     others[brick] = False
-    if not others.any():
+    if not others.any() and not view.expert.careful:
         return slots[0]
-    room = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2).min(axis=1)
+    gaps = np.linalg.norm(slots[:, None] - state.pos[others, :2][None], axis=2)
+    room = gaps.min(axis=1, initial=1.0)
     room = np.minimum(room, 0.06).round(3)
     if view.expert.careful:
+        room -= FALL_WEIGHT * _falls(view, brick, slots)
         room += STICKY * (np.linalg.norm(slots - state.pos[brick, :2], axis=1) < STICKY)
     return slots[int(room.argmax())]
+
+
+def _lowest(view: ArmView, spot: NDArray[np.float64], quat: NDArray[np.float64]) -> float:
+    """How low a hand gets between the walls there; letting go, it may push at one sideways [m]."""
+    return lowest_between_rims(view.state, spot, quat, (view.jaw, view.jaw))
+
+
+def _falls(view: ArmView, brick: int, slots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much deeper than `DROP_HEIGHT` the walls make a brick fall into each slot (n,) [m]."""
+    offset = view.pos - view.state.pos[brick]
+    hang = offset[2] + half_height(view.state.quat[brick], view.state.half_size[brick])
+    lowest = [
+        _lowest(view, slot + offset[:2], _level(view, natural_heading(view.arm, slot)))
+        for slot in slots
+    ]
+    return np.maximum(0.0, np.array(lowest) - hang - DROP_HEIGHT).round(3)
 
 
 def _above_floor(view: ArmView, brick: int, spot: NDArray[np.float64]) -> float:

@@ -10,9 +10,10 @@ from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.carrying import deliver, hand_over
+from policies.scripted.blocks.clusters import pull_direction, studs_up
 from policies.scripted.blocks.gripping import TRAVEL_SPEED, back_out, grip
 from policies.scripted.blocks.plan import BlockPlanner, Job
-from policies.scripted.blocks.rims import over_rims
+from policies.scripted.blocks.rims import off_walls, over_rims
 from policies.scripted.blocks.view import ArmView
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import (
@@ -23,7 +24,6 @@ from policies.scripted.grasping import (
     loose_grasp,
 )
 from policies.scripted.motion import ToolGoal
-from xr0_sim.rotations import quat_rotate
 from xr0_sim.types import RobotState
 
 PULL_SPEED = 0.10
@@ -45,7 +45,7 @@ class BlockExpert(ScriptedExpert):
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
         self.careful = self._kinematics.following.soft
-        self._planner = BlockPlanner()
+        self._planner = BlockPlanner(any_way_up=self.careful)
         self.jobs = (Job("rest"), Job("rest"))
 
     @property
@@ -91,7 +91,8 @@ def _pick(view: ArmView, brick: int) -> ToolGoal:
 
 
 def _pull(view: ArmView, brick: int) -> ToolGoal:
-    up = quat_rotate(view.state.quat[brick], np.array([0.0, 0.0, 1.0]))
+    off = pull_direction if view.expert.careful else studs_up
+    up = off(view.state, brick)
     return ToolGoal(view.pos + 0.06 * up, view.quat, 0.0, PULL_SPEED)
 
 
@@ -114,4 +115,4 @@ def arm_goal(view: ArmView, job: Job) -> ToolGoal:
     posture = view.robot.joint_pos[view.arm]
     if (np.abs(posture) > POSTURE_REACH).any():
         return replace(goal, joints=view.expert.home_posture)
-    return over_rims(view, goal)
+    return off_walls(view, over_rims(view, goal))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.state import NO_BRICK
 from envs.robot.facts import BASE_POSES
-from policies.scripted.blocks.plan import clusters
+from policies.scripted.blocks.clusters import clusters
 from policies.scripted.blocks.view import BLOCKED, ArmView
 from policies.scripted.grasping import PREGRASP, Grasp, half_height
 from policies.scripted.motion import ToolGoal
@@ -34,6 +34,8 @@ BLOCKED_GRASP = 0.018
 """Distance from the grasp at which a blocked hand may close all the same [m]."""
 LEAVING_SPEED = 0.04
 """Speed against its own direction at which a hand counts as on its way out [m/s]."""
+LET_GO = 0.35
+"""How much farther a hand opens to let a brick go [fraction]."""
 OPEN_ENOUGH = 0.42
 """Opening at which a hand leaves a brick of two studs [fraction]."""
 WORKING_HEIGHT, BASE_ROOM = 0.20, 0.24
@@ -95,7 +97,7 @@ def _settled(view: ArmView, brick: int) -> NDArray[np.float64]:
 
 def open_for(view: ArmView, brick: int) -> float:
     """Opening fraction that lets a held brick go."""
-    return min(1.0, view.jaw + 0.35)
+    return min(1.0, view.jaw + LET_GO)
 
 
 def back_out(view: ArmView, jaw: float) -> ToolGoal:

@@ -12,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.block_dismantling.assessment import LOST_HEIGHT
-from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
+from envs.block_dismantling.bricks import HEIGHT, Brick
 from envs.block_dismantling.grasp_clearance import hands_clear, is_graspable
 from envs.block_dismantling.state import NO_BRICK, BlockState
+from policies.scripted.blocks.clusters import clusters, grid_view, leans, studs_up, turned_over
+from policies.scripted.blocks.leaning import leaning_pair
 from xr0_sim.conventions import ARMS
-from xr0_sim.rotations import quat_conjugate, quat_rotate
+from xr0_sim.rotations import quat_rotate
 
 MAX_VIEWS = 512
 """Cluster geometries kept before the cache starts anew."""
+HANDS_WIDE = 0.14
+"""Distance between two bricks within which the palms around them may meet [m]: a palm is 124 mm
+wide."""
 CROSS_REACH = 0.13
 """How far across the middle line a hand still picks up a loose brick [m]."""
 
@@ -35,47 +40,12 @@ class Job:
     brick: int = NO_BRICK
 
 
-def clusters(state: BlockState) -> list[list[int]]:
-    """Groups of clutched bricks, each sorted, in order of their lowest index."""
-    n = len(state.pos)
-    near = state.joined | state.joined.T
-    label = np.full(n, -1)
-    groups: list[list[int]] = []
-    for start in range(n):
-        if label[start] >= 0:
-            continue
-        todo, group = [start], []
-        label[start] = len(groups)
-        while todo:
-            i = todo.pop()
-            group.append(i)
-            for j in np.flatnonzero(near[i] & (label < 0)).tolist():
-                label[j] = len(groups)
-                todo.append(j)
-        groups.append(sorted(group))
-    return groups
-
-
 def finished(state: BlockState, loose: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Bricks that nothing more is done for, (n,): loose, in their tray and not held; or lost."""
     held = np.zeros(len(state.pos), dtype=bool)
     held[state.gripped[state.gripped != NO_BRICK]] = True
     lost = state.pos[:, 2] < LOST_HEIGHT
     return loose & (state.in_bin == state.target) & ~held | lost
-
-
-def grid_view(state: BlockState, group: list[int]) -> list[Brick]:
-    """A cluster on its own stud grid, whatever its pose on the table."""
-    anchor = group[0]
-    inverse = quat_conjugate(state.quat[anchor])
-    centres = quat_rotate(inverse, state.pos[group] - state.pos[anchor])
-    sizes = np.rint(2 * state.half_size[group, :2] / PITCH)
-    cells = np.rint(centres[:, :2] / PITCH - sizes / 2).astype(int).tolist()
-    layers = np.rint(centres[:, 2] / HEIGHT).astype(int).tolist()
-    return [
-        Brick("red", tuple(size), tuple(cell), layer)
-        for size, cell, layer in zip(sizes.astype(int).tolist(), cells, layers, strict=True)
-    ]
 
 
 class _ClusterView:
@@ -106,9 +76,14 @@ class _ClusterView:
 
 
 class BlockPlanner:
-    """Caches the geometry of clusters between ticks; holds no other memory."""
+    """Caches the geometry of clusters between ticks; holds no other memory.
 
-    def __init__(self) -> None:
+    Args:
+        any_way_up: Whether clusters that lean or stand on their heads are taken as such.
+    """
+
+    def __init__(self, any_way_up: bool = False) -> None:
+        self._any_way_up = any_way_up
         self._views: dict[tuple, _ClusterView] = {}
 
     def jobs(self, state: BlockState) -> tuple[Job, Job]:
@@ -130,8 +105,31 @@ class BlockPlanner:
         todo = np.flatnonzero(loose & ~done & ~np.isin(np.arange(len(loose)), state.gripped))
         for brick in todo.tolist():
             self._assign_loose(state, brick, jobs)
+        if self._any_way_up:
+            self._make_way(state, jobs)
         left, right = (job or Job("rest") for job in jobs)
         return left, right
+
+    def _make_way(self, state: BlockState, jobs: list[Job | None]) -> None:
+        """A hand keeps out of the middle while the other one puts a brick down there.
+
+        One that holds part of a cluster lets go only if both would meet.
+        """
+        for arm, job in enumerate(jobs):
+            if job is None or job.kind != "hand_over":
+                continue
+            other = 1 - arm
+            waits = jobs[other]
+            if waits is None or waits.kind not in ("take", "hold", "pick"):
+                continue
+            held = int(state.gripped[other])
+            if held == NO_BRICK or self._meet(state, job.brick, held):
+                jobs[other] = Job("rest")
+
+    @staticmethod
+    def _meet(state: BlockState, brick: int, held: int) -> bool:
+        gap = np.linalg.norm(state.pos[brick, :2] - state.pos[held, :2])
+        return bool(gap < HANDS_WIDE)
 
     def _first(self, state: BlockState, whole: list[list[int]]) -> list[int]:
         held = set(state.gripped.tolist())
@@ -148,6 +146,14 @@ class BlockPlanner:
         return self._views[key]
 
     def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
+        if self._any_way_up:
+            if leans(state, group[0]):
+                pair = leaning_pair(state, group)
+                if pair is not None:
+                    self._assign_pair(state, pair, jobs)
+                    return
+            if studs_up(state, group[0])[2] < 0:
+                state = turned_over(state)
         view = self._view(state, group)
         flipped = quat_rotate(state.quat[group[0]], np.array([0.0, 1.0, 0.0]))[1] < 0
         top = [i for i in group if not state.joined[i].any()]
@@ -166,9 +172,13 @@ class BlockPlanner:
                 )
                 if best is None or score > best[0]:
                     best = (score, brick, puller, held)
-        if best is None:
-            return
-        _, brick, puller, held = best
+        if best is not None:
+            self._assign_pair(state, best[1:], jobs)
+
+    @staticmethod
+    def _assign_pair(state: BlockState, pair: tuple[int, int, int], jobs: list[Job | None]) -> None:
+        """One arm takes or pulls a brick, the other holds one."""
+        brick, puller, held = pair
         holder = 1 - puller
         ready = state.gripped[puller] == brick and state.gripped[holder] == held
         if jobs[puller] is None:

@@ -1,19 +1,45 @@
-"""Ways of a tool across the walls of the trays."""
+"""The walls of the trays: ways across them, and how deep a hand gets between them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
-from envs.block_dismantling.state import NO_BRICK
+from envs.block_dismantling.rules import STRICT_RIM_M
+from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.robot.facts import JAW_STROKE
 from policies.scripted.blocks.view import ArmView
 from policies.scripted.grasping import half_height
 from policies.scripted.motion import ToolGoal
 
 RIM_CLEARANCE = 0.085
 """Tool height from which the fingers clear the wall of a tray [m]."""
+RIM_GAP = 0.008
+"""What a hand that trails its command keeps from a wall [m]; chosen."""
+GRAZE = 0.003
+"""The same of a hand on its way [m]; chosen."""
+HIGH, FAR = 0.20, 0.22
+"""Tool height above which, and distance from a tray's middle beyond which, no hand meets a
+wall [m]."""
+PALM = (np.array([-0.121, -0.062, -0.017]), np.array([-0.071, 0.062, 0.017]))
+"""Lower and upper corner of the palm in the tool's frame [m], as in ``assets/robot/arm.xml``."""
+FINGER = (np.array([-0.067, 0.0, -0.0065]), np.array([0.006, 0.0135, 0.0065]))
+"""The same of a finger that is shut, towards its own side."""
+
+
+def _wall_tops() -> NDArray[np.float64]:
+    """Points along the upper edges of a tray's walls about its centre (n, 2) [m]."""
+    along = np.linspace(-BIN_HALF_SIZE - 2 * WALL, BIN_HALF_SIZE + 2 * WALL, 20)
+    across = np.full_like(along, BIN_HALF_SIZE + WALL)
+    sides = [(along, across), (along, -across), (across, along), (-across, along)]
+    return np.concatenate([np.stack(side, axis=1) for side in sides])
+
+
+WALL_TOPS = _wall_tops()
 
 
 def over_rims(view: ArmView, goal: ToolGoal) -> ToolGoal:
@@ -33,3 +59,55 @@ def over_rims(view: ArmView, goal: ToolGoal) -> ToolGoal:
         return replace(goal, pos=up, quat=view.quat, speed=min(goal.speed, 0.30))
     over = np.array([*goal.pos[:2], max(goal.pos[2], height + 0.01)])
     return replace(goal, pos=over)
+
+
+def off_walls(view: ArmView, goal: ToolGoal) -> ToolGoal:
+    """The goal, but no lower than a hand that is still above a wall gets beside it."""
+    if view.pos[2] > HIGH or np.abs(view.pos[:2] - view.state.bins).max(axis=1).min() > FAR:
+        return goal
+    widest = max(view.jaw, goal.jaw)
+    lowest = lowest_between_rims(view.state, view.pos, view.quat, (view.jaw, widest), GRAZE)
+    if view.pos[2] < lowest - GRAZE or goal.pos[2] >= lowest:
+        return goal
+    return replace(goal, pos=np.array([*goal.pos[:2], lowest]))
+
+
+def lowest_between_rims(
+    state: BlockState,
+    spot: NDArray[np.float64],
+    quat: NDArray[np.float64],
+    jaws: tuple[float, float],
+    gap: float = RIM_GAP,
+) -> float:
+    """Tool height down to which neither palm nor fingers touch a wall, or -inf [m].
+
+    Args:
+        state: Where the trays are.
+        spot: Where the tool goes down, world (2,) or more [m].
+        quat: How it is turned.
+        jaws: Openings between which the fingers move [fraction].
+        gap: Least distance from a wall [m].
+    """
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
+    rotation = matrix.reshape(3, 3)
+    tops = (state.bins[:, None] + WALL_TOPS).reshape(-1, 2) - spot[:2]
+    points = np.column_stack([tops, np.full(len(tops), STRICT_RIM_M)]) @ rotation
+    up = np.where(np.abs(rotation[2]) < 1e-9, 1e-9, rotation[2])
+    low, high = _hand_boxes(jaws, gap)
+    # A tool at height h sees a point at ``point - h · up``: the heights at which it is inside.
+    ends = (points[:, None, None] - np.stack([low, high])) / up
+    first, last = ends.min(axis=1).max(axis=2), ends.max(axis=1).min(axis=2)
+    return float(last[first < last].max(initial=-np.inf))
+
+
+def _hand_boxes(
+    jaws: tuple[float, float], gap: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corners of palm, left and right finger, (3, 3) each, tool frame [m]."""
+    near, far = (np.array([0.0, min(1.0, jaw) * JAW_STROKE, 0.0]) for jaw in jaws)
+    low, high = FINGER[0] + near, FINGER[1] + far
+    mirror = np.array([1.0, -1.0, 1.0])
+    other = np.sort([low * mirror, high * mirror], axis=0)
+    lows, highs = np.stack([PALM[0], low, other[0]]), np.stack([PALM[1], high, other[1]])
+    return lows - gap, highs + gap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +11,15 @@ from numpy.typing import NDArray
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from policies.scripted.blocks.plan import clusters
-from policies.scripted.grasping import Grasp, half_height, stacked_grasp
+from policies.scripted.blocks.clusters import clusters, leans
+from policies.scripted.grasping import (
+    FINGER_ROOM,
+    NARROW_MARGINS,
+    Grasp,
+    half_height,
+    leaning_grasp,
+    stacked_grasp,
+)
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_conjugate, quat_rotate
 from xr0_sim.types import RobotState
@@ -23,6 +31,8 @@ BLOCKED = 0.006
 """Distance between commanded and present tool position that means contact, of a stiff arm [m]."""
 LIFT_CLEARANCE = 0.045
 """How far a brick is raised above its neighbours before it moves sideways [m]."""
+FINGER_DEPTH = 0.0135
+"""Of a finger, from the pad's face outwards [m]."""
 MAX_HEIGHT = 0.42
 """Highest tool position on a way [m]."""
 RIDER_REACH = 0.035
@@ -61,7 +71,21 @@ class ArmView:
     def stacked(self, brick: int) -> Grasp:
         """Grasp of a brick in a cluster."""
         state = self.state
-        return stacked_grasp(self.arm, state.pos[brick], state.quat[brick], state.half_size[brick])
+        leaning = self.expert.careful and leans(state, brick)
+        grasp_of = leaning_grasp if leaning else stacked_grasp
+        grasp = grasp_of(self.arm, state.pos[brick], state.quat[brick], state.half_size[brick])
+        return self._beside_walls(grasp) if self.expert.careful else grasp
+
+    def _beside_walls(self, grasp: Grasp) -> Grasp:
+        """The grasp, with the jaw open no wider than the wall of a tray beside it allows."""
+        jaw = quat_rotate(grasp.quat, np.array([0.0, 1.0, 0.0]))[:2]
+        for margin in NARROW_MARGINS:
+            grasp = replace(grasp, margin=margin)
+            reach = (grasp.width + margin) / 2 + FINGER_DEPTH
+            tips = (grasp.pos[:2] + reach * jaw, grasp.pos[:2] - reach * jaw)
+            if min(map(self.wall_room, tips)) >= FINGER_ROOM:
+                break
+        return grasp
 
     def blocked(self) -> bool:
         """Whether something keeps the tool from where it was sent."""
@@ -76,11 +100,15 @@ class ArmView:
         over = np.abs(state.pos[:, 2] - self.pos[2])
         return bool(((flat < 0.024) & (over < 0.034)).any())
 
+    def wall_room(self, point: NDArray[np.float64]) -> float:
+        """Horizontal distance from a point (2,) to the nearest wall of a tray [m]."""
+        ring = np.abs(point - self.state.bins).max(axis=1) - BIN_HALF_SIZE
+        return float(np.abs(ring - WALL).min()) - WALL
+
     def room(self, point: NDArray[np.float64], brick: int) -> float:
         """Horizontal distance from a point to tray walls and other bricks [m]."""
         state = self.state
-        ring = np.abs(point - state.bins).max(axis=1) - BIN_HALF_SIZE
-        walls = float(np.abs(ring - WALL).min()) - WALL
+        walls = self.wall_room(point)
         others = np.delete(np.arange(len(state.pos)), brick)
         if others.size == 0:
             return walls
