@@ -22,6 +22,8 @@ RIM_GAP = 0.008
 """What a hand that trails its command keeps from a wall [m]; chosen."""
 GRAZE = 0.003
 """The same of a hand on its way [m]; chosen."""
+GENTLE, BRAKING = 0.06, 0.03
+"""Tool speed at which a hand may meet a wall [m/s], and how far above it slows down [m]; chosen."""
 HIGH, FAR = 0.20, 0.22
 """Tool height above which, and distance from a tray's middle beyond which, no hand meets a
 wall [m]."""
@@ -62,14 +64,14 @@ def over_rims(view: ArmView, goal: ToolGoal) -> ToolGoal:
 
 
 def off_walls(view: ArmView, goal: ToolGoal) -> ToolGoal:
-    """The goal, but no lower than a hand that is still above a wall gets beside it."""
+    """The goal, but gently where the hand on its way would meet a wall from above."""
     if view.pos[2] > HIGH or np.abs(view.pos[:2] - view.state.bins).max(axis=1).min() > FAR:
         return goal
     widest = max(view.jaw, goal.jaw)
     lowest = lowest_between_rims(view.state, view.pos, view.quat, (view.jaw, widest), GRAZE)
     if view.pos[2] < lowest - GRAZE or goal.pos[2] >= lowest:
         return goal
-    return replace(goal, pos=np.array([*goal.pos[:2], lowest]))
+    return replace(goal, speed=min(goal.speed, GENTLE)) if view.pos[2] < lowest + BRAKING else goal
 
 
 def lowest_between_rims(
