@@ -19,22 +19,6 @@ from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, event_presets, event_text, register_preset
 from xr0_sim.perturb.triggers import AtPhase, AtTime
 
-PUSH_RANGE = (0.02, 0.08)
-"""Distances from which that of a push is drawn where none is asked for [m]; chosen: from what a
-grasp forgives to half the width of the free table."""
-
-
-def check_distance(event: Any, longest_m: float) -> None:
-    """Refuses an event whose ``distance_m`` is neither none nor in 0 .. `longest_m`."""
-    if event.distance_m is not None:
-        check_range(event, "distance_m", 0.0, longest_m, "m")
-
-
-def drawn_distance(event: Any, rng: np.random.Generator) -> float:
-    """The distance an event asks for, else one from `PUSH_RANGE` [m]; draws in either case."""
-    drawn = float(rng.uniform(*PUSH_RANGE))
-    return drawn if event.distance_m is None else float(event.distance_m)
-
 
 def check_events(
     events: Sequence[Event],

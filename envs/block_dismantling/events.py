@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.block_dismantling.pushes import strokes
-from envs.events import Instant, check_distance, drawn_distance
+from envs.events import Instant
+from envs.pushes import Push, shifts
 from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event, refused
 from xr0_sim.perturb.registry import event_kind, register_preset
@@ -24,30 +25,30 @@ FREE_AREA = ((-0.10, 0.06), (-0.085, 0.085))
 """Where a shoved assembly may come to stand: x and y range of its middle [m]."""
 LONGEST_SHOVE = 0.15
 """Farther than this no direction stays on the free table [m]."""
-WAYS = 32
-"""Directions that are tried."""
-NEARER = (1.0, 0.8, 0.6, 0.4)
-"""Shares of the asked distance that are tried, in this order, where nothing else is free."""
 DROP_STEP = 0.002
 """Distance between the heights at which room is looked for [m]."""
 
 
-@dataclass(frozen=True)
-class _Push(Event):
-    """What both pushes may be asked for."""
+class _Shove(Push):
+    """What pushes of bricks share."""
 
-    distance_m: float | None = None
-    off_centre_m: float = 0.008
+    longest_m: ClassVar[float] = LONGEST_SHOVE
+    widest_m: ClassVar[float] = 0.03
 
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_distance(self, LONGEST_SHOVE)
-        check_range(self, "off_centre_m", 0.0, 0.03, "m")
+    def _push(
+        self, scene: Any, bricks: list[int], distance_m: float, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """Pushes some bricks along a random way; tells which, or why not."""
+        middle = scene.middle_of(bricks)
+        ways = self.ways(middle[:2], distance_m, rng, _is_free)
+        corners = scene.corners_of(bricks)
+        found = strokes(scene.tick, bricks, corners, middle, distance_m, ways)
+        return self.begin(scene, found, distance_m, bricks=list(bricks))
 
 
 @event_kind("shove")
 @dataclass(frozen=True)
-class Shove(_Push):
+class Shove(_Shove):
     """The largest standing assembly is pushed sideways by a paddle, for 0.1 to 0.2 s.
 
     Attributes:
@@ -59,15 +60,17 @@ class Shove(_Push):
 
     needs_paddle: ClassVar[str] = "teleport"
 
+    off_centre_m: float = 0.008
+
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Begins the push."""
-        distance = drawn_distance(self, rng)
-        return _push(scene, scene.largest_cluster(), distance, self.off_centre_m, rng)
+        distance = self.drawn_distance(rng)
+        return self._push(scene, scene.largest_cluster(), distance, rng)
 
 
 @event_kind("shove_brick")
 @dataclass(frozen=True)
-class ShoveBrick(_Push):
+class ShoveBrick(_Shove):
     """One loose, unsorted brick on the table is pushed aside; without one, the assembly is.
 
     Attributes:
@@ -77,13 +80,15 @@ class ShoveBrick(_Push):
 
     needs_paddle: ClassVar[str] = "teleport_brick"
 
+    off_centre_m: float = 0.008
+
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Begins the push."""
-        distance = drawn_distance(self, rng)
+        distance = self.drawn_distance(rng)
         loose = rng.permutation(scene.loose_bricks()).tolist()
         told: dict[str, Any] = {}
         for bricks in [[brick] for brick in loose] or [scene.largest_cluster()]:
-            told = _push(scene, bricks, distance, self.off_centre_m, rng)
+            told = self._push(scene, bricks, distance, rng)
             if "refused" not in told:
                 break
         return told
@@ -114,7 +119,7 @@ class Teleport(Instant):
         bricks = scene.largest_cluster()
         middle = scene.middle_of(bricks)
         yaw = math.radians(self.turn_deg) * float(rng.uniform(-1, 1))
-        for shift in _shifts(middle, self.distance_m, rng):
+        for shift in _level_shifts(middle, self.distance_m, rng):
             if scene.fits(bricks, shift, yaw):
                 scene.displace(bricks, shift, yaw)
                 return {"bricks": list(bricks), "shift_m": shift.tolist(), "yaw_rad": yaw}
@@ -142,9 +147,9 @@ class TeleportBrick(Instant):
         """Moves the brick."""
         loose = scene.loose_bricks()
         bricks = [int(rng.choice(loose))] if len(loose) else scene.largest_cluster()
-        shifts = list(_shifts(scene.middle_of(bricks), self.distance_m, rng))
+        ways = list(_level_shifts(scene.middle_of(bricks), self.distance_m, rng))
         yaw = float(rng.uniform(-0.5, 0.5))
-        for shift in shifts:
+        for shift in ways:
             if scene.fits(bricks, shift, yaw):
                 scene.displace(bricks, shift, yaw)
                 return {"bricks": list(bricks), "shift_m": shift.tolist()}
@@ -219,47 +224,12 @@ class Drop(Event):
 _NOTHING: dict[str, Any] = {"brick": None}
 
 
-def _push(
-    scene: Any, bricks: list[int], distance_m: float, off_centre_m: float, rng: np.random.Generator
-) -> dict[str, Any]:
-    """Pushes some bricks along a random way; tells which, or why not."""
-    middle = scene.middle_of(bricks)
-    headings = rng.uniform(0, 2 * math.pi, WAYS)
-    asides = off_centre_m * rng.uniform(-1, 1, WAYS)
-    ways = [
-        (float(heading), float(aside))
-        for heading, aside in zip(headings, asides, strict=True)
-        if _is_free(middle[:2] + distance_m * np.array([math.cos(heading), math.sin(heading)]))
-    ]
-    home = math.atan2(-middle[1], -middle[0])
-    ways += [(home + turn, 0.0) for turn in (0.0, 0.4, -0.4, 0.8, -0.8)]
-    found = scene.begin_push(
-        strokes(scene.tick, bricks, scene.corners_of(bricks), middle, distance_m, ways)
-    )
-    if found is None:
-        return refused("no room for the paddle", bricks=list(bricks))
-    return {
-        "bricks": list(bricks),
-        "asked_m": distance_m,
-        "heading_rad": found.heading,
-        "duration_s": found.sweep_s,
-    }
-
-
-def _shifts(
+def _level_shifts(
     middle: np.ndarray, distance_m: float, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Random horizontal shifts (3,) that keep the middle on the free table, nearer ones last."""
-    angles = rng.uniform(0, 2 * math.pi, WAYS)
-    shift = np.zeros(3)
-    for share in NEARER:
-        for angle in angles:
-            shift[:2] = share * distance_m * np.array([math.cos(angle), math.sin(angle)])
-            if _is_free(middle[:2] + shift[:2]):
-                yield shift.copy()
-        if share == 1.0:
-            shift[:2] = -distance_m * middle[:2] / max(float(np.linalg.norm(middle[:2])), 1e-6)
-            yield shift.copy()
+    """`shifts` of a middle (3,), with no height, (3,)."""
+    for shift in shifts(middle[:2], distance_m, rng, _is_free):
+        yield np.array([*shift, 0.0])
 
 
 def _is_free(place: np.ndarray) -> bool:

@@ -7,13 +7,13 @@ here the towel's own kinds carry the prefix ``towel_``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from envs.events import Instant, check_distance, drawn_distance
+from envs.events import Instant
+from envs.pushes import Push, shifts
 from envs.towel_folding.pushes import strokes
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import check_range
@@ -23,10 +23,6 @@ from xr0_sim.perturb.triggers import AtPhase
 
 LONGEST_SHOVE = 0.10
 """[m]"""
-WAYS = 32
-"""Directions that are tried."""
-NEARER = (1.0, 0.8, 0.6, 0.4)
-"""Shares of the asked distance that are tried, in this order, where nothing else is free."""
 FREE_RADIUS = 0.07
 """How far from the middle of the table a shoved towel's middle may come to lie, x and y [m]."""
 MAX_GUST = 0.5
@@ -35,7 +31,7 @@ MAX_GUST = 0.5
 
 @event_kind("towel_shove")
 @dataclass(frozen=True)
-class TowelShove(Event):
+class TowelShove(Push):
     """A flat hand comes down on the towel and drags it sideways, held or not, for 0.1 to 0.2 s.
 
     Attributes:
@@ -46,32 +42,17 @@ class TowelShove(Event):
     """
 
     needs_paddle: ClassVar[str] = "towel_teleport"
+    longest_m: ClassVar[float] = LONGEST_SHOVE
+    widest_m: ClassVar[float] = 0.08
+    tool: ClassVar[str] = "hand"
 
-    distance_m: float | None = None
     off_centre_m: float = 0.04
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_distance(self, LONGEST_SHOVE)
-        check_range(self, "off_centre_m", 0.0, 0.08, "m")
 
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Begins the push."""
-        distance = drawn_distance(self, rng)
-        middle = scene.points[:, :2].mean(axis=0)
-        headings = rng.uniform(0, 2 * math.pi, WAYS)
-        asides = self.off_centre_m * rng.uniform(-1, 1, WAYS)
-        ways = [
-            (float(heading), float(aside))
-            for heading, aside in zip(headings, asides, strict=True)
-            if _is_free(middle + distance * np.array([math.cos(heading), math.sin(heading)]))
-        ]
-        home = math.atan2(-middle[1], -middle[0])
-        ways += [(home + turn, 0.0) for turn in (0.0, 0.4, -0.4, 0.8, -0.8)]
-        found = scene.begin_push(strokes(scene.tick, scene.points, distance, ways))
-        if found is None:
-            return refused("no room for the hand")
-        return {"asked_m": distance, "heading_rad": found.heading, "duration_s": found.sweep_s}
+        distance = self.drawn_distance(rng)
+        ways = self.ways(scene.points[:, :2].mean(axis=0), distance, rng, _is_free)
+        return self.begin(scene, strokes(scene.tick, scene.points, distance, ways), distance)
 
 
 @event_kind("towel_teleport")
@@ -97,7 +78,8 @@ class TowelTeleport(Instant):
     def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
         """Moves the towel."""
         yaw = math.radians(self.turn_deg) * float(rng.uniform(-1, 1))
-        for shift in _shifts(scene.points[:, :2].mean(axis=0), self.distance_m, rng):
+        middle = scene.points[:, :2].mean(axis=0)
+        for shift in shifts(middle, self.distance_m, rng, _is_free):
             if scene.fits(shift, yaw):
                 scene.displace(shift, yaw)
                 return {"shift_m": shift.tolist(), "yaw_rad": yaw}
@@ -187,20 +169,6 @@ class Obstacle(Event):
 
 
 _NOTHING: dict[str, Any] = {"arm": None}
-
-
-def _shifts(
-    middle: np.ndarray, distance_m: float, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Random horizontal shifts (2,) that keep the middle on the free table, nearer ones last."""
-    angles = rng.uniform(0, 2 * math.pi, WAYS)
-    for share in NEARER:
-        for angle in angles:
-            shift = share * distance_m * np.array([math.cos(angle), math.sin(angle)])
-            if _is_free(middle + shift):
-                yield shift
-        if share == 1.0:
-            yield -distance_m * middle / max(float(np.linalg.norm(middle)), 1e-6)
 
 
 def _is_free(place: np.ndarray) -> bool:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from envs.block_dismantling.env import BlockDismantlingEnv
-from envs.events import PUSH_RANGE, check_events, in_world
+from envs.events import check_events, in_world
+from envs.pushes import PUSH_RANGE
 from envs.scene.placement import Trial
 from envs.scene.pusher import FORCE_LIMIT, HOME, Stroke, sweep, sweep_s
 from envs.towel_folding.env import TowelFoldingEnv

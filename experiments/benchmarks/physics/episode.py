@@ -10,7 +10,7 @@ from envs.tasks import make_env
 from experiments.benchmarks.physics.contacts import ContactLog
 from experiments.benchmarks.physics.energy import EnergyLog
 from experiments.benchmarks.physics.joints import JointLog
-from experiments.benchmarks.physics.solver import SolverLog, disagreement
+from experiments.benchmarks.physics.solver import NEWTON, SolverLog, disagreement
 from experiments.runner.pool import check_stop
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import SimulationError
@@ -110,7 +110,7 @@ class PhysicsLog:
         self._left_ns = 0  # what lies between two ticks is no physics
         self._task.tick()
         if env.tick % SOLVER_EVERY == 0:
-            found = disagreement(env.model, env.data)
+            found = disagreement(env.model, env.data, NEWTON)
             self._disagreement = max(self._disagreement, found)
 
     def figures(self) -> dict[str, Any]:

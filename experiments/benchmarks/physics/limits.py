@@ -257,8 +257,8 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "dense_sparse",
         "accelerations, dense against sparse algebra, relative",
-        limit=1e-6,
-        reason="the same mathematics, up to rounding; a wrong solver differs by its first digits",
+        limit=1e-8,
+        reason="the same mathematics by Newton's method, which keeps rounding small",
     ),
     Figure(
         "physics_real_time_factor",
