@@ -1,8 +1,10 @@
 """The protective stop: contact that no real arm would bear ends the episode.
 
-An arm stops once one of its links is pressed on with `LIMIT_N` or more for `HOLD_S`. ISO
-10218-1:2006 (5.10.5) allows an arm beside people 150 N at rest, ISO/TS 15066 twice its limits in a
-passing contact; 200 N and 5 ms between the two are chosen. A grip of 28 N a finger stays below, and
+An arm stops once one of its links is pressed on with `LIMIT_N` or more for `HOLD_S`. Both figures
+are chosen. They stand among what standards ask of arms beside people: 150 N at rest by ISO
+10218-1:2006, 5.10.5; for hands and fingers 140 N clamped and twice as much in a passing contact by
+ISO/TS 15066:2016, table A.2 (known from its usual citation; no free copy was found to check). No
+maker of this arm publishes a limit of its own. A grip of 28 N a finger stays below, and
 so do a finger that grazes a tray and what the arm's torques can press with at rest; an arm driven
 into the other one, or into the table at 0.35 m/s, does not. The stop is the controller's doing, so
 the episode counts as a failure and says why.
