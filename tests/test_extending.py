@@ -31,12 +31,13 @@ def test_the_page_shows_the_complete_file(file):
     assert file.read_text() in (ROOT / "docs" / "extending.md").read_text()
 
 
-def test_own_strategy_latency_event_trigger_and_model_over_two_workers(tmp_path):
+def test_own_strategy_latency_event_trigger_model_and_servo_over_two_workers(tmp_path):
     plugin = tmp_path / "my_plugs.py"
     plugin.write_text((ROOT / "docs" / "examples" / "my_plugs.py").read_text())
     words = ["compare", "--plugin", "my_plugs.py", "--policy", "wave:amplitude_rad=0.03"]
     words += ["--positions", "eager:every=3", "--latency", "two_speeds:slow_s=0.15"]
     words += ["--event", "nudge:distance_m=0.01@joint_moves:limit_rad_s=0.02", "--json"]
+    words += ["--servo", "worn:friction_factor=2"]
     words += ["--episodes", "2", "--max-seconds", "1", "--env", "block_dismantling:n_bricks=2"]
     found = {}
     for workers in ("1", "2"):
@@ -52,6 +53,7 @@ def test_own_strategy_latency_event_trigger_and_model_over_two_workers(tmp_path)
         assert row["figures"]["model_calls"] > 8
     card = json.loads(next(tmp_path.rglob("run.json")).read_text())
     assert card["config"]["plugins"]["xr0_sim_plugin_my_plugs"]
+    assert "worn:friction_factor=2" in json.dumps(card)
 
 
 def test_an_own_task(tmp_path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from envs.robot.servos import IDENTIFIED, IdentifiedServo, Servo
 from policies.table import PolicySpec
 from xr0_sim import registry
 from xr0_sim.perturb.events import Event
@@ -110,3 +111,27 @@ class Wave(PolicySpec):
 
     def bind(self, env):
         return WaveModel(self.amplitude_rad)
+
+
+@dataclass(frozen=True)
+class WornServo(Servo):
+    """The identified servo after years of work: more dry friction, and less damping."""
+
+    friction_factor: float = 1.5
+    damping_factor: float = 0.9
+
+    def joints(self):
+        return {
+            name: replace(
+                joint,
+                kd=joint.kd * self.damping_factor,
+                friction=joint.friction * self.friction_factor,
+            )
+            for name, joint in IDENTIFIED.items()
+        }
+
+    def jaw(self):
+        return IdentifiedServo().jaw()
+
+
+registry.servos.add("worn", WornServo(), "own: the identified servo, worn")
