@@ -23,7 +23,7 @@ class World:
             products of inertia and finger stroke of the robot's description.
         guards: Whether joint speeds are limited as measured, and a protective stop ends an episode.
         table: ``plane``: endless; ``slab``: a table top of the drawn size over a floor.
-        cloth: Contacts and memory of the towel.
+        cloth: What towels are made of, see `envs.towel_folding.material`.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
         strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
         views: Fixed cameras and size of the policy's pictures, see `envs.scene.views`.
@@ -36,7 +36,7 @@ class World:
     robot: Literal["0.1", "described"] = "0.1"
     guards: bool = False
     table: Literal["plane", "slab"] = "plane"
-    cloth: Literal["0.1", "0.2"] = "0.1"
+    cloth: str = "soft"
     clutch_every_step: bool = False
     strict_judges: bool = False
     views: Literal["0.1", "close"] = "0.1"

@@ -41,6 +41,8 @@ class Physics:
         impratio: Frictional over normal constraint impedance.
         ls_iterations: Line-search steps per iteration.
         tolerance: Improvement per iteration at which the solver stops early.
+        iterations: Of the solver, at most; fewer than 50 make friction wrong with conjugate
+            gradients.
     """
 
     integrator: mujoco.mjtIntegrator
@@ -49,6 +51,7 @@ class Physics:
     impratio: float
     ls_iterations: int
     tolerance: float
+    iterations: int = 50
 
 
 RIGID = Physics(
@@ -119,8 +122,7 @@ def base_scene(
     option.integrator = physics.integrator
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = physics.impratio
-    # Fewer make friction wrong with conjugate gradients.
-    option.iterations = 50
+    option.iterations = physics.iterations
     option.ls_iterations = physics.ls_iterations
     option.solver = physics.solver
     option.jacobian = physics.jacobian

@@ -29,6 +29,8 @@ RADIUS = 0.003
 """Half the contact thickness [m]; a finger tip that is pressed through the middle stays caught."""
 LAYER_RADIUS = 0.002
 """Radius of the spheres that keep two layers apart [m]."""
+LAYER_DISTANCE = RADIUS + LAYER_RADIUS
+"""Distance of the middle planes of two layers that touch [m]."""
 POISSON, STIFF_DAMPING = 0.2, 2e-3
 """Elasticity besides that of the material [1], [s]."""
 CLOTH_FRICTION = 0.8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import mujoco
@@ -21,7 +21,13 @@ from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
-from envs.towel_folding.cloth import ClothConfig, add_towel, pad_friction, soften_hands
+from envs.towel_folding.cloth import (
+    LAYER_DISTANCE,
+    ClothConfig,
+    add_towel,
+    pad_friction,
+    soften_hands,
+)
 from envs.towel_folding.condition import edge_strain, lies_on_table
 from envs.towel_folding.contacts import ContactReader
 from envs.towel_folding.continuous import Supply
@@ -38,12 +44,13 @@ from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.grasp_record import Hands
 from envs.towel_folding.initial_state import plane_motion
 from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
-from envs.towel_folding.material import material_of
+from envs.towel_folding.material import find_material, material_of
 from envs.towel_folding.pushes import HAND
-from envs.towel_folding.self_intersection import crossings
+from envs.towel_folding.self_intersection import crossing_depth, crossings
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
+from envs.world import STAGE_ARGUMENTS, find_world
 from xr0_sim.errors import ConfigError, unknown_name
 
 REST_SPEED = 0.03
@@ -106,14 +113,17 @@ class TowelFoldingEnv(DualArmEnv):
     truncation is the wrapper's. Physics that breaks raises `SimulationError`. Folded means, in the
     towel's own frame: mean distance of mirror partners <= 0.10 L, corners <= 0.12 L, footprint
     IoU >= 0.80, the moved half on top, flat; its middle within 5 cm of the marked spot for
-    ``full``. Worlds with strict judges ask for every mass point over the table top; the firm cloth
-    (``World.cloth`` 0.2), for no crossing of the towel with itself. ``info`` tells ``crossings``
-    (counted every tenth tick, and whenever success is due) and ``strain_max``. Progress counts the spreading, the stages of every fold, and the placing. Directions
-    are the table's; out of a heap they are bound to the towel's edges once it has been spread.
+    ``full``. Worlds with strict judges ask for every mass point over the table top; materials whose
+    layers stay apart, for a towel that nowhere reaches through itself by more than the distance
+    layers are kept at, 5 mm: tips of corners hook into each other. ``info`` tells ``crossings`` (counted every tenth tick, and whenever success is due) and
+    ``strain_max``. Progress counts the spreading, the stages of every fold, and the placing.
+    Directions are the table's; out of a heap they are bound to the towel's edges once it has been
+    spread.
 
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
     ``grasp`` friction | assist (see `envs.towel_folding.grasp_assist`; told by ``info["grasp"]``),
+    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the world's,
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
     `envs.towel_folding.continuous`; ``info["towels"]`` counts folded and missed ones), and those of
     `envs.dual_arm.DualArmEnv`.
@@ -141,6 +151,7 @@ class TowelFoldingEnv(DualArmEnv):
         level: str = "half",
         grid: int = 13,
         grasp: str = "friction",
+        material: str = "",
         continuous: bool = False,
         timestep_s: float = 1 / 180,
         **kwargs: Any,
@@ -152,6 +163,10 @@ class TowelFoldingEnv(DualArmEnv):
         if not isinstance(continuous, bool):
             raise ConfigError(f"continuous: expected true or false, got {continuous!r}")
         self.grasp, self.continuous = grasp, continuous
+        if material:
+            find_material(material)
+            world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
+            kwargs["world"] = replace(world, cloth=material)
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene
@@ -159,13 +174,15 @@ class TowelFoldingEnv(DualArmEnv):
         self.folds = sample_folds(self.np_random, self.level)
         if "folds" in options:
             self.folds = check_folds(options["folds"], self.level)
-        spec = base_scene("towel_folding", self.timestep_s, CLOTH, self.world, self.servo)
+        material = material_of(self.world)
+        physics = replace(CLOTH, iterations=material.iterations)
+        spec = base_scene("towel_folding", self.timestep_s, physics, self.world, self.servo)
         spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
-        soften_hands(spec, material_of(self.world))
+        soften_hands(spec, material)
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
-        add_towel(spec, self.cloth, self.level.crumpled, material_of(self.world))
+        add_towel(spec, self.cloth, self.level.crumpled, material)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec
@@ -346,16 +363,17 @@ class TowelFoldingEnv(DualArmEnv):
         )
         still, free = self._towel.fastest(data) < REST_SPEED, hands.off(jaws)
         self._rest = self._rest + 1 if still and free else 0
-        layer_height = material_of(self.world).layer_height
-        good = (
-            fit.good(len(fits), layer_height) and len(fits) == len(folds) and self._on_spot(points)
-        )
+        good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
         if self.world.strict_judges:
             good = good and lies_on_table(points)
         rested = good and self._rest >= REST_TICKS
         if rested or self.tick % CROSSING_TICKS == 0:
             self._crossings = crossings(points, self.cloth.grid)
-        whole = self._crossings == 0 or self.world.cloth == "0.1"
+        whole = (
+            self._crossings == 0
+            or not material_of(self.world).keeps_apart
+            or crossing_depth(points, self.cloth.grid) <= LAYER_DISTANCE
+        )
         success = rested and whole
         tools = data.site_xpos[self._ports.tool_sites]
         standing = judge(points, tools, self._held, folds[: len(fits)], made, good and free)

@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.towel_folding.cloth import SIDE, rest_grid, triangles
-from envs.towel_folding.material import LAYER_HEIGHT
 from xr0_sim.errors import unknown_name
 
 DIRECTIONS = {"away": (0, -1.0), "toward": (0, 1.0), "left": (1, -1.0), "right": (1, 1.0)}
@@ -41,6 +40,8 @@ LAYER_LIMIT = 0.80
 """Share of partners whose moved half lies on top."""
 CREASE = 0.15
 """Partners nearer than this share of the side to the crease say nothing about layers."""
+LAYER_HEIGHT = 0.012
+"""Height a towel may have per layer; creases stand up a little [m]."""
 CELL = 0.01
 """Side of the squares footprints are compared on [m]."""
 
@@ -85,20 +86,14 @@ class FoldFit:
     layers: float
     height: float
 
-    def good(self, folds: int, layer_height: float = LAYER_HEIGHT) -> bool:
-        """Whether this is a towel folded `folds` times.
-
-        Args:
-            folds: How often; 0 for a flat towel.
-            layer_height: Height it may have per layer [m]; a flat one, the usual.
-        """
-        height = layer_height if folds else LAYER_HEIGHT
+    def good(self, folds: int) -> bool:
+        """Whether this is a towel folded `folds` times; 0 for a flat one."""
         return (
             self.mirror <= MIRROR_LIMIT
             and self.corner <= CORNER_LIMIT
             and self.iou >= IOU_LIMIT
             and self.layers >= LAYER_LIMIT
-            and self.height <= height * 2**folds
+            and self.height <= LAYER_HEIGHT * 2**folds
         )
 
 

@@ -20,6 +20,24 @@ def _mesh(grid: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.b
 
 def crossings(points: NDArray[np.float64], grid: int) -> int:
     """Number of pairs of an edge and a triangle of the towel (grid², 3) [m] that cross."""
+    return len(_crossing(points, grid)[0])
+
+
+def crossing_depth(points: NDArray[np.float64], grid: int) -> float:
+    """How far the towel (grid², 3) [m] reaches through itself [m].
+
+    That is the greatest distance from a triangle of the nearer end of an edge that crosses it; 0
+    where nothing crosses.
+    """
+    start, end, a, b, c = _crossing(points, grid)
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1)[:, None]
+    ends = np.abs([((point - a) * normal).sum(axis=1) for point in (start, end)])
+    return float(ends.min(axis=0).max(initial=0.0))
+
+
+def _crossing(points: NDArray[np.float64], grid: int) -> tuple[NDArray[np.float64], ...]:
+    """Ends of the edges and corners of the triangles that cross, five times (k, 3) [m]."""
     edges, faces, apart = _mesh(grid)
     low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
     scaled = (points - low) / (high - low).max()
@@ -37,7 +55,8 @@ def crossings(points: NDArray[np.float64], grid: int) -> int:
     u = (second * turn).sum(axis=1) / slope
     v = -(first * turn).sum(axis=1) / slope
     inside = (share > 0) & (share < 1) & (u > 0) & (v > 0) & (u + v < 1) & ~parallel
-    return int(inside.sum())
+    ends, corners = points[edges[edge[inside]]], points[faces[face[inside]]]
+    return (*np.moveaxis(ends, 1, 0), *np.moveaxis(corners, 1, 0))
 
 
 def _boxes_meet(ends: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.bool_]:

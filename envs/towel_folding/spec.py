@@ -26,7 +26,10 @@ def _check(env_kwargs: EnvKwargs) -> None:
     from envs.towel_folding.cloth import ClothConfig
     from envs.towel_folding.grasp_assist import GRASPS
     from envs.towel_folding.instructions import Level
+    from envs.towel_folding.material import find_material
 
+    if env_kwargs["material"]:
+        find_material(env_kwargs["material"])
     Level(env_kwargs["level"])
     ClothConfig(env_kwargs["grid"])
     if env_kwargs["grasp"] not in GRASPS:
@@ -36,8 +39,10 @@ def _check(env_kwargs: EnvKwargs) -> None:
 def _words(env_kwargs: EnvKwargs) -> str:
     level, grid = env_kwargs["level"], env_kwargs["grid"]
     assist = ", grasp assist" if env_kwargs["grasp"] == "assist" else ""
+    material = env_kwargs["material"]
+    made_of = f", {material} cloth" if material else ""
     going_on = ", continuous" if env_kwargs["continuous"] else ""
-    return f"level {level}, {grid} × {grid} points{assist}{going_on}"
+    return f"level {level}, {grid} × {grid} points{assist}{made_of}{going_on}"
 
 
 def _folded_towels(info: Mapping[str, Any]) -> int:
@@ -51,7 +56,13 @@ def _bench(env_kwargs: EnvKwargs) -> BenchTargets:
 
 SPEC = TaskSpec(
     env="envs.towel_folding.env:TowelFoldingEnv",
-    env_kwargs={"level": "half", "grid": 13, "grasp": "friction", "continuous": False},
+    env_kwargs={
+        "level": "half",
+        "grid": 13,
+        "grasp": "friction",
+        "material": "",
+        "continuous": False,
+    },
     check=_check,
     words=_words,
     time_limit_s=time_limit_s,

@@ -1,6 +1,4 @@
-"""What the firm cloth does: it remembers bends, and what its judge and its figures say."""
-
-from dataclasses import replace
+"""What towels are made of: layers, memory of bends, and what judge and figures say of them."""
 
 import mujoco
 import numpy as np
@@ -10,36 +8,22 @@ from envs.scene.stage import TABLE_HALF_SIZE
 from envs.towel_folding.cloth import RADIUS, SIDE, pad_friction, rest_grid
 from envs.towel_folding.condition import edge_strain, lies_on_table, points_below_table
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folds import FoldFit
 from envs.towel_folding.material import material_of
-from envs.towel_folding.self_intersection import crossings
-from envs.world import find_world
+from envs.towel_folding.self_intersection import crossing_depth, crossings
 from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ARMS
+from xr0_sim.errors import ConfigError
 
 GRID = 13
 FOLDED_SEED = 204
-FIRM_WORLD = replace(find_world("0.2"), cloth="0.2")
 
 
 def flat():
     return np.column_stack([rest_grid(GRID), np.full(GRID**2, RADIUS)])
 
 
-def wrinkled():
-    """Two wrinkles of 38 mm, as long along the cloth as a flat towel."""
-    slope = 0.9 * np.sin(2 * np.pi * np.linspace(0, SIDE, GRID) / 0.15)[:-1]
-    step = SIDE / (GRID - 1)
-    x = np.concatenate([[0.0], np.cumsum(step * np.cos(slope))])
-    z = np.concatenate([[0.0], np.cumsum(step * np.sin(slope))])
-    points, row = flat(), np.arange(GRID**2) // GRID
-    points[:, 0] = x[row] - x.mean()
-    points[:, 2] += z[row] - z.min()
-    return points
-
-
-def make_env(cloth="0.2"):
-    env = TowelFoldingEnv(world=replace(FIRM_WORLD, cloth=cloth))
+def make_env(material="firm", **kwargs):
+    env = TowelFoldingEnv(material=material, **kwargs)
     env.reset_scene(0)
     return env
 
@@ -51,19 +35,38 @@ def bend(env, points):
     env._towel.place(env.data, points)
 
 
-@pytest.mark.parametrize(("cloth", "stays"), [("0.1", False), ("0.2", True)])
-def test_two_wrinkles_stay_in_a_cloth_with_memory(cloth, stays):
-    env = make_env(cloth)
-    start = wrinkled()
-    bend(env, start)
-    mujoco.mj_step(env.model, env.data, nstep=2 * round(1 / env.timestep_s))
-    share = (env.points[:, 2].max() - RADIUS) / (start[:, 2].max() - RADIUS)
-    assert (share > 0.4) == stays
+def test_worlds_say_what_a_towel_is_made_of():
+    assert TowelFoldingEnv(world="0.1").world.cloth == "soft"
+    assert TowelFoldingEnv().world.cloth == "soft"
+    given = TowelFoldingEnv(world="0.1", material="firm").world
+    assert (given.name, given.cloth, given.servo) == ("0.1", "firm", "ideal")
+    with pytest.raises(ConfigError, match="soft"):
+        TowelFoldingEnv(material="silk")
+
+
+def zigzag():
+    """Three ridges whose flanks are two edges long, as long along the cloth as a flat towel."""
+    step = SIDE / (GRID - 1)
+    rising = np.tile([1.0, 1.0, -1.0, -1.0], 3)
+    points, row = flat(), np.arange(GRID**2) // GRID
+    x = np.concatenate([[0.0], np.cumsum(np.full(12, step * np.cos(1.4)))])
+    z = np.concatenate([[0.0], np.cumsum(step * np.sin(1.4) * rising)])
+    points[:, 0] = x[row] - x.mean()
+    points[:, 2] += z[row]
+    return points
+
+
+def test_a_sharp_crease_stays_in_a_cloth_with_memory():
+    """Bent moments that are left once it lies flat: none in a cloth without memory."""
+    env = make_env("firm")
+    bend(env, zigzag())
+    assert np.abs(env.data.plastic).max() > 0.0
+    assert make_env("layered").data.plastic.size == 0
 
 
 def test_a_snapshot_keeps_what_was_bent():
     env = make_env()
-    bend(env, wrinkled())
+    bend(env, zigzag())
     before = env.data.plastic.copy()
     assert before.any()
     state = env.snapshot()
@@ -92,15 +95,14 @@ def test_strain_and_support_are_what_they_say():
     assert points_below_table(beyond - (0.0, 0.0, 0.1)) < GRID**2
 
 
-def folded_away(env, through=False):
-    """A towel folded as asked, or with one mass point of the upper layer under the lower."""
+def folded_away(env, poke_m=0.0):
+    """A towel folded as asked; a mass point of the lower layer reaches through the upper."""
     points = flat()
     moving = points[:, 0] * env.folds[0].sign > 1e-9
     points[moving, 0] *= -1.0
     points[moving, 2] += 0.006
-    if through:
-        at = np.flatnonzero(moving)[40]
-        points[at, 2] = 0.0005
+    if poke_m:
+        points[np.flatnonzero(~moving)[40], 2] += 0.006 + poke_m
     return points
 
 
@@ -114,20 +116,20 @@ def settle(env, points, ticks=30):
     return info
 
 
-def test_a_towel_through_itself_is_no_success():
-    env = make_env()
-    points = folded_away(env, through=True)
-    assert crossings(points, GRID) > 0
-    env._towel.place(env.data, points)
+@pytest.mark.parametrize(
+    ("material", "poke_m", "good"),
+    [("firm", 0.0, True), ("firm", 0.004, True), ("firm", 0.007, False), ("soft", 0.007, True)],
+)
+def test_a_towel_that_reaches_through_itself_is_no_success(material, poke_m, good):
+    env = make_env(material)
+    env._towel.place(env.data, folded_away(env, poke_m))
     mujoco.mj_forward(env.model, env.data)
+    assert crossing_depth(env.points, GRID) == pytest.approx(poke_m, abs=1e-6)
     env._rest = 100
     assessment = env._assess()
-    assert assessment.details["crossings"] == crossings(env.points, GRID) > 0
-    assert not assessment.success
-    env._towel.place(env.data, folded_away(env))
-    mujoco.mj_forward(env.model, env.data)
-    env._rest = 100
-    assert env._assess().success
+    assert assessment.details["crossings"] == crossings(env.points, GRID)
+    assert (assessment.details["crossings"] > 0) == (poke_m > 0.0)
+    assert assessment.success == good
 
 
 def test_a_towel_that_hangs_over_the_edge_is_no_success():
@@ -153,18 +155,9 @@ def test_a_towel_beyond_the_edge_falls():
     assert env.points[:, 2].min() < -0.1
 
 
-@pytest.mark.parametrize(("cloth", "good"), [("0.1", False), ("0.2", True)])
-def test_a_firm_cloths_crease_may_stand_higher(cloth, good):
-    material = material_of(replace(FIRM_WORLD, cloth=cloth))
-    fit = FoldFit(mirror=0.0, corner=0.0, iou=1.0, layers=1.0, height=0.032)
-    assert fit.good(1, material.layer_height) == good
-    assert not replace(fit, height=0.037).good(1, material.layer_height)
-    assert not fit.good(0, material.layer_height)
-
-
-@pytest.mark.parametrize("cloth", ["0.1", "0.2"])
-def test_hands_are_fit_for_their_cloth(cloth):
-    env = make_env(cloth)
+@pytest.mark.parametrize("material", ["soft", "firm"])
+def test_hands_are_fit_for_their_cloth(material):
+    env = make_env(material)
     material = material_of(env.world)
     for arm in ARMS:
         pad = env.model.geom(f"{arm}/left_pad").friction
@@ -175,14 +168,28 @@ def test_hands_are_fit_for_their_cloth(cloth):
     assert make_expert(env)._planner._firm_jaw == material.firm_jaw
 
 
-def test_a_fold_of_firm_cloth_does_not_pass_through_itself():
-    env = TowelFoldingEnv(world=FIRM_WORLD, servo="ideal", observation="state")
+@pytest.mark.parametrize("material", ["layered", "firm"])
+def test_a_fold_does_not_pass_through_itself(material):
+    env = make_env(material, servo="ideal", observation="state")
     env.reset_scene(FOLDED_SEED)
     expert = make_expert(env)
-    for _ in range(300):
+    shortest = longest = 0.0
+    for _ in range(200):
         action = expert.action(env.robot_state(), env.privileged())
         _, terminated, _, info = env.advance(action)
-        assert points_below_table(env.points) == 0
+        strain = edge_strain(env.points, GRID)
+        shortest, longest = min(shortest, strain.min()), max(longest, strain.max())
+        if material == "firm":
+            assert points_below_table(env.points) == 0
         if terminated:
             break
-    assert info["made"] == 1 and crossings(env.points, GRID) == 0
+    assert info["success"] and crossings(env.points, GRID) == 0
+    if material == "firm":
+        assert -0.10 < shortest and longest < 0.10
+
+
+def test_a_folded_towel_at_rest_does_not_tremble():
+    """Which takes a solver that converges: with 50 iterations it moves at 0.2 m/s."""
+    env = make_env("layered", servo="ideal")
+    settle(env, folded_away(env), ticks=20)
+    assert env._towel.fastest(env.data) < 0.01
