@@ -124,7 +124,7 @@ def test_a_towel_that_reaches_through_itself_is_no_success(material, poke_m, goo
     env = make_env(material)
     env._towel.place(env.data, folded_away(env, poke_m))
     mujoco.mj_forward(env.model, env.data)
-    assert crossing_depth(env.points, GRID) == pytest.approx(poke_m, abs=1e-6)
+    assert crossing_depth(env.points, GRID) == pytest.approx(min(poke_m, 0.006))
     env._rest = 100
     assessment = env._assess()
     assert assessment.details["crossings"] == crossings(env.points, GRID)
