@@ -62,7 +62,7 @@ class Design:
         factors: Mapping[str, Any],
         seeds: int | Iterable[int],
         conditions: Sequence[Mapping[str, Any]] | None = None,
-        exclude: Mapping[str, Rule] | None = None,
+        exclude: Mapping[str, Rule] | Sequence[tuple[str, Rule]] | None = None,
         cluster: str | None = None,
         reference: Mapping[str, Any] | None = None,
     ) -> Design:
@@ -86,7 +86,8 @@ class Design:
         if conditions is not None:
             listed = [design._cell(given) for given in conditions]
             design = design.without(lambda cell: cell not in listed, "not listed")
-        for reason, rule in (exclude or {}).items():
+        rules = exclude.items() if isinstance(exclude, Mapping) else exclude or ()
+        for reason, rule in rules:
             design = design.without(design._predicate(rule), reason)
         if not design.cells:
             raise ConfigError("study: expected at least one condition, got none; exclude fewer")

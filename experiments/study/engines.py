@@ -9,6 +9,8 @@ from experiments.study.running import Engine
 from xr0_sim.errors import ConfigError, unknown_name
 
 ENGINES = ("pool", "ray")
+DEATHS = 3
+"""How often in a row workers may die under their jobs before a study gives up; chosen."""
 
 
 def engine_of(
@@ -26,7 +28,7 @@ def engine_of(
     if name == "pool":
         if address is not None:
             raise ConfigError("--address: expected --engine ray with it; leave it out")
-        return TaskPool(workers)
+        return TaskPool(workers, deaths=DEATHS)
     from experiments.study.ray_engine import RayEngine
 
     return RayEngine(workers, address)

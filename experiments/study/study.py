@@ -56,7 +56,7 @@ class Study:
             from text to the options it sets.
         seeds: Seeds, or how many from 0 on.
         conditions: Combinations of levels that are run, where it is not all of them.
-        exclude: Reason -> what is not run for it: a predicate of a combination (factor -> text of
+        exclude: Reason -> what is not run for it, or such pairs: a predicate of a combination (factor -> text of
             the level), or a mapping from factors to a level or several.
         cluster: Factor whose levels are a sample, such as trainings of one policy.
         reference: Factor -> level that the others are compared with; by default the first.
@@ -74,7 +74,7 @@ class Study:
         factors: Mapping[str, Any],
         seeds: int | Iterable[int] = 10,
         conditions: Sequence[Mapping[str, Any]] | None = None,
-        exclude: Mapping[str, Rule] | None = None,
+        exclude: Mapping[str, Rule] | Sequence[tuple[str, Rule]] | None = None,
         cluster: str | None = None,
         reference: Mapping[str, Any] | None = None,
         **fixed: Any,
