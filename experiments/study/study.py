@@ -56,8 +56,8 @@ class Study:
             from text to the options it sets.
         seeds: Seeds, or how many from 0 on.
         conditions: Combinations of levels that are run, where it is not all of them.
-        exclude: Reason -> what is not run for it, or such pairs: a predicate of a combination (factor -> text of
-            the level), or a mapping from factors to a level or several.
+        exclude: Reason -> what is not run for it, or such pairs: a predicate of a combination
+            (factor -> text of the level), or a mapping from factors to a level or several.
         cluster: Factor whose levels are a sample, such as trainings of one policy.
         reference: Factor -> level that the others are compared with; by default the first.
         **fixed: Options that all conditions share.
@@ -254,7 +254,7 @@ class Study:
             mine_too = self._rows.get(key, row)
             if any(mine_too[name] != row[name] for name in ("digest", "twin_digest")):
                 raise ConfigError(f"studies: expected equal rows of {key}, got two different ones")
-        joined._rows = {**self._rows, **other._rows}
+        joined._rows = {**other._rows, **self._rows}
         return joined
 
     def _levels(self) -> dict[str, dict[str, str]]:
