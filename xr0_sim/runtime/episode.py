@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -106,6 +107,8 @@ class EpisodeResult:
         info: Info of the last tick.
         invalid_reason: Why it is ``invalid``: the physics broke or an event did not fire; empty
             for every other outcome.
+        stopped_early: The agreement that ended it before its time, e.g. ``no progress for 10 s``;
+            empty for all others.
     """
 
     seed: int
@@ -119,6 +122,7 @@ class EpisodeResult:
     events: tuple[EventRecord, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
     invalid_reason: str = ""
+    stopped_early: str = ""
 
     @property
     def success(self) -> bool:
@@ -175,10 +179,18 @@ class EpisodeLoop:
     Args:
         executor: Executor with its model.
         subscribers: Watchers, called in order.
+        max_stalled_ticks: Ticks without progress after which the episode ends; None for no such
+            agreement.
     """
 
-    def __init__(self, executor: Executor, subscribers: Sequence[Subscriber] = ()) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        subscribers: Sequence[Subscriber] = (),
+        max_stalled_ticks: int | None = None,
+    ) -> None:
         self.executor = executor
+        self._max_stalled_ticks = max_stalled_ticks
         self.subscribers = tuple(subscribers)
         self._begun: list[Subscriber] = []
         self._running = False
@@ -190,9 +202,9 @@ class EpisodeLoop:
         return self._running
 
     @property
-    def decided(self) -> bool:
-        """Whether an action was decided whose outcome is yet to be told."""
-        return self._decided is not None
+    def decided(self) -> TickRecord | None:
+        """The decision whose outcome is yet to be told, if there is one."""
+        return None if self._decided is None else self._decided[0]
 
     @property
     def ticks(self) -> int:
@@ -201,8 +213,31 @@ class EpisodeLoop:
 
     @property
     def over(self) -> bool:
-        """Whether the task or a limit has ended the episode."""
-        return self._terminated or self._truncated
+        """Whether the task, a limit or an agreement has ended the episode."""
+        return self._terminated or self._truncated or self._stalled
+
+    @property
+    def _stalled(self) -> bool:
+        limit = self._max_stalled_ticks
+        return limit is not None and self._ticks - self._risen_tick >= limit
+
+    def branch(
+        self, subscribers: Sequence[Subscriber], events: Sequence[Any] | None = None
+    ) -> EpisodeLoop:
+        """A loop, with an executor of its own, that goes on from here by itself.
+
+        Args:
+            subscribers: Its watchers; they have been told what happened so far.
+            events: Events that shall have fired by its end; None for the present ones.
+        """
+        branch = copy(self)
+        branch.executor = self.executor.branch()
+        branch.subscribers = tuple(subscribers)
+        branch._begun = list(subscribers)
+        branch._events = list(self._events)
+        if events is not None:
+            branch._wanted = tuple(events)
+        return branch
 
     def begin(self, seed: int, robot: RobotState, options: Mapping[str, Any] | None = None) -> None:
         """Starts an episode after the plant was reset.
@@ -215,6 +250,7 @@ class EpisodeLoop:
         self.executor.reset(seed, robot.command)
         self.seed = seed
         self._ticks, self._total_reward = 0, 0.0
+        self._most_progress, self._risen_tick = 0.0, 0
         self._terminated = self._truncated = False
         self._events: list[EventRecord] = []
         self._info: Mapping[str, Any] = {}
@@ -266,6 +302,9 @@ class EpisodeLoop:
         self._total_reward += float(reward)
         self._terminated, self._truncated = bool(terminated), bool(truncated)
         self._info = info
+        progress = float(info.get("progress", 0.0))
+        if progress > self._most_progress:
+            self._most_progress, self._risen_tick = progress, self._ticks
         fired = tuple(info.get("events", ()))
         self._events.extend(fired)
         sample = TickSample(record, robot, float(reward), info)
@@ -302,11 +341,16 @@ class EpisodeLoop:
             events=tuple(self._events),
             info=self._info,
             invalid_reason=invalid_reason,
+            stopped_early=self._agreement() if self._stalled and not self._terminated else "",
         )
         self._running, begun = False, self._begun
         self._begun = []
         _end(begun, result)
         return result
+
+    def _agreement(self) -> str:
+        seconds = (self._max_stalled_ticks or 0) / self.executor.control_hz
+        return f"no progress for {seconds:g} s"
 
     def _flaw(self) -> str:
         """Why the episode is invalid; empty if it is not."""
@@ -329,6 +373,8 @@ def run_episode(
     options: Mapping[str, Any] | None = None,
     max_ticks: int,
     images: bool = True,
+    before_step: Callable[[EpisodeLoop], None] | None = None,
+    max_stalled_ticks: int | None = None,
 ) -> EpisodeResult:
     """Runs one episode to its end.
 
@@ -340,6 +386,10 @@ def run_episode(
         options: Reset options of the plant, e.g. ``{"events": [...]}``.
         max_ticks: Tick limit; reaching it truncates the episode.
         images: Whether captures render cameras; False for models that do not look.
+        before_step: Called in every tick between the decision and the plant's step, e.g. to keep a
+            `xr0_sim.runtime.branching.Fork`.
+        max_stalled_ticks: Ends the episode, as a failure, after so many ticks in which the most
+            progress so far was not exceeded; None for no such agreement.
 
     Returns:
         The result; the same object every subscriber got in `on_end`. An episode whose physics
@@ -353,14 +403,38 @@ def run_episode(
             f"got {executor.control_hz} Hz"
         )
     plant.reset(seed, options)
-    loop = EpisodeLoop(executor, subscribers)
-    try:
+    loop = EpisodeLoop(executor, subscribers, max_stalled_ticks)
+
+    def play() -> None:
         loop.begin(seed, plant.robot_state(), options)
-        while loop.ticks < max_ticks and not loop.over:
-            record = loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
+        play_on(plant, loop, max_ticks, images, before_step)
+
+    return finish(loop, play)
+
+
+def play_on(
+    plant: Plant,
+    loop: EpisodeLoop,
+    max_ticks: int,
+    images: bool,
+    before_step: Callable[[EpisodeLoop], None] | None = None,
+) -> None:
+    """Plays an episode that has begun to its end; arguments as those of `run_episode`."""
+    while loop.decided is not None or (loop.ticks < max_ticks and not loop.over):
+        if loop.decided is None:
+            loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
             if isinstance(plant, InferenceWatcher):
-                plant.note_inferences(executor.inferences())
-            loop.complete(*plant.step(record.action))
+                plant.note_inferences(loop.executor.inferences())
+            if before_step is not None:
+                before_step(loop)
+        assert loop.decided is not None
+        loop.complete(*plant.step(loop.decided.action))
+
+
+def finish(loop: EpisodeLoop, play: Callable[[], None]) -> EpisodeResult:
+    """Calls ``play`` and ends the episode, whatever comes of it; see `run_episode`."""
+    try:
+        play()
     except SimulationError as error:
         if not loop.running:
             raise
