@@ -1,0 +1,1 @@
+"""Ablations as one object: from factors to rows, statistics and a report."""
