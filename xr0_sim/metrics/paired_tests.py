@@ -45,11 +45,10 @@ def _fair_coin(heads: int, tails: int) -> float:
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     """P-values corrected for their number by Holm (1979); NaN stay NaN and count for nothing."""
-    from statsmodels.stats.multitest import multipletests
-
+    # The function of statsmodels collects garbage on every call, which takes 0.2 s.
     values = np.asarray(p_values, dtype=np.float64)
-    known = ~np.isnan(values)
     out = np.full(len(values), math.nan)
-    if known.any():
-        out[known] = multipletests(values[known], method="holm")[1]
+    order = np.argsort(values)[: int((~np.isnan(values)).sum())]
+    factors = np.arange(len(order), 0, -1)
+    out[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * factors))
     return out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.median import median_interval
@@ -33,6 +34,8 @@ def test_holm_by_hand():
     found = holm([0.01, 0.04, math.nan, 0.03, 0.005])
     assert found[[4, 0, 3, 1]] == pytest.approx([0.02, 0.03, 0.06, 0.06])
     assert math.isnan(found[2]) and len(holm([])) == 0
+    p = np.random.default_rng(3).random(30) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 @pytest.mark.parametrize(("n", "k"), [(6, 1), (10, 2), (15, 4), (20, 6), (50, 18)])
