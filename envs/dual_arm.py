@@ -157,6 +157,7 @@ class DualArmEnv(RestorableScene):
         )
         paddle = self.paddle
         self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
+        self._event_seed = event_seed
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._resting_command()
         self._ports.place(self.data, self._home, self._command)
@@ -175,6 +176,7 @@ class DualArmEnv(RestorableScene):
             event_seed,
             self.np_random.bit_generator.state,
         )
+        self._origin = self._episode
         self._assessment = self._assess()
         self._keep_for_late_senses()
 

@@ -79,7 +79,9 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     _home: NDArray[np.float64]
     _command: NDArray[np.float64]
     _failure: str | None
+    _event_seed: int
     _episode: str
+    _origin: str
 
     # ---------------------------------------------------------------- task hooks
     @abc.abstractmethod

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.dual_arm import DualArmEnv
+from envs.snapshot import Snapshot
+from xr0_sim.perturb.events import Event
 from xr0_sim.types import InferenceMoment, Observation, RobotState
 
 
@@ -38,6 +40,18 @@ class EnvPlant:
     def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
         """Tells the event schedule which inferences are under way in the coming tick."""
         self.env.note_inferences(inferences)
+
+    def events_due(self, events: Sequence[Event]) -> bool:
+        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        return self.env.events_due(events)
+
+    def snapshot(self) -> Snapshot:
+        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        return self.env.snapshot()
+
+    def branch(self, state: Snapshot, events: Sequence[Event]) -> None:
+        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        self.env.branch(state, events)
 
     def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:
         """Executes one tick: reward, terminated, truncated, info."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envs.disturbable_scene import DisturbableScene
+from envs.events import check_events
 from envs.snapshot import (
     Snapshot,
     model_fields,
@@ -13,6 +14,8 @@ from envs.snapshot import (
     restore_physics,
 )
 from xr0_sim.errors import ConfigError
+from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 
 
@@ -70,6 +73,34 @@ class RestorableScene(DisturbableScene):
         self._task_restore(state.task)
         if self._pusher is not None:
             self._pusher.restore(state.pusher)
+
+    def events_due(self, events: Sequence[Event]) -> bool:
+        """Whether one of some events, none of them scheduled, would fire in the coming tick."""
+        return self._schedule.due(events, self, self.tick, self.time_ns, self._assessment.phase)
+
+    def branch(self, state: Snapshot, events: Sequence[Event]) -> None:
+        """Goes on from a snapshot of this reset as if it had been made with ``events``.
+
+        Args:
+            state: Taken since the last reset, which had no events, in a tick before any of
+                ``events`` was due.
+            events: What shall happen from now on.
+
+        Raises:
+            ConfigError: The snapshot is one of another reset, or events had fired in it.
+        """
+        self._views("branch")
+        if state.schedule.fired or state.episode != self._origin:
+            raise ConfigError(
+                "branch: expected a snapshot of this reset in which no event had fired; take it "
+                "in an episode without events"
+            )
+        events = parse_events(events)
+        check_events(events, type(self), world=self.world)
+        self._episode = self._origin
+        self._schedule = EventSchedule(events, self._event_seed)
+        self.restore(state)
+        self._episode = f"{self._origin} {events!r}"
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:

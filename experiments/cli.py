@@ -47,6 +47,19 @@ COMMANDS: dict[str, Command] = {
         "CompareConfig",
         "same seeds, several strategies and latencies: picture",
     ),
+    "ablate": Command(
+        "experiments.commands.ablate",
+        "AblateConfig",
+        "any factors of a condition, same seeds: one table",
+    ),
+    "report": Command(
+        "experiments.commands.report", "ReportConfig", "the table of a study that was run before"
+    ),
+    "verify": Command(
+        "experiments.commands.verify",
+        "VerifyConfig",
+        "random rows of a study again: same digests or not",
+    ),
     "oracle-grid": Command(
         "experiments.commands.oracle_grid",
         "OracleGridConfig",

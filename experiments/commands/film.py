@@ -11,10 +11,11 @@ from typing import Annotated
 import tyro
 
 from experiments.runner.episode_rows import parse_rows
+from experiments.runner.episode_run import VIDEO_FOLDER, EpisodeTask
 from experiments.runner.film_options import DEFAULT_FPS, SCENE_CAMERA, film_options
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.runner import renderer_for
-from experiments.runner.seed_run import VIDEO_FOLDER, EpisodeTask, film_seed
+from experiments.runner.seed_run import film_seed
 from experiments.runner.stored_condition import stored_condition
 from xr0_sim.errors import ConfigError, DatasetError, not_written
 from xr0_sim.record.runcard import read_run_card

@@ -45,6 +45,7 @@ def parse_config(config: type[_ConfigT], words: Sequence[str], program: str) -> 
     import tyro
 
     words = _joined([_renamed(_dashed(word)) for word in words], config)
+    words = _gathered(words, config)
     if any(word in ("-h", "--help") for word in words):
         from experiments.options.help_page import help_page
 
@@ -101,6 +102,30 @@ def _joined(words: Sequence[str], config: type) -> list[str]:
             word = f"{word}={rest.pop(0)}"
         joined.append(word)
     return joined
+
+
+def _gathered(words: Sequence[str], config: type) -> list[str]:
+    """Puts ``--factor a --factor b`` as ``--factor a b``, for options that take several texts."""
+    hints = get_type_hints(config)
+    several = {
+        flag
+        for flag in flags_of(config)
+        if hints[flag.removeprefix("--").replace("-", "_")] == tuple[str, ...]
+    }
+    values: dict[str, list[str]] = {}
+    rest: list[str] = []
+    current = ""
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in several:
+            current = flag
+            values.setdefault(flag, []).extend([value] if equals else [])
+        elif current and not word.startswith("--"):
+            values[current].append(word)
+        else:
+            current = ""
+            rest.append(word)
+    return [*rest, *(word for flag, found in values.items() for word in (flag, *found))]
 
 
 def _renamed(word: str) -> str:

@@ -15,7 +15,8 @@ WIDTH = 96
 LEFT = 24
 
 RUN_FIELDS = frozenset(
-    "episodes seed workers video video_fps no_video camera size film out json".split()
+    "episodes seed workers engine address ticks".split()
+    + "video video_fps no_video camera size film out json".split()
 )
 """Fields that say how much is run and what is kept, wherever they are declared."""
 

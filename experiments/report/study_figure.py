@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PANEL_IN = (2.6, 2.2)
-HEAD_IN = 0.75
+HEAD_IN, LEGEND_IN = 0.28, 0.26
 DPI = 140
 MOST_ROWS = 8
 """Rows of panels in one picture; name fewer factors, or fewer levels, to see the others."""
@@ -70,11 +70,12 @@ def study_figure(
     axis = choose_axes(design, x, colour)
     contexts = contexts_of(design, axis)
     shown = contexts[:MOST_ROWS]
-    width, height = PANEL_IN[0] * len(chosen), PANEL_IN[1] * len(shown) + HEAD_IN
+    head = HEAD_IN + (LEGEND_IN if axis.colour else 0.0)
+    width, height = PANEL_IN[0] * len(chosen), PANEL_IN[1] * len(shown) + head
     with text_style():
         figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - HEAD_IN / height))
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))
         grid = figure.subplots(len(shown), len(chosen), squeeze=False)
         for column, outcome in enumerate(chosen):
             found = {
@@ -83,8 +84,7 @@ def study_figure(
             }
             for row, context in enumerate(shown):
                 axes = grid[row, column]
-                if not draw_panel(axes, design, outcome, found, axis, context):
-                    axes.text(0.5, 0.5, "–", transform=axes.transAxes, ha="center", color=MUTED)
+                draw_panel(axes, design, outcome, found, axis, context)
                 if column == 0 and context:
                     told = ", ".join(f"{name}: {level}" for name, level in context.items())
                     axes.set_ylabel(told, fontsize=9, fontweight="bold", labelpad=8)
@@ -98,7 +98,7 @@ def _head(figure: Figure, height: float, design: Design, colour: str, hidden: in
     text = f"{seeds} seeds" + (f", {trainings} trainings" if trainings > 1 else "")
     text += "; points with 95 % intervals"
     text += f"; {hidden} further rows are not shown" if hidden else ""
-    figure.text(0.008, 1 - 0.62 / height, text, fontsize=8, color=MUTED, va="center")
+    figure.text(0.008, 1 - 0.16 / height, text, fontsize=8, color=MUTED, va="center")
     entries: dict[str, object] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -108,7 +108,7 @@ def _head(figure: Figure, height: float, design: Design, colour: str, hidden: in
             list(entries.values()),
             [f"{colour}: {label}" if k == 0 else label for k, label in enumerate(entries)],
             loc="upper left",
-            bbox_to_anchor=(0.0, 1 - 0.08 / height),
+            bbox_to_anchor=(0.0, 1 - 0.24 / height),
             ncols=6,
             frameon=False,
             fontsize=9,

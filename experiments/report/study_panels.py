@@ -16,6 +16,7 @@ from experiments.study.effects_design import Design, Levels
 from experiments.study.effects_estimates import Estimate
 from experiments.study.effects_outcomes import Outcome
 from xr0_sim.errors import unknown_name
+from xr0_sim.metrics.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,12 +133,18 @@ def draw_panel(
         if not points:
             continue
         drawn = True
-        highest = max(highest, _draw_line(axes, points, scale, colours[line], MARKERS[k % 7], line))
+        joined = all(QUANTITY.match(level) for level in xs)
+        style = {"color": colours[line], "marker": MARKERS[k % len(MARKERS)], "label": line}
+        style |= {"linestyle": "-" if joined else "none"}
+        highest = max(highest, _draw_line(axes, points, scale, style))
+    if not drawn:
+        axes.set_axis_off()
+        return False
     axes.set_xticks(range(len(xs)), [short_level(level) for level in xs])
     axes.set_xlim(-0.5, len(xs) - 0.5)
     axes.set_ylim(0, 104 if outcome.kind == "rate" else 1.08 * highest or 1.0)
     _dress(axes, outcome, axis.x)
-    return drawn
+    return True
 
 
 def _present(design: Design, condition: Levels, told: Mapping[str, str]) -> Levels:
@@ -150,26 +157,19 @@ def _present(design: Design, condition: Levels, told: Mapping[str, str]) -> Leve
 
 
 def _draw_line(
-    axes: Axes,
-    points: Sequence[tuple[float, object]],
-    scale: float,
-    colour: str,
-    marker: str,
-    label,
+    axes: Axes, points: Sequence[tuple[float, Interval]], scale: float, style: Mapping[str, str]
 ) -> float:
     """One line with its intervals; returns the highest number drawn."""
     xs = np.array([x for x, _ in points])
-    values = np.array([[i.value, i.low, i.high] for _, i in points]) * scale  # type: ignore[attr-defined]
-    axes.plot(
-        xs, values[:, 0], marker=marker, color=colour, markersize=4.5, linewidth=1.3, label=label
-    )
+    values = np.array([[i.value, i.low, i.high] for _, i in points]) * scale
+    axes.plot(xs, values[:, 0], markersize=4.5, linewidth=1.3, **style)
     top = float(values[:, 0].max())
     for x, (_, low, high) in zip(xs, values, strict=True):
         if math.isnan(low):
             continue
         # An end that censoring hides leaves the panel.
         end = high if math.isfinite(high) else 1e9
-        axes.plot([x, x], [low, end], color=colour, linewidth=2.0, alpha=0.45)
+        axes.plot([x, x], [low, end], color=style["color"], linewidth=2.0, alpha=0.45)
         top = max(top, high if math.isfinite(high) else top)
     return top
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xr0_sim.errors import DatasetError
 from xr0_sim.record.ticklog import read_ticklog
@@ -14,6 +14,9 @@ Row = dict[str, Any]
 """JSON values: ``seed``, ``outcome``, ``valid``, ``invalid_reason``, ``protective_stop`` (why the
 arms stopped, or null), ``figures``, ``events``, ``digest``, ``twin_digest``, ``video``."""
 
+BESIDE = ("video", "cpu_s", "shared_ticks")
+"""Entries that may differ between two runs of one episode."""
+KeyT = TypeVar("KeyT", bound=Hashable)
 TICKS_FOLDER = "ticks"
 SHOWN_CHARACTERS = 60
 CURE = "correct or delete the line; the seed of a deleted line runs again"
@@ -43,29 +46,35 @@ def figures_of(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
 
 
 def parse_rows(data: bytes, path: Path) -> dict[int, Row]:
-    """Rows by seed, in file order; a row that stands there twice alike counts once.
+    """Rows by seed, in file order; see `rows_by`."""
+    return rows_by(data, path, lambda row: int(row["seed"]))
+
+
+def rows_by(data: bytes, path: Path, key: Callable[[Row], KeyT]) -> dict[KeyT, Row]:
+    """Rows by a key, in file order; a row that stands there twice alike counts once.
 
     Args:
         data: Whole lines, UTF-8, each ended by a line feed. Other line separators of Unicode may
             stand inside a JSON string and end nothing.
         path: Named in errors.
+        key: What tells rows apart.
 
     Raises:
-        DatasetError: A line is no episode row, or two rows of one seed contradict each other.
+        DatasetError: A line is no episode row, or two rows of one key contradict each other.
     """
-    rows: dict[int, Row] = {}
-    lines: dict[int, int] = {}
+    rows: dict[KeyT, Row] = {}
+    lines: dict[KeyT, int] = {}
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         row = _parse(line, f"{path}: line {number}")
-        seed = row["seed"]
-        if seed in rows and _told(rows[seed]) != _told(row):
+        name, seed = key(row), row["seed"]
+        if name in rows and told(rows[name]) != told(row):
             raise DatasetError(
                 f"{path}: expected one row per seed, got two different ones of seed {seed} in "
-                f"lines {lines[seed]} and {number}; delete the wrong one, or both, and the seed "
+                f"lines {lines[name]} and {number}; delete the wrong one, or both, and the seed "
                 "runs again"
             )
-        rows[seed] = row
-        lines.setdefault(seed, number)
+        rows[name] = row
+        lines.setdefault(name, number)
     return rows
 
 
@@ -108,6 +117,6 @@ def _parse(line: bytes, place: str) -> Row:
     return row
 
 
-def _told(row: Row) -> dict[str, Any]:
-    """What a row says about its episode; a film of it may have another name."""
-    return {name: value for name, value in row.items() if name != "video"}
+def told(row: Row) -> dict[str, Any]:
+    """What a row says about its episode; its cost and the name of its film may be others."""
+    return {name: value for name, value in row.items() if name not in BESIDE}

@@ -72,12 +72,14 @@ class TaskPool:
 
     Args:
         workers: Number of processes; 1 runs the tasks in this process.
+        deaths: How often in a row, without a result in between, processes may die under their
+            tasks; what was under way is run again by new ones.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, deaths: int = 0) -> None:
         if not 1 <= workers <= MAX_WORKERS:
             raise ConfigError(f"--workers: expected 1 .. {MAX_WORKERS}, got {workers}")
-        self.workers = workers
+        self.workers, self.deaths = workers, deaths
         self._executor: ProcessPoolExecutor | None = None
         self._stop: Any = None
         self._stack = ExitStack()
@@ -117,9 +119,8 @@ class TaskPool:
             for task in tasks:
                 yield task, function(task)
             return
-        pool = self._start()
-        futures = {pool.submit(function, task): task for task in tasks}
-        interrupted = False
+        futures = self._submit(function, tasks)
+        interrupted, died = False, 0
         while futures:
             try:
                 done, _ = wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
@@ -127,12 +128,43 @@ class TaskPool:
             except KeyboardInterrupt:
                 interrupted = True
                 done = self._wind_up(futures)
+            lost = []
             for future in done:
                 task = futures.pop(future)
-                if not interrupted or _finished(future):
-                    yield task, _result(future)
+                if not interrupted and _died(future):
+                    lost.append(task)
+                elif not interrupted or _finished(future):
+                    yield task, future.result()
+                    died = 0
+            if lost:
+                died += 1
+                if died > self.deaths:
+                    raise Xr0SimError(
+                        "a worker process died, most likely for want of memory; use fewer --workers"
+                    )
+                # Its executor is broken: none of what waits there will run.
+                lost += [task for future, task in futures.items() if not _answered(future)]
+                answered = {future: task for future, task in futures.items() if _answered(future)}
+                if self._executor is not None:
+                    self._executor.shutdown(wait=False)
+                self._executor = None
+                futures = {**answered, **self._submit(function, lost)}
         if interrupted:
             raise KeyboardInterrupt
+
+    def _submit(
+        self, function: Callable[[_TaskT], _ResultT], tasks: Sequence[_TaskT]
+    ) -> dict[Future[_ResultT], _TaskT]:
+        pool = self._start()
+        futures: dict[Future[_ResultT], _TaskT] = {}
+        for task in tasks:
+            try:
+                future = pool.submit(function, task)
+            except BrokenProcessPool as error:  # a process has died already
+                future = Future()
+                future.set_exception(error)
+            futures[future] = task
+        return futures
 
     def _wind_up(self, futures: Any) -> set[Future[Any]]:
         """Asks the workers to stop and waits for them; all of ``futures`` are done then."""
@@ -175,13 +207,13 @@ class TaskPool:
         return self._executor
 
 
-def _result(future: Future[_ResultT]) -> _ResultT:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise Xr0SimError(
-            "a worker process died, most likely for want of memory; use fewer --workers"
-        ) from None
+def _died(future: Future[Any]) -> bool:
+    """Whether the process died that had the task, or another one of its executor."""
+    return not future.cancelled() and isinstance(future.exception(), BrokenProcessPool)
+
+
+def _answered(future: Future[Any]) -> bool:
+    return future.done() and not _died(future)
 
 
 def _finished(future: Future[Any]) -> bool:

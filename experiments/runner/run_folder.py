@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +26,9 @@ from typing import Any
 from experiments.runner.episode_rows import Row, log_problem, parse_rows
 from experiments.runner.folder_lock import LOCK, FolderLock
 from experiments.runner.interruption import shielded
-from xr0_sim.atomic import remove_partials, replacing, write_bytes
-from xr0_sim.errors import ConfigError, not_written
+from experiments.runner.row_file import RowFile, row_line
+from xr0_sim.atomic import remove_partials, replacing
+from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import read_run_card, run_card, to_json, write_run_card
 
 CARD = "run.json"
@@ -89,13 +89,14 @@ class RunFolder:
         self.path = Path(path)
         self.rows: dict[int, Row] = {}
         self.distrusted: dict[int, str] = {}
+        self._file = RowFile(self.path / EPISODES)
         self._lock = FolderLock(self.path)
         self._lock.check()
         self._card = run_card(config, seeds=seeds, renderer=renderer)
         card_path = self.path / CARD
         try:
             if card_path.exists():
-                self._check_same(read_run_card(card_path))
+                check_same(self.path, read_run_card(card_path), self._card)
             elif self.path.exists() and any(p.name != LOCK for p in self.path.iterdir()):
                 raise ConfigError(
                     f"output folder {self.path}: expected an empty one or one with a {CARD}, got "
@@ -111,7 +112,7 @@ class RunFolder:
         self._lock.__enter__()
         try:
             remove_partials(self.path)
-            self._drop_torn_line()
+            self._file.drop_torn_line()
             self._read_rows()  # another process may have written since
             self._write_card("running")
         except BaseException:
@@ -132,7 +133,7 @@ class RunFolder:
                     missing = [seed for seed in self._card["seeds"] if seed not in self.rows]
                     self._write_card("incomplete" if missing else "complete")
                 else:  # It may have come between a line of the file and its row here.
-                    self._drop_torn_line()
+                    self._file.drop_torn_line()
                     self._read_rows()
                     interrupted = issubclass(kind, KeyboardInterrupt)
                     self._write_card("interrupted" if interrupted else "failed")
@@ -151,14 +152,13 @@ class RunFolder:
         Raises:
             StorageError: There is no room; what was there before is intact.
         """
-        line = json.dumps(to_json(row), ensure_ascii=False, allow_nan=False) + "\n"
-        path = self.path / EPISODES
+        line = row_line(row)
         if row["seed"] in self.distrusted:
-            kept = [old for old in self._lines() if json.loads(old)["seed"] != row["seed"]]
-            write_bytes(path, b"\n".join([*kept, line.encode("utf-8")]))
+            kept = [old for old in self._file.lines() if json.loads(old)["seed"] != row["seed"]]
+            self._file.replace([*(old + b"\n" for old in kept), line])
             del self.distrusted[row["seed"]]
         else:
-            _append(path, line.encode("utf-8"))
+            self._file.append(line)
         self.rows[row["seed"]] = json.loads(line)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -171,17 +171,9 @@ class RunFolder:
         digests = {f"seed{seed}": self.rows[seed]["digest"] for seed in sorted(self.rows)}
         write_run_card({**self._card, "status": status, "digests": digests}, self.path / CARD)
 
-    def _lines(self) -> list[bytes]:
-        """Whole lines on disk, without their ends; none if there is no file."""
-        try:
-            return (self.path / EPISODES).read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
-
     def _read_rows(self) -> None:
         """Takes in the rows on disk and sets apart those that no tick log bears out."""
-        path = self.path / EPISODES
-        rows = parse_rows(b"".join(line + b"\n" for line in self._lines()), path)
+        rows = parse_rows(self._file.data(), self._file.path)
         known = {seed: row for seed, row in self.rows.items() if rows.get(seed) == row}
         problems = {
             seed: None if seed in known else log_problem(self.path, row)
@@ -190,46 +182,31 @@ class RunFolder:
         self.rows = {seed: row for seed, row in rows.items() if problems[seed] is None}
         self.distrusted = {seed: why for seed, why in problems.items() if why is not None}
 
-    def _drop_torn_line(self) -> None:
-        """Cuts off a last line that a crash has left unfinished; its seed runs again."""
-        path = self.path / EPISODES
-        if path.exists():
-            data = path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(path, whole)
 
-    def _check_same(self, old: Mapping[str, Any]) -> None:
-        new = self._card
-        pairs = [(old["config"], new["config"], "")]
-        was_run, runs = (
-            {name: card["versions"].get(name) for name in FIXED_VERSIONS} for card in (old, new)
-        )
-        pairs.append((was_run, runs, "version of "))
-        for before, now, prefix in pairs:
-            change = first_difference(before, to_json(now))
-            if change is not None:
-                name, was, wanted = change
-                raise ConfigError(
-                    f"output folder {self.path}: holds a run with {prefix}{name} = {was}, now it "
-                    f"is {wanted}; choose another --out"
-                )
+def check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuses to continue a folder with another config or with other package versions.
 
+    Args:
+        path: The folder, for the message.
+        old: Its run card.
+        new: The run card of what shall run now.
 
-def _append(path: Path, line: bytes) -> None:
-    """Adds a line to a file; one that does not fit is taken back whole."""
-    try:
-        with open(path, "ab") as file:
-            before = file.tell()
-            try:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(path, before)
-                raise
-    except OSError as error:
-        raise not_written(path, error) from error
+    Raises:
+        ConfigError: They differ.
+    """
+    pairs = [(old["config"], new["config"], "")]
+    was_run, runs = (
+        {name: card["versions"].get(name) for name in FIXED_VERSIONS} for card in (old, new)
+    )
+    pairs.append((was_run, runs, "version of "))
+    for before, now, prefix in pairs:
+        change = first_difference(before, to_json(now))
+        if change is not None:
+            name, was, wanted = change
+            raise ConfigError(
+                f"output folder {path}: holds a run with {prefix}{name} = {was}, now it "
+                f"is {wanted}; choose another --out"
+            )
 
 
 def _cannot_be_made(path: Path, error: OSError) -> ConfigError:

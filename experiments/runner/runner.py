@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
+from experiments.runner.episode_run import EpisodeTask
 from experiments.runner.film_options import FilmOptions
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
 from experiments.runner.run_folder import RunFolder
-from experiments.runner.seed_run import EpisodeTask, run_seed
+from experiments.runner.seed_run import run_seed
 from policies.table import policy_spec
 from xr0_sim.errors import ConfigError, RenderError
 from xr0_sim.record.runcard import to_json

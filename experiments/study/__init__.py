@@ -1,1 +1,5 @@
-"""Ablations as one object: from factors to rows, statistics and a report."""
+"""Ablations as one object: factors, conditions, rows, one folder, one data frame."""
+
+from experiments.study.study import Study
+
+__all__ = ["Study"]

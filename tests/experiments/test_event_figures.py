@@ -7,6 +7,8 @@ import pytest
 
 from experiments.runner import seed_run
 from experiments.runner.condition import make_condition
+from experiments.runner.episode_figures import against_twin, reactions_of
+from experiments.runner.episode_run import EpisodeTask, Ran
 from xr0_sim.metrics.reaction import Reaction
 from xr0_sim.perturb.triggers import Never
 from xr0_sim.runtime.episode import EpisodeResult
@@ -37,24 +39,24 @@ EVENTS = (EventRecord("drop", 10, 0, {}, 1), EventRecord("shove", 30, 0, {}, 0))
 
 def test_every_event_has_its_own_reaction_and_the_figures_are_those_of_the_first():
     run = result(12.0, EVENTS)
-    found = seed_run._reactions(run, table([14, 37]), [table([]), table([14])])
+    found = reactions_of(run, table([14, 37]), [table([]), table([14])])
     assert [r.seconds for r in found] == [pytest.approx(4 / HZ), pytest.approx(7 / HZ)]
-    figures = seed_run._against_twin(run, result(10.0), found)
+    figures = against_twin(run, result(10.0), found)
     assert figures["reaction_s"] == pytest.approx(4 / HZ) and figures["event_fired"]
 
 
 def test_extra_time_is_what_the_episode_took_beyond_its_twin():
     slow, quick = result(12.0, EVENTS), result(10.0)
     reactions = (Reaction(0.1, 1.0, None),) * 2
-    assert seed_run._against_twin(slow, quick, reactions)["extra_time_s"] == 2.0
+    assert against_twin(slow, quick, reactions)["extra_time_s"] == 2.0
     faster = replace(slow, duration_s=9.0)
-    assert seed_run._against_twin(faster, quick, reactions)["extra_time_s"] == -1.0
+    assert against_twin(faster, quick, reactions)["extra_time_s"] == -1.0
     for run, twin in (
         (replace(slow, outcome="failure"), quick),
         (slow, result(9.0, (), "failure")),
     ):
-        assert seed_run._against_twin(run, twin, reactions)["extra_time_s"] is None
-    assert seed_run._against_twin(quick, quick, ())["event_fired"] is False
+        assert against_twin(run, twin, reactions)["extra_time_s"] is None
+    assert against_twin(quick, quick, ())["event_fired"] is False
 
 
 def test_the_twin_of_a_later_event_has_the_earlier_ones_in_their_place(monkeypatch):
@@ -71,8 +73,10 @@ def test_the_twin_of_a_later_event_has_the_earlier_ones_in_their_place(monkeypat
     )
     ran = []
     monkeypatch.setattr(
-        seed_run, "_run", lambda condition, task: (ran.append(condition.events), table([14]))
+        seed_run,
+        "run_whole",
+        lambda condition, task: (ran.append(condition.events), Ran(None, table([14])))[1],
     )
-    twins = seed_run._later_twins(seed_run.EpisodeTask(condition, 0), result(1.0, EVENTS))
+    twins = seed_run.later_twins(EpisodeTask(condition, 0), result(1.0, EVENTS))
     ((shove, drop),) = ran
     assert len(twins) == 1 and shove.trigger == Never() and drop == condition.events[1]

@@ -75,12 +75,10 @@ class EventSchedule:
             time_ns: Start of the tick [ns].
             phase: Phase of the task at the start of the tick, for `AtPhase`.
         """
-        if phase is not None and phase != self._phase:
-            self._entries.setdefault(phase, []).append(time_ns)
-        self._phase = phase
+        self._note_phase(phase, time_ns)
         if len(self._fired) == len(self._events):
             return []
-        now = Moment(tick, time_ns, self._entries, tuple(self._inferences.values()), scene)
+        now = self._moment(scene, tick, time_ns)
         records = []
         for index, event in enumerate(self._events):
             if index in self._fired or not event.trigger.due(now):
@@ -92,6 +90,35 @@ class EventSchedule:
             parameters.update(json_value(drawn or {}))
             records.append(EventRecord(event.recorded_as(scene), tick, time_ns, parameters, index))
         return records
+
+    def due(
+        self,
+        events: Iterable[Event],
+        scene: Any,
+        tick: int,
+        time_ns: int,
+        phase: str | None = None,
+    ) -> bool:
+        """Whether one of some other events would fire in this tick; to be asked before `fire`.
+
+        Args:
+            events: Events that are not in this schedule; none of them has fired.
+            scene: See `fire`.
+            tick: See `fire`.
+            time_ns: See `fire`.
+            phase: See `fire`.
+        """
+        self._note_phase(phase, time_ns)
+        now = self._moment(scene, tick, time_ns)
+        return any(event.trigger.due(now) for event in events)
+
+    def _note_phase(self, phase: str | None, time_ns: int) -> None:
+        if phase is not None and phase != self._phase:
+            self._entries.setdefault(phase, []).append(time_ns)
+        self._phase = phase
+
+    def _moment(self, scene: Any, tick: int, time_ns: int) -> Moment:
+        return Moment(tick, time_ns, self._entries, tuple(self._inferences.values()), scene)
 
     def snapshot(self) -> ScheduleState:
         """State to continue from later."""

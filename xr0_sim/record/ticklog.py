@@ -123,6 +123,12 @@ class TickLog:
         self._rows: list[tuple[Any, ...]] = []
         self._meta: dict[str, Any] = {}
 
+    def branch(self) -> TickLog:
+        """A log that goes on from here by itself."""
+        branch = TickLog()
+        branch._rows, branch._meta = list(self._rows), dict(self._meta)
+        return branch
+
     def on_reset(self, start: EpisodeStart) -> None:
         """Forgets the previous episode."""
         self._rows = []

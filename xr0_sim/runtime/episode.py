@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -190,9 +191,9 @@ class EpisodeLoop:
         return self._running
 
     @property
-    def decided(self) -> bool:
-        """Whether an action was decided whose outcome is yet to be told."""
-        return self._decided is not None
+    def decided(self) -> TickRecord | None:
+        """The decision whose outcome is yet to be told, if there is one."""
+        return None if self._decided is None else self._decided[0]
 
     @property
     def ticks(self) -> int:
@@ -203,6 +204,24 @@ class EpisodeLoop:
     def over(self) -> bool:
         """Whether the task or a limit has ended the episode."""
         return self._terminated or self._truncated
+
+    def branch(
+        self, subscribers: Sequence[Subscriber], events: Sequence[Any] | None = None
+    ) -> EpisodeLoop:
+        """A loop, with an executor of its own, that goes on from here by itself.
+
+        Args:
+            subscribers: Its watchers; they have been told what happened so far.
+            events: Events that shall have fired by its end; None for the present ones.
+        """
+        branch = copy(self)
+        branch.executor = self.executor.branch()
+        branch.subscribers = tuple(subscribers)
+        branch._begun = list(subscribers)
+        branch._events = list(self._events)
+        if events is not None:
+            branch._wanted = tuple(events)
+        return branch
 
     def begin(self, seed: int, robot: RobotState, options: Mapping[str, Any] | None = None) -> None:
         """Starts an episode after the plant was reset.
@@ -329,6 +348,7 @@ def run_episode(
     options: Mapping[str, Any] | None = None,
     max_ticks: int,
     images: bool = True,
+    before_step: Callable[[EpisodeLoop], None] | None = None,
 ) -> EpisodeResult:
     """Runs one episode to its end.
 
@@ -340,6 +360,8 @@ def run_episode(
         options: Reset options of the plant, e.g. ``{"events": [...]}``.
         max_ticks: Tick limit; reaching it truncates the episode.
         images: Whether captures render cameras; False for models that do not look.
+        before_step: Called in every tick between the decision and the plant's step, e.g. to keep a
+            `xr0_sim.runtime.branching.Fork`.
 
     Returns:
         The result; the same object every subscriber got in `on_end`. An episode whose physics
@@ -354,13 +376,37 @@ def run_episode(
         )
     plant.reset(seed, options)
     loop = EpisodeLoop(executor, subscribers)
-    try:
+
+    def play() -> None:
         loop.begin(seed, plant.robot_state(), options)
-        while loop.ticks < max_ticks and not loop.over:
-            record = loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
+        play_on(plant, loop, max_ticks, images, before_step)
+
+    return finish(loop, play)
+
+
+def play_on(
+    plant: Plant,
+    loop: EpisodeLoop,
+    max_ticks: int,
+    images: bool,
+    before_step: Callable[[EpisodeLoop], None] | None = None,
+) -> None:
+    """Plays an episode that has begun to its end; arguments as those of `run_episode`."""
+    while loop.decided is not None or (loop.ticks < max_ticks and not loop.over):
+        if loop.decided is None:
+            loop.decide(plant.robot_state(), lambda: plant.observe(images=images))
             if isinstance(plant, InferenceWatcher):
-                plant.note_inferences(executor.inferences())
-            loop.complete(*plant.step(record.action))
+                plant.note_inferences(loop.executor.inferences())
+            if before_step is not None:
+                before_step(loop)
+        assert loop.decided is not None
+        loop.complete(*plant.step(loop.decided.action))
+
+
+def finish(loop: EpisodeLoop, play: Callable[[], None]) -> EpisodeResult:
+    """Calls ``play`` and ends the episode, whatever comes of it; see `run_episode`."""
+    try:
+        play()
     except SimulationError as error:
         if not loop.running:
             raise

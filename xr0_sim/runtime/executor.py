@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,6 +124,14 @@ class Executor:
         self._last_slot: Slot | None = None
         self._held = True
         self.model.reset(self._seed)
+
+    def branch(self) -> Executor:
+        """An executor that goes on from here by itself; model, strategy and latency are shared."""
+        branch = copy(self)
+        branch._clock = VirtualClock(self._clock.now_ns)
+        branch._timeline = self._timeline.branch()
+        branch._in_flight, branch._delays = list(self._in_flight), list(self._delays)
+        return branch
 
     def committed(self, steps: int) -> NDArray[np.float64]:
         """The next ``steps`` actions if nothing new arrives, (m, 14), m <= steps."""

@@ -87,6 +87,12 @@ class Timeline:
         self._segments: list[PlacedChunk] = []
         self._placed: list[PlacedChunk] = []
 
+    def branch(self) -> Timeline:
+        """A timeline that goes on from here by itself; the chunks are shared."""
+        branch = Timeline()
+        branch._segments, branch._placed = list(self._segments), list(self._placed)
+        return branch
+
     def at(self, tick: int) -> Slot | None:
         """Action of a tick, or None when the tick is starved."""
         for segment in reversed(self._segments):

@@ -1,0 +1,68 @@
+"""Options that decide an episode besides its seed, shared by every command that runs policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.options.network_options import WeightOptions
+from experiments.options.task_options import TaskOptions
+from experiments.runner.condition import Condition, choose_strategy, make_condition
+
+
+@dataclass(frozen=True)
+class ConditionOptions(TaskOptions, WeightOptions):
+    """Task, policy, strategy, latency and events.
+
+    Attributes:
+        env: Task, or TASK:field=value,... with its arguments.
+        policy: xr0 (trained), oracle (the scripted expert, rehearsed), oracle_random_speed,
+            or one of yours.
+        head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
+        strategy: sync, naive_async, prefix_async or one of yours, as NAME[:field=value,...].
+        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
+            with blocks, 8 with a towel; else 10.
+        prefix_steps: Fixed prefix length; default: as long as the estimated delay.
+        alignment: How the prefix is placed: report (default) or readme.
+        latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
+        estimator: What the controller believes about the delay: oracle (default), last, ...
+        delay_error: Error of the estimated delay [ticks].
+        event: none, or NAME[:field=value,...][@TRIGGER], with commas: shove:distance_m=0.1@2s.
+        max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+    """
+
+    env: str = "block_dismantling"
+    policy: str = "xr0"
+    head: str | None = None
+    strategy: str = "prefix_async"
+    execution_horizon: int | None = None
+    prefix_steps: int | None = None
+    alignment: str | None = None
+    latency: str = "xr0_4090"
+    estimator: str = "oracle"
+    delay_error: int = 0
+    event: str = "shove"
+    max_seconds: float | None = None
+
+    def condition(self) -> Condition:
+        """The condition these options stand for."""
+        strategy = choose_strategy(
+            self.strategy,
+            self.execution_horizon,
+            self.prefix_steps,
+            self.alignment,
+            self.policy,
+            self.task,
+        )
+        env_kwargs = self.env_kwargs()
+        return make_condition(
+            env=self.task,
+            env_kwargs=env_kwargs,
+            policy=self.policy,
+            weights=self.weights_of(self.task, self.policy, strategy, self.head),
+            strategy=strategy,
+            latency=self.latency,
+            delay_error=self.delay_error,
+            estimator=self.estimator,
+            event=self.event,
+            max_seconds=self.max_seconds,
+        )
