@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,9 +73,9 @@ def study_figure(
     head = HEAD_IN + (LEGEND_IN if axis.colour else 0.0)
     width, height = PANEL_IN[0] * len(chosen), PANEL_IN[1] * len(shown) + head
     with text_style():
-        figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height))
+        figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
         grid = figure.subplots(len(shown), len(chosen), squeeze=False)
         for column, outcome in enumerate(chosen):
             found = {
@@ -99,7 +99,7 @@ def _head(figure: Figure, height: float, design: Design, colour: str, hidden: in
     text += "; points with 95 % intervals"
     text += f"; {hidden} further rows are not shown" if hidden else ""
     figure.text(0.008, 1 - 0.16 / height, text, fontsize=8, color=MUTED, va="center")
-    entries: dict[str, object] = {}
+    entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)

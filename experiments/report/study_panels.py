@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -134,8 +134,8 @@ def draw_panel(
             continue
         drawn = True
         joined = all(QUANTITY.match(level) for level in xs)
-        style = {"color": colours[line], "marker": MARKERS[k % len(MARKERS)], "label": line}
-        style |= {"linestyle": "-" if joined else "none"}
+        style: dict[str, Any] = {"color": colours[line], "marker": MARKERS[k % len(MARKERS)]}
+        style |= {"linestyle": "-" if joined else "none", "label": line}
         highest = max(highest, _draw_line(axes, points, scale, style))
     if not drawn:
         axes.set_axis_off()
@@ -157,7 +157,7 @@ def _present(design: Design, condition: Levels, told: Mapping[str, str]) -> Leve
 
 
 def _draw_line(
-    axes: Axes, points: Sequence[tuple[float, Interval]], scale: float, style: Mapping[str, str]
+    axes: Axes, points: Sequence[tuple[float, Interval]], scale: float, style: Mapping[str, Any]
 ) -> float:
     """One line with its intervals; returns the highest number drawn."""
     xs = np.array([x for x, _ in points])

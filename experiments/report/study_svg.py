@@ -1,4 +1,4 @@
-"""Matplotlib figures as pieces of a page: small, without a document of their own, in its colours."""
+"""Matplotlib figures as pieces of a page: no document of their own, in its colours."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ PAGE_COLOURS = {
     EVENT: "var(--event)",
 }
 """Colours that follow the page, light or dark."""
-DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
-PAPER = re.compile(r'(<g id="patch_1">\s*<path[^>]*style="fill: )#ffffff')
+DROPPED = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<!--.*?-->"
+    r"|<defs>\s*<style.*?</style>\s*</defs>",
+    re.DOTALL,
+)
 
 
 def inline_svg(
@@ -47,11 +50,13 @@ def inline_svg(
     for colour, instead in {**PAGE_COLOURS, **(colours or {})}.items():
         text = re.sub(re.escape(colour), instead, text, flags=re.IGNORECASE)
     # Ids that matplotlib does not salt.
-    text = re.sub(r'\bid="([A-Za-z]+_\d+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'\bid="([\w.]+_\d+)"', rf'id="{name}-\1"', text)
     width = re.search(r'width="([\d.]+)pt"', text)
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
     points = width[1] if width else "300"
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    attributes = f'role="img" aria-label="{label}" style="width:100%;max-width:{points}pt"'
+    attributes = (
+        f'role="img" aria-label="{label}" style="width:100%;max-width:{1.25 * float(points):.0f}pt"'
+    )
     return text.replace("<svg ", f"<svg {attributes} ", 1)

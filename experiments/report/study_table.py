@@ -101,7 +101,7 @@ class StudyTable:
         out = io.StringIO()
         parts = ("", "_low", "_high", "_n")
         names = [f"{o.name}{part}" for o in self.outcomes for part in parts]
-        names += [f"{o.name}_censored" for o in self.outcomes if _by_median(o)]
+        names += [f"{o.name}_censored" for o in self.outcomes if o.by_median]
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([*self.factors, "n", "invalid", *names])
         for line in self.lines:
@@ -110,7 +110,7 @@ class StudyTable:
                 found = line.estimates[outcome.name].interval
                 ends = (found.value, found.low, found.high)
                 row += ["" if math.isnan(x) else repr(float(x)) for x in ends] + [found.n]
-            row += [line.estimates[o.name].censored for o in self.outcomes if _by_median(o)]
+            row += [line.estimates[o.name].censored for o in self.outcomes if o.by_median]
             writer.writerow(row)
         return out.getvalue()
 
@@ -166,7 +166,7 @@ def heading(outcome: Outcome) -> str:
     notes = [outcome.unit] if outcome.unit else ["%"] if outcome.kind == "rate" else []
     if outcome.kind == "time":
         notes += [f"≤ {outcome.limit:.3g}"]
-    if _by_median(outcome):
+    if outcome.by_median:
         notes += ["median"]
     return f"{outcome.label} ({', '.join(notes)})" if notes else outcome.label
 
@@ -183,7 +183,3 @@ def estimate_text(outcome: Outcome, found: Estimate, n: int) -> str:
     value, low, high = (outcome.shown(x, unit=False) for x in (i.value, i.low, i.high))
     ends = "n too small" if math.isnan(i.low) else f"{low}, {high}"
     return f"{value} [{ends}]{tail}"
-
-
-def _by_median(outcome: Outcome) -> bool:
-    return outcome.kind in ("reaction", "ratio")

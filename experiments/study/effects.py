@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from experiments.study.effects_design import Comparison, Design, differences
 from experiments.study.effects_outcomes import Outcome, study_outcomes
 from xr0_sim.metrics.contrast import Contrast, contrast
-from xr0_sim.metrics.paired_tests import holm, mcnemar_exact
+from xr0_sim.metrics.median import median_interval
+from xr0_sim.metrics.paired_tests import SignShare, holm, mcnemar_exact, sign_test
 from xr0_sim.metrics.sequential import mean_sequence, sequence_p_value
 from xr0_sim.metrics.statistics import CONFIDENCE, Interval
 
@@ -215,10 +216,13 @@ def _family(
     rng: np.random.Generator | None,
 ) -> list[Effect]:
     """Effects of one outcome and kind that have a pair, with their p-values corrected."""
-    found: list[tuple[Effect, Contrast]] = []
+    found: list[tuple[Effect, Contrast | SignShare]] = []
     for comparison in comparisons:
         differs = differences(cube, comparison)
-        if not np.isfinite(differs).any():
+        if np.isnan(differs).all():
+            continue
+        if outcome.by_median:
+            found.append(_by_median(outcome, comparison, differs))
             continue
         legs = len(comparison.factors)
         plain = contrast(differs, rates=outcome.kind == "rate", legs=legs, rng=rng)
@@ -272,6 +276,36 @@ def _plain(
         not rate and bool((differs[np.isfinite(differs)] == 0.0).all()),
         None,
     )
+
+
+def _by_median(
+    outcome: Outcome, comparison: Comparison, differs: NDArray[np.float64]
+) -> tuple[Effect, SignShare]:
+    """Effect on what may be censored: the median over seeds of each seed's median difference.
+
+    A pair of which one is censored has an infinite difference, which a median bears; a pair of
+    which both are says nothing. Each seed gives one number, so order statistics are exact whatever
+    its contexts and trainings have in common.
+    """
+    known = ~np.isnan(differs)
+    seeds = [differs[:, seed][known[:, seed]] for seed in range(differs.shape[1])]
+    with np.errstate(invalid="ignore"):  # of two infinite ones neither is in the middle
+        by_seed = np.array([np.median(values) for values in seeds if len(values)])
+    by_seed = by_seed[~np.isnan(by_seed)]
+    effect = Effect(
+        outcome,
+        comparison,
+        median_interval(by_seed),
+        int(known.sum()),
+        int(known.any(axis=(1, 2)).sum()),
+        sign_test(by_seed, np.zeros(len(by_seed))) if len(by_seed) else math.nan,
+        math.nan,
+        0,
+        "median of pairs, sign test",
+        bool((differs[known] == 0.0).all()),
+        None,
+    )
+    return effect, SignShare(int((by_seed > 0).sum()), int((by_seed < 0).sum()))
 
 
 def _sequential(effect: Effect, differs: NDArray[np.float64]) -> Effect:

@@ -127,6 +127,11 @@ class Design:
         ]
         return ", ".join(shown) or "all episodes"
 
+    def short(self, condition: Levels) -> str:
+        """For example ``sync · 80ms``."""
+        pairs = zip(self.factors, condition, strict=True)
+        return " · ".join(lv for name, lv in pairs if name in self.varied) or "all episodes"
+
     def rows_of(self, condition: int) -> DataFrame:
         """Rows of one condition."""
         return self.frame[self.condition_of_row == condition]
@@ -208,4 +213,6 @@ class Design:
 def differences(cube: NDArray[np.float64], comparison: Comparison) -> NDArray[np.float64]:
     """(G, S, B) paired difference, or difference of differences, per context."""
     signs = np.array([1.0, -1.0] if len(comparison.factors) == 1 else [1.0, -1.0, -1.0, 1.0])
-    return np.stack([cube[..., list(cells)] @ signs for cells in comparison.contexts], axis=-1)
+    with np.errstate(invalid="ignore"):  # of two that never came neither is later
+        parts = [(cube[..., list(cells)] * signs).sum(axis=-1) for cells in comparison.contexts]
+    return np.stack(parts, axis=-1)

@@ -52,8 +52,8 @@ def estimate(
         rng: Source of the cluster bootstrap; needed with several trainings.
     """
     rows = design.rows_of(condition)
-    if outcome.kind in ("reaction", "ratio"):
-        raw = outcome.raw(rows).dropna().to_numpy()
+    if outcome.by_median:
+        raw = outcome.values(rows).dropna().to_numpy()
         return Estimate(median_interval(raw), int(np.isinf(raw).sum()), "median, order statistics")
     values = outcome.values(rows.sort_values("seed")).dropna().to_numpy()
     if sequential and (found := _sequence(outcome, values)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,10 +14,6 @@ from xr0_sim.metrics.summary import figure_bounds
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
-
-REACTION_WINDOW_S = 2.0
-"""A reaction that has not come by then counts as this long [s] in means (chosen: six times the
-greatest latency of the protocol); medians count it as slower than all others."""
 
 Kind = Literal["rate", "mean", "time", "reaction", "ratio"]
 
@@ -30,12 +26,12 @@ class Outcome:
         name: Column of the frame; ``reaction_ratio`` is derived.
         label: Name people read.
         kind: ``rate`` of booleans, ``mean`` of numbers, ``time`` restricted at ``limit``,
-            ``reaction`` restricted at a window, ``ratio`` of a reaction to its lower bound.
+            ``reaction`` that may be censored, ``ratio`` of a reaction to its lower bound.
         scale: Factor from the column's unit to the shown one.
         unit: Shown unit; may be empty.
         better: ``more``, ``less``, or empty where neither is.
         bounds: Smallest and largest possible value, in the column's unit.
-        limit: Time limit or window [s]; None where there is none.
+        limit: Time limit [s] of a ``time``.
     """
 
     name: str
@@ -52,41 +48,36 @@ class Outcome:
         """Largest possible difference of two values, in the column's unit."""
         return self.bounds[1] - self.bounds[0]
 
+    @property
+    def by_median(self) -> bool:
+        """Whether it is told by medians, in which what never came is slower than all others."""
+        return self.kind in ("reaction", "ratio")
+
     def values(self, frame: DataFrame) -> Series:
         """One number per row, in the column's unit; NaN where the row says nothing.
 
-        A failure counts as the whole time limit, a reaction that did not come as the whole window;
-        where row and twin could be compared for less than the window, nothing is known.
+        A failure counts as the whole time limit; a reaction that did not come is infinite.
         """
-        told = frame["valid"].astype(bool)
         if self.kind == "time":
             never = ~frame["success"].astype("boolean").fillna(False).astype(bool)
             found = _number(frame[self.name]).mask(never, self.limit).clip(upper=self.limit)
-        elif self.kind in ("reaction", "ratio"):
-            found = _restricted_reaction(frame, self.limit or math.inf)
+        elif self.by_median:
+            censored = frame["reaction_censored"].astype("boolean").fillna(False).astype(bool)
+            found = _number(frame["reaction_s"]).mask(censored, math.inf)
             if self.kind == "ratio":
                 bound = _number(frame["reaction_bound_s"])
                 found = found / bound.where(bound > 0)
         else:
             found = _number(frame[self.name])
-        return found.where(told & np.isfinite(found))
-
-    def raw(self, frame: DataFrame) -> Series:
-        """Values with censored reactions as infinite, for medians; else as `values`."""
-        if self.kind not in ("reaction", "ratio"):
-            return self.values(frame)
-        seconds = _number(frame["reaction_s"]).mask(_censored(frame), math.inf)
-        if self.kind == "ratio":
-            bound = _number(frame["reaction_bound_s"])
-            seconds = seconds / bound.where(bound > 0)
-        return seconds.where(frame["valid"].astype(bool))
+        found = found.where(frame["valid"].astype(bool))
+        return found if self.by_median else found.where(np.isfinite(found))
 
     def shown(self, value: float, *, sign: bool = False, unit: bool = True) -> str:
         """A value in its shown unit, e.g. ``85.0 %``, ``+3.2 points``, ``6.41 s``."""
         if math.isnan(value):
             return "–"
         if math.isinf(value):
-            return "∞" if value > 0 else "−∞"
+            return ("+∞" if sign else "∞") if value > 0 else "−∞"
         sign_flag = "+" if sign else ""
         if self.kind == "rate":
             text, name = f"{100 * value:{sign_flag}.1f}", "points" if sign else "%"
@@ -105,8 +96,8 @@ KNOWN = (
     Outcome("hold_share", "starvation", scale=100.0, unit="% of ticks", better="less"),
     Outcome("seam_position_mean_rad", "seam", scale=1e3, unit="mrad", better="less"),
     Outcome("tool_jerk_m_s3", "jerk", unit="m/s³", better="less"),
-    Outcome("reaction_s", "reaction", "reaction", 1e3, "ms", "less", limit=REACTION_WINDOW_S),
-    Outcome("reaction_ratio", "reaction / bound", "ratio", better="less", limit=REACTION_WINDOW_S),
+    Outcome("reaction_s", "reaction", "reaction", 1e3, "ms", "less", (0.0, math.inf)),
+    Outcome("reaction_ratio", "reaction / bound", "ratio", 1.0, "", "less", (0.0, math.inf)),
 )
 """Outcomes of every study, in the order of its table; throughputs stand after the time."""
 PER_MINUTE = "_per_min"
@@ -139,7 +130,7 @@ def study_outcomes(
                 raise unknown_name("outcome", name, sorted(there))
             continue
         outcome = _bounded(known.get(name) or _own(frame, name), frame, limit_s)
-        if names is not None or outcome.raw(frame).notna().any():
+        if names is not None or outcome.values(frame).notna().any():
             found.append(outcome)
     if not found:
         raise ConfigError("study: expected a frame with outcomes such as success, got none")
@@ -170,13 +161,9 @@ def _bounded(outcome: Outcome, frame: DataFrame, limit_s: float | None) -> Outco
     if outcome.kind == "time":
         limit = _longest(frame) if limit_s is None else limit_s
         return replace(outcome, limit=limit, bounds=(0.0, limit))
-    if outcome.kind == "reaction":
-        return replace(outcome, bounds=(0.0, float(outcome.limit or math.inf)))
-    if outcome.kind == "ratio":
-        return replace(outcome, bounds=(0.0, math.inf))
-    return (
-        outcome if outcome.kind == "rate" else replace(outcome, bounds=figure_bounds(outcome.name))
-    )
+    if outcome.kind == "rate" or outcome.by_median:
+        return outcome
+    return replace(outcome, bounds=figure_bounds(outcome.name))
 
 
 def _longest(frame: DataFrame) -> float:
@@ -189,16 +176,3 @@ def _number(column: Series) -> Series:
     import pandas as pd
 
     return pd.to_numeric(column).astype("Float64").astype("float64")
-
-
-def _censored(frame: DataFrame) -> Any:
-    return frame["reaction_censored"].astype("boolean").fillna(False).astype(bool)
-
-
-def _restricted_reaction(frame: DataFrame, window_s: float) -> Series:
-    censored = _censored(frame)
-    seconds = _number(frame["reaction_s"]).mask(censored, window_s).clip(upper=window_s)
-    if "reaction_observed_s" in frame:
-        short = censored & (_number(frame["reaction_observed_s"]) < window_s)
-        seconds = seconds.mask(short)
-    return seconds

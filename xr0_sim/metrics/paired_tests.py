@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.metrics.statistics import normal_quantile
 
 
 def mcnemar_exact(first: ArrayLike, second: ArrayLike) -> float:
@@ -35,6 +37,28 @@ def sign_test(first: ArrayLike, second: ArrayLike) -> float:
     if a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
         raise ConfigError("sign test: expected one value per shared seed and no NaN")
     return _fair_coin(int((a > b).sum()), int((a < b).sum()))
+
+
+@dataclass(frozen=True)
+class SignShare:
+    """How many differences are positive and how many negative.
+
+    Attributes:
+        above: Positive ones.
+        below: Negative ones.
+    """
+
+    above: int
+    below: int
+
+    def seeds_to_resolve(self, confidence: float) -> int | None:
+        """Differences at which the sign test would resolve this share, by its normal form.
+
+        Returns:
+            None for equal shares.
+        """
+        lean = abs(self.above - self.below) / max(1, self.above + self.below)
+        return max(6, math.ceil((normal_quantile(confidence) / lean) ** 2)) if lean else None
 
 
 def _fair_coin(heads: int, tails: int) -> float:
