@@ -12,6 +12,7 @@ from experiments.options.condition_options import ConditionOptions
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
 from experiments.runner.run_folder import FIXED_VERSIONS, fresh_folder
+from experiments.study.analysis import Analysis
 from experiments.study.conditions import conditions_of
 from experiments.study.design import Design, Rule, cell_name
 from experiments.study.engines import engine_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Study:
+class Study(Analysis):
     """Factors, the conditions they span, and the rows that were run; one row an episode.
 
     ::
@@ -56,8 +57,8 @@ class Study:
             from text to the options it sets.
         seeds: Seeds, or how many from 0 on.
         conditions: Combinations of levels that are run, where it is not all of them.
-        exclude: Reason -> what is not run for it, or such pairs: a predicate of a combination (factor -> text of
-            the level), or a mapping from factors to a level or several.
+        exclude: Reason -> what is not run for it, or such pairs: a predicate of a combination
+            (factor -> text of the level), or a mapping from factors to a level or several.
         cluster: Factor whose levels are a sample, such as trainings of one policy.
         reference: Factor -> level that the others are compared with; by default the first.
         **fixed: Options that all conditions share.
