@@ -47,6 +47,8 @@ class AblateConfig(TaskOptions, WeightOptions):
         delay_error: Error of the estimated delay [ticks]; default 0.
         event: none, or NAME[:field=value,...][@TRIGGER]; default shove.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        stall_s: End an episode as a failure after so long without progress [simulated s]; default:
+            never. Rows say where it happened.
         episodes: Episodes per condition; default 10.
         seed: Seed of the first; the others follow; default 0.
         workers: Processes; the results do not depend on it.
@@ -71,6 +73,7 @@ class AblateConfig(TaskOptions, WeightOptions):
     delay_error: int | None = None
     event: str = ""
     max_seconds: float | None = None
+    stall_s: float | None = None
     episodes: int | None = None
     seed: int | None = None
     workers: int = 1

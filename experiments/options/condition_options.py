@@ -28,6 +28,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
         delay_error: Error of the estimated delay [ticks].
         event: none, or NAME[:field=value,...][@TRIGGER], with commas: shove:distance_m=0.1@2s.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
+        stall_s: End an episode as a failure after so long without progress [simulated s]; default:
+            never. Rows say where it happened.
     """
 
     env: str = "block_dismantling"
@@ -42,6 +44,7 @@ class ConditionOptions(TaskOptions, WeightOptions):
     delay_error: int = 0
     event: str = "shove"
     max_seconds: float | None = None
+    stall_s: float | None = None
 
     def condition(self) -> Condition:
         """The condition these options stand for."""
@@ -65,4 +68,5 @@ class ConditionOptions(TaskOptions, WeightOptions):
             estimator=self.estimator,
             event=self.event,
             max_seconds=self.max_seconds,
+            stall_s=self.stall_s,
         )

@@ -204,7 +204,10 @@ def ranking(design: Design, outcomes: Sequence[Outcome]) -> tuple[str, list[str]
     if not close:
         return text + "Its interval is apart from those of all other conditions.", []
     apart = len(found) - len(close)
-    text += f"It is apart from {apart} of the {len(found)} others, and not ranked above the rest."
+    if apart:
+        text += f"It is apart from {apart} of the {len(found)} others, not ranked above the rest."
+    else:
+        text += f"It is not ranked above any of the {len(found)} others: all intervals overlap."
     needs = []
     for name, i in close.items():
         need = n_to_separate(top.value, i.value) if i.n else None

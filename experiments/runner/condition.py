@@ -41,6 +41,8 @@ class Condition:
         events: Events of every episode; its twin has none.
         max_ticks: Tick limit of an episode.
         plugins: Digests of the plug-ins that were loaded, by module.
+        stall_ticks: Ticks without progress after which an episode ends as a failure; None for no
+            such agreement.
     """
 
     env: str
@@ -53,6 +55,7 @@ class Condition:
     events: tuple[Event, ...]
     max_ticks: int
     plugins: Mapping[str, str] = field(default_factory=dict)
+    stall_ticks: int | None = None
 
     @property
     def label(self) -> str:
@@ -170,6 +173,13 @@ def time_limit_ticks(env: str, env_kwargs: Mapping[str, Any], max_seconds: float
     return round(max_seconds * CONTROL_HZ)
 
 
+def stall_limit_ticks(stall_s: float) -> int:
+    """Ticks without progress from seconds."""
+    if not 0.1 <= stall_s <= 3600:
+        raise ConfigError(f"--stall-s: expected 0.1 .. 3600, got {stall_s:g}")
+    return round(stall_s * CONTROL_HZ)
+
+
 def make_condition(
     *,
     env: str,
@@ -182,6 +192,7 @@ def make_condition(
     event: str,
     max_seconds: float | None,
     estimator: str = "oracle",
+    stall_s: float | None = None,
 ) -> Condition:
     """Checks every switch and resolves names to values."""
     latency_model = parse_latency(latency)
@@ -198,6 +209,7 @@ def make_condition(
         events=events,
         max_ticks=max_ticks,
         plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
+        stall_ticks=None if stall_s is None else stall_limit_ticks(stall_s),
     )
     if weights is not None:
         told = foreign_world(find_checkpoint(weights.checkpoint), env_kwargs["world"])

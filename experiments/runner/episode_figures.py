@@ -47,6 +47,8 @@ def episode_row(
         "pending_events": [event_text(e) for e in result.info.get("pending_events", ())],
         "reactions": [],
     }
+    if condition.stall_ticks is not None:
+        row["stopped_early"] = result.stopped_early or None
     figures = _own_figures(condition, result, table)
     if twin is not None:
         row["twin_digest"] = twin.table.digest()

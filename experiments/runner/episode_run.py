@@ -146,6 +146,7 @@ class EpisodeSetup:
                 max_ticks=self.condition.max_ticks,
                 images=self.policy.looks,
                 before_step=before_step,
+                max_stalled_ticks=self.condition.stall_ticks,
             )
         except SimulationError as error:
             self.why = str(error)

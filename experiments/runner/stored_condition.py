@@ -28,7 +28,7 @@ def stored_condition(config: Mapping[str, Any], place: str) -> Condition:
     Raises:
         ConfigError: Another version wrote it, or a plug-in it needs is not loaded.
     """
-    config = _with_stage(config)
+    config = {"stall_ticks": None, **_with_stage(config)}
     wanted = {field.name for field in fields(Condition)}
     if config.get("type") != "Condition" or wanted != set(config) - {"type"}:
         raise ConfigError(

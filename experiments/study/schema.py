@@ -51,6 +51,16 @@ COLUMNS: dict[str, str] = {
 FLAGS = ("success", "event_fired", "twin_success", "reaction_censored", "protective_stop")
 COUNTS = ("model_calls", "seams", "starved_ticks", "longest_gap_ticks", "initial_wait_ticks")
 COUNTS_OF_TASKS = ("drops",)
+FIRST_FIGURES = ("success", "progress", "duration_s", "time_to_success_s")
+EVENT_FIGURES = (
+    "event_fired",
+    "twin_success",
+    "reaction_s",
+    "reaction_bound_s",
+    "reaction_censored",
+    "extra_time_s",
+)
+"""Figures of the comparison with the twin, missing in rows without events."""
 JSON_COLUMNS = ("events", "reactions", "pending_events")
 
 
@@ -106,9 +116,8 @@ def data_frame(rows: Sequence[Row], factors: Mapping[str, Mapping[str, str]]) ->
     import pandas as pd
 
     flat = [flat_row(row) for row in rows]
-    figures = list(dict.fromkeys(name for row in flat for name in row if name not in COLUMNS))
-    if not figures:
-        figures = ["success", "progress", "duration_s", "time_to_success_s"]
+    own = [name for row in flat for name in row if name not in (*COLUMNS, *EVENT_FIGURES)]
+    figures = list(dict.fromkeys((*FIRST_FIGURES, *own, *EVENT_FIGURES)))
     columns: dict[str, Any] = {
         factor: pd.Series([levels[row["condition"]] for row in flat], dtype=object)
         for factor, levels in factors.items()

@@ -255,7 +255,7 @@ class Study(Analysis):
             mine_too = self._rows.get(key, row)
             if any(mine_too[name] != row[name] for name in ("digest", "twin_digest")):
                 raise ConfigError(f"studies: expected equal rows of {key}, got two different ones")
-        joined._rows = {**self._rows, **other._rows}
+        joined._rows = {**other._rows, **self._rows}
         return joined
 
     def _levels(self) -> dict[str, dict[str, str]]:

@@ -107,6 +107,8 @@ class EpisodeResult:
         info: Info of the last tick.
         invalid_reason: Why it is ``invalid``: the physics broke or an event did not fire; empty
             for every other outcome.
+        stopped_early: The agreement that ended it before its time, e.g. ``no progress for 10 s``;
+            empty for all others.
     """
 
     seed: int
@@ -120,6 +122,7 @@ class EpisodeResult:
     events: tuple[EventRecord, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
     invalid_reason: str = ""
+    stopped_early: str = ""
 
     @property
     def success(self) -> bool:
@@ -176,10 +179,18 @@ class EpisodeLoop:
     Args:
         executor: Executor with its model.
         subscribers: Watchers, called in order.
+        max_stalled_ticks: Ticks without progress after which the episode ends; None for no such
+            agreement.
     """
 
-    def __init__(self, executor: Executor, subscribers: Sequence[Subscriber] = ()) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        subscribers: Sequence[Subscriber] = (),
+        max_stalled_ticks: int | None = None,
+    ) -> None:
         self.executor = executor
+        self._max_stalled_ticks = max_stalled_ticks
         self.subscribers = tuple(subscribers)
         self._begun: list[Subscriber] = []
         self._running = False
@@ -202,8 +213,13 @@ class EpisodeLoop:
 
     @property
     def over(self) -> bool:
-        """Whether the task or a limit has ended the episode."""
-        return self._terminated or self._truncated
+        """Whether the task, a limit or an agreement has ended the episode."""
+        return self._terminated or self._truncated or self._stalled
+
+    @property
+    def _stalled(self) -> bool:
+        limit = self._max_stalled_ticks
+        return limit is not None and self._ticks - self._risen_tick >= limit
 
     def branch(
         self, subscribers: Sequence[Subscriber], events: Sequence[Any] | None = None
@@ -234,6 +250,7 @@ class EpisodeLoop:
         self.executor.reset(seed, robot.command)
         self.seed = seed
         self._ticks, self._total_reward = 0, 0.0
+        self._most_progress, self._risen_tick = 0.0, 0
         self._terminated = self._truncated = False
         self._events: list[EventRecord] = []
         self._info: Mapping[str, Any] = {}
@@ -285,6 +302,9 @@ class EpisodeLoop:
         self._total_reward += float(reward)
         self._terminated, self._truncated = bool(terminated), bool(truncated)
         self._info = info
+        progress = float(info.get("progress", 0.0))
+        if progress > self._most_progress:
+            self._most_progress, self._risen_tick = progress, self._ticks
         fired = tuple(info.get("events", ()))
         self._events.extend(fired)
         sample = TickSample(record, robot, float(reward), info)
@@ -321,11 +341,16 @@ class EpisodeLoop:
             events=tuple(self._events),
             info=self._info,
             invalid_reason=invalid_reason,
+            stopped_early=self._agreement() if self._stalled and not self._terminated else "",
         )
         self._running, begun = False, self._begun
         self._begun = []
         _end(begun, result)
         return result
+
+    def _agreement(self) -> str:
+        seconds = (self._max_stalled_ticks or 0) / self.executor.control_hz
+        return f"no progress for {seconds:g} s"
 
     def _flaw(self) -> str:
         """Why the episode is invalid; empty if it is not."""
@@ -349,6 +374,7 @@ def run_episode(
     max_ticks: int,
     images: bool = True,
     before_step: Callable[[EpisodeLoop], None] | None = None,
+    max_stalled_ticks: int | None = None,
 ) -> EpisodeResult:
     """Runs one episode to its end.
 
@@ -362,6 +388,8 @@ def run_episode(
         images: Whether captures render cameras; False for models that do not look.
         before_step: Called in every tick between the decision and the plant's step, e.g. to keep a
             `xr0_sim.runtime.branching.Fork`.
+        max_stalled_ticks: Ends the episode, as a failure, after so many ticks in which the most
+            progress so far was not exceeded; None for no such agreement.
 
     Returns:
         The result; the same object every subscriber got in `on_end`. An episode whose physics
@@ -375,7 +403,7 @@ def run_episode(
             f"got {executor.control_hz} Hz"
         )
     plant.reset(seed, options)
-    loop = EpisodeLoop(executor, subscribers)
+    loop = EpisodeLoop(executor, subscribers, max_stalled_ticks)
 
     def play() -> None:
         loop.begin(seed, plant.robot_state(), options)

@@ -1,0 +1,153 @@
+"""Factors, levels and exclusions of a study; nothing is run here."""
+
+import pytest
+
+from experiments.commands.ablate import AblateConfig
+from experiments.study import Study
+from experiments.study.conditions import condition_of, with_field
+from experiments.study.levels import split_levels
+from experiments.study.study_file import factor_arguments, read_study_file
+from xr0_sim.errors import ConfigError
+from xr0_sim.runtime.latency.models import Constant
+
+FIXED = {"policy": "oracle", "event": "none", "max_seconds": 1.0, "n_bricks": 2}
+
+
+def study(**arguments):
+    return Study(**{**FIXED, "factors": {"strategy": ["sync", "prefix_async"]}, **arguments})
+
+
+def test_a_factorial_in_table_order():
+    found = study(factors={"strategy": ["sync", "naive_async"], "latency": [0, 80.5, "xr0_4090"]})
+    assert found.factors == {
+        "strategy": ["sync", "naive_async"],
+        "latency": ["0ms", "80.5ms", "xr0_4090"],
+    }
+    names = list(found.conditions)
+    assert len(names) == 6 and names[1] == "strategy=sync, latency=80.5ms"
+    assert found.resolved()[names[1]].latency == Constant(0.0805)
+    assert found.reference == {"strategy": "sync", "latency": "0ms"}
+    assert found.task == "block_dismantling" and found.seeds == tuple(range(10))
+
+
+def test_factors_of_plugs_of_tasks_and_of_ones_own():
+    found = study(
+        factors={
+            "strategy.execution_horizon": [5, 8],
+            "env.layout": ["random", "layered"],
+            "arm": {"waits": {"strategy": "sync"}, "goes on": {"strategy": "naive_async"}},
+        }
+    ).resolved()
+    assert len(found) == 8
+    condition = found["strategy.execution_horizon=8, env.layout=layered, arm=goes on"]
+    assert condition.strategy.execution_horizon == 8
+    assert type(condition.strategy).__name__ == "NaiveAsync"
+    assert condition.env_kwargs["layout"] == "layered" and condition.env_kwargs["n_bricks"] == 2
+
+
+def test_fields_are_set_in_front_of_the_trigger():
+    assert (
+        with_field("shove@2s", "distance_m", 0.1, "event.distance_m") == "shove:distance_m=0.1@2s"
+    )
+    assert with_field("shove:a=1@2s", "trigger", "tick:5", "event.trigger") == "shove:a=1@tick:5"
+    assert with_field("sync:a=1", "b", 2, "strategy.b") == "sync:a=1,b=2"
+    with pytest.raises(ConfigError, match="one plug to set it in, got 'none'"):
+        condition_of({**FIXED, "event.distance_m": 0.1})
+    with pytest.raises(ConfigError, match="one plug"):
+        condition_of({**FIXED, "event": "shove,drop", "event.distance_m": 0.1})
+
+
+def test_what_is_left_out_keeps_its_reason():
+    found = study(
+        factors={"strategy": ["sync", "prefix_async"], "latency": [0, 80, 200]},
+        exclude=[
+            ("no delay to hide", {"strategy": "prefix_async", "latency": 0}),
+            ("too slow", lambda cell: cell["strategy"] == "sync" and cell["latency"] == "200ms"),
+        ],
+    )
+    assert len(found.conditions) == 4
+    assert found.excluded == [
+        {"levels": {"strategy": "prefix_async", "latency": "0ms"}, "reason": "no delay to hide"},
+        {"levels": {"strategy": "sync", "latency": "200ms"}, "reason": "too slow"},
+    ]
+    listed = study(
+        factors={"strategy": ["sync", "prefix_async"], "latency": [0, 80]},
+        conditions=[
+            {"strategy": "sync", "latency": 0},
+            {"latency": 80, "strategy": "prefix_async"},
+        ],
+    )
+    assert len(listed.conditions) == 2 and {e["reason"] for e in listed.excluded} == {"not listed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"factors": {"stratgy": ["sync"]}}, "unknown option of factor stratgy"),
+        ({"factors": {"strategy": []}}, "at least one level"),
+        ({"factors": {"latency": [80, "80"]}}, "80ms twice"),
+        ({"factors": {"strat.x": [1]}}, "unknown plug"),
+        ({"factors": {"seed": {"a": {"latency": 1}}}}, "a name that no column has"),
+        ({"factors": {"success": {"a": {"latency": 1}}}}, "a name that no column has"),
+        ({"factors": {"n_bricks": ["two"]}}, "expected a whole number"),
+        ({"seeds": [1, 1]}, "each once"),
+        ({"seeds": 0}, "at least one"),
+        ({"seeds": [-1]}, "integer >= 0"),
+        ({"cluster": "training"}, "unknown cluster factor"),
+        ({"reference": {"strategy": "rtc"}}, "unknown level of strategy"),
+        ({"exclude": {"all": lambda cell: True}}, "at least one condition"),
+        ({"exclude": {"x": {"latency": 3}}}, "unknown factor"),
+        ({"conditions": [{}]}, "a level of every factor"),
+        ({"polcy": "oracle"}, "unknown option of study"),
+    ],
+)
+def test_a_design_that_cannot_be_is_refused_in_one_line(arguments, told):
+    with pytest.raises(ConfigError, match=told) as refused:
+        study(**arguments)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_combination_that_stands_for_no_condition_is_named():
+    found = study(factors={"strategy": ["sync", "prefix_async"], "prefix_steps": [None, 4]})
+    with pytest.raises(ConfigError, match=r"condition strategy=sync, prefix_steps=4: .*exclude"):
+        found.resolved()
+    twice = study(factors={"strategy": ["sync"], "arm": {"a": {"strategy": "naive_async"}}})
+    with pytest.raises(ConfigError, match="one value of strategy"):
+        twice.resolved()
+
+
+def test_levels_on_the_command_line():
+    assert split_levels("sync,prefix_async:prefix_steps=6,alignment=readme,naive_async") == [
+        "sync",
+        "prefix_async:prefix_steps=6,alignment=readme",
+        "naive_async",
+    ]
+    assert split_levels("none;shove,drop") == ["none", "shove,drop"]
+    assert factor_arguments(["latency=0,200"]) == {"latency": ["0", "200"]}
+    for wrong in (["latency"], ["=1"], ["latency=1", "latency=2"]):
+        with pytest.raises(ConfigError, match="--factor"):
+            factor_arguments(wrong)
+
+
+def test_a_file_and_options_of_the_command_line(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'policy = "oracle"\nevent = "none"\nmax_seconds = 2\nseeds = [3, 4]\n'
+        '[factors]\nstrategy = ["sync", "prefix_async"]\nlatency = [0, 80]\n'
+        "[factors.arm]\nplain = {delay_error = 0}\nlate = {delay_error = 2}\n"
+        '[[exclude]]\nreason = "nothing to hide"\nlatency = 0\narm = "late"\n'
+    )
+    found = AblateConfig(study=str(file), max_seconds=1.0, factor=("n_bricks=2,3",)).make()
+    assert list(found.factors) == ["strategy", "latency", "arm", "n_bricks"]
+    assert found.seeds == (3, 4) and len(found.conditions) == 12
+    assert found.design.fixed["max_seconds"] == 1.0
+    assert {gone["reason"] for gone in found.excluded} == {"nothing to hide"}
+    assert AblateConfig(study=str(file), episodes=5).make().seeds == tuple(range(5))
+    with pytest.raises(ConfigError, match="got both"):
+        AblateConfig(study=str(file), latency="80ms").make()
+    file.write_text("[factors")
+    with pytest.raises(ConfigError, match="readable TOML"):
+        read_study_file(file)
+    file.write_text("[[exclude]]\nlatency = 1\n")
+    with pytest.raises(ConfigError, match="with a reason"):
+        read_study_file(file)
