@@ -143,7 +143,7 @@ def event_section(design: Design, outcomes: Sequence[Outcome]) -> Section | None
             continue
         valid = int(own["valid"].astype(bool).sum())
         texts = [estimate_text(o, t, valid) for o, t in zip(chosen.values(), told, strict=True)]
-        rows.append([design.label(condition), _kinds(own), _drop_text(drop), *texts])
+        rows.append([design.short(condition), _kinds(own), _drop_text(drop), *texts])
     if not rows:
         return None
     names = [f"{o.label} ({o.unit + ', ' if o.unit else ''}median)" for o in chosen.values()]
@@ -175,7 +175,7 @@ def validity_section(design: Design, excluded: Sequence[Mapping[str, Any]]) -> S
         told = "; ".join(f"{reason} ({n})" for reason, n in Counter(reasons).most_common())
         stops = [_count(own, name) for name in ("stopped_early", "protective_stop_reason")]
         rows.append(
-            [design.label(condition), str(len(own)), str(len(invalid)), told or "–", *stops]
+            [design.short(condition), str(len(own)), str(len(invalid)), told or "–", *stops]
         )
     header = ["condition", "episodes", "invalid", "why", "ended early", "protective stops"]
     counts = Counter(str(gone["reason"]) for gone in excluded)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from experiments.report.study_media import Film
     from experiments.report.study_table import StudyTable
+    from experiments.runner.condition import Condition
     from experiments.study.effects import Effects
 
 BOOTSTRAP_SEED = 0
@@ -39,6 +39,10 @@ class Analysis:
     folder: Path | None
     sequential: bool = False
     """Whether its number of seeds was chosen by looking, see `effects_sequential`."""
+
+    def resolved(self) -> dict[str, Condition]:
+        """Conditions by name."""
+        raise NotImplementedError
 
     def frame(self) -> pd.DataFrame:
         """One line an episode."""
@@ -96,7 +100,7 @@ class Analysis:
         *,
         title: str | None = None,
         outcomes: Sequence[str] | None = None,
-        films: Sequence[Film] = (),
+        films: int = 0,
         timelines: int = USUAL_TIMELINES,
         **options: Any,
     ) -> Path:
@@ -106,11 +110,12 @@ class Analysis:
             path: The file; by default ``report.html`` in the study's folder.
             title: Heading.
             outcomes: Columns; by default all that are known.
-            films: Films to show or to link.
+            films: First failures that are run again for a film, which the page links.
             timelines: Most episodes whose tick logs are drawn, if logs were kept.
             **options: ``limit_s``, ``rng``.
         """
         from experiments.report.study_page import PageFacts, write_study_page
+        from experiments.study.films import film_failures
         from experiments.study.page_facts import card_texts, chosen_timelines, task_text
 
         where = Path(path) if path is not None else (self.folder or Path("out")) / "report.html"
@@ -121,7 +126,7 @@ class Analysis:
             excluded=self.excluded,
             card=card_texts(self.card),
             timelines=chosen_timelines(self.folder, frame, timelines),
-            films=films,
+            films=film_failures(self, where.parent, films) if films else (),
         )
         told = self._options(options)
         return write_study_page(

@@ -56,7 +56,7 @@ def chosen_timelines(folder: Path | None, frame: DataFrame, most: int) -> list[T
     seeds = (failed if len(failed) else told)["seed"]
     if seeds.empty:
         return []
-    found = []
+    found: list[Timeline] = []
     for _, row in told[told["seed"] == seeds.min()].iterrows():
         path = log_path(folder / TICKS / ticks_name(str(row["condition"])), int(row["seed"]))
         if not path.is_file() or len(found) == most:
