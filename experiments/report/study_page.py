@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("study_page.html")
 PANEL_IN = (3.5, 2.5)
+PANEL_BOX = (0.12, 0.24, 0.86, 0.64)
 MOST_CONTEXTS = 12
 """Contexts with panels of their own; the table has them all."""
 
@@ -185,8 +186,8 @@ def _panels(design: Design, table: StudyTable, axis: Axis) -> list[tuple[str, li
                 for condition, line in zip(design.conditions, table.lines, strict=True)
             }
             with text_style():
-                figure = Figure(figsize=PANEL_IN, layout="constrained")
-                axes = figure.subplots()
+                figure = Figure(figsize=PANEL_IN)
+                axes = figure.add_axes(PANEL_BOX)
                 if draw_panel(axes, design, outcome, estimates, axis, context):
                     name = f"p{number}{outcome.name}"
                     drawings.append(inline_svg(figure, name, _told(outcome.label, context), names))

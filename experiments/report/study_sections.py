@@ -194,7 +194,7 @@ def ranking(design: Design, outcomes: Sequence[Outcome]) -> tuple[str, list[str]
         return "", []
     found: dict[str, Interval] = {}
     for k, condition in enumerate(design.conditions):
-        values = rates[0].values(design.rows_of(k)).dropna()
+        values = design.values_of(rates[0], k)
         found[design.short(condition)] = wilson(int(values.sum()), len(values))
     best = max(found, key=lambda name: found[name].value)
     top = found.pop(best)

@@ -17,6 +17,8 @@ from xr0_sim.errors import ConfigError, unknown_name
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+    from experiments.study.effects_outcomes import Outcome
+
 Levels = tuple[str, ...]
 """One level per factor: a condition."""
 
@@ -93,6 +95,8 @@ class Design:
         self.seeds, self._seed_of_row = np.unique(frame["seed"].to_numpy(), return_inverse=True)
         trainings = frame[cluster].astype(str).to_numpy() if cluster else np.zeros(len(frame), int)
         self.trainings, self._training_of_row = np.unique(trainings, return_inverse=True)
+        self._order = np.lexsort((self._seed_of_row, self._training_of_row))
+        self._values: dict[Outcome, NDArray[np.float64]] = {}
         cells = list(
             zip(self._training_of_row, self._seed_of_row, self.condition_of_row, strict=True)
         )
@@ -101,6 +105,14 @@ class Design:
                 "study: expected one row per seed and condition, got several; name every factor "
                 "that was varied, and the column of the trainings as cluster"
             )
+
+    def values_of(self, outcome: Outcome, condition: int) -> NDArray[np.float64]:
+        """Known values of one condition, by training and seed."""
+        if outcome not in self._values:
+            self._values[outcome] = outcome.values(self.frame).to_numpy()
+        rows = self._order[self.condition_of_row[self._order] == condition]
+        found = self._values[outcome][rows]
+        return found[~np.isnan(found)]
 
     def cube(self, values: Series) -> NDArray[np.float64]:
         """(G, S, C) values per training, seed and condition; NaN where there is none."""

@@ -51,14 +51,13 @@ def estimate(
         sequential: Whether the number of seeds was chosen by looking, see `effects_sequential`.
         rng: Source of the cluster bootstrap; needed with several trainings.
     """
-    rows = design.rows_of(condition)
+    values = design.values_of(outcome, condition)
     if outcome.by_median:
-        raw = outcome.values(rows).dropna().to_numpy()
-        return Estimate(median_interval(raw), int(np.isinf(raw).sum()), "median, order statistics")
-    values = outcome.values(rows.sort_values("seed")).dropna().to_numpy()
+        never = int(np.isinf(values).sum())
+        return Estimate(median_interval(values), never, "median, order statistics")
     if sequential and (found := _sequence(outcome, values)) is not None:
         return found
-    if design.cluster and rows[design.cluster].nunique() > 1 and len(values) > 1:
+    if len(design.trainings) > 1 and len(values) > 1:
         return Estimate(_clustered(design, outcome, condition, rng), 0, "cluster bootstrap")
     if outcome.kind == "rate":
         return Estimate(wilson(int(values.sum()), len(values)), 0, "Wilson")

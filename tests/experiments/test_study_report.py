@@ -155,16 +155,20 @@ def test_page_stands_alone(page):
 
 
 def test_page_is_the_same_again(page, frame, tmp_path):
+    options = {"outcomes": ["success", "reaction_s"]}
     first, second = (
-        write_study_page(tmp_path / name, frame, FACTORS).read_text()
+        write_study_page(tmp_path / name, frame, FACTORS, **options).read_text()
         for name in ("a.html", "b.html")
     )
     assert first == second
 
 
 def test_page_of_a_study_with_little_to_say(tmp_path):
-    little = synthetic_frame(2, factors={**FACTORS, "latency": ["0ms"], "event": ["none"]})
-    text = write_study_page(tmp_path / "a.html", little, FACTORS).read_text()
+    little = synthetic_frame(
+        1, invalid=0, factors={**FACTORS, "latency": ["0ms"], "event": ["none"]}
+    )
+    outcomes = ["success", "tool_jerk_m_s3"]
+    text = write_study_page(tmp_path / "a.html", little, FACTORS, outcomes=outcomes).read_text()
     assert "Too few" in text and "nan" not in text
 
 
@@ -181,9 +185,10 @@ def test_page_in_a_browser_without_a_network(page, tmp_path, width):
     script = tmp_path / "measured.html"
     # Headless windows are at least 500 pixels wide: a frame is as narrow as a phone.
     script.write_text(
-        f'<iframe id=f src="{page.as_uri()}" style="border:0;width:{width}px;height:900px"></iframe>'
+        f'<iframe id=f src="{page.as_uri()}" style="border:0;width:{width}px;height:900px">'
+        "</iframe>"
         "<script>f.onload = () => { const d = f.contentDocument; document.title = ["
-        "d.documentElement.scrollWidth, d.querySelectorAll('.panels svg').length,"
+        "d.documentElement.scrollWidth, d.querySelectorAll('.panels svg').length, "
         "d.querySelectorAll('#table tbody tr').length].join(' ') }</script>"
     )
     done = subprocess.run(
@@ -204,7 +209,7 @@ def test_page_in_a_browser_without_a_network(page, tmp_path, width):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert picture.stat().st_size > 10_000
     shown = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
