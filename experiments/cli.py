@@ -119,6 +119,11 @@ COMMANDS: dict[str, Command] = {
         "BenchEventsConfig",
         "what events move, what they overlap, whether the expert copes",
     ),
+    "bench study": Command(
+        "experiments.benchmarks.study",
+        "BenchStudyConfig",
+        "rows per CPU minute of a study, overhead, workers, engines",
+    ),
     "bench tracking": Command(
         "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

@@ -43,11 +43,12 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[rate]}"),
                 TextColumn("{task.fields[outcomes]}"),
                 console=Console(file=self._stream),
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._title, total=self._total, outcomes="")
+            self._task = self._bar.add_task(self._title, total=self._total, outcomes="", rate="")
         elif self._title and self._total:
             self._write(self._title)
         return self
@@ -72,15 +73,16 @@ class Progress:
         """
         self._done += 1
         self._outcomes[outcome] += 1
+        each_s = max((time.monotonic() - self._start_s) / self._done, 1e-6)
         if self._bar is not None:
             tally = "  ".join(f"{count} {name}" for name, count in sorted(self._outcomes.items()))
-            self._bar.update(self._task, advance=1, outcomes=tally)
+            self._bar.update(self._task, advance=1, outcomes=tally, rate=f"{60 / each_s:.3g}/min")
             return
-        each_s = (time.monotonic() - self._start_s) / self._done
         left_s = each_s * (self._total - self._done)
+        rate = f"  {60 / each_s:.3g}/min"
         self._write(
             f"[{self._done}/{self._total}] {name}  {outcome}  {detail}".rstrip()
-            + (f"  {left_s:.0f} s left" if self._done < self._total else "")
+            + (f"{rate}  {left_s:.0f} s left" if self._done < self._total else "")
         )
 
     def note(self, text: str) -> None:

@@ -195,15 +195,16 @@ class Study(Analysis):
             The study itself.
         """
         conditions = self.resolved()
-        folder = folder or self.folder or fresh_folder("out", f"study_{self.task}")
         card = study_card(self.design, conditions)
-        place = StudyFolder(folder, card)
-        self.folder, self._card = place.path, card
-        try:
-            with engine_of(engine, workers, address) as runner, place:
-                run_study(self.design, conditions, place, runner, ticks)
-        finally:
-            self._rows = dict(place.rows)
+        with engine_of(engine, workers, address) as runner:
+            folder = folder or self.folder or fresh_folder("out", f"study_{self.task}")
+            place = StudyFolder(folder, card)
+            self.folder, self._card = place.path, card
+            try:
+                with place:
+                    run_study(self.design, conditions, place, runner, ticks)
+            finally:
+                self._rows = dict(place.rows)
         freeze(place.path, self.design, self.rows, self._levels(), card)
         return self
 
