@@ -60,8 +60,7 @@ def study_figure(
     Returns:
         A figure of its own; it is not registered with pyplot.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from experiments.report.shown_figure import ShownFigure
 
     design = Design(frame, factors, reference, cluster)
     chosen = study_outcomes(frame, outcomes, limit_s)
@@ -73,8 +72,7 @@ def study_figure(
     head = HEAD_IN + (LEGEND_IN if axis.colour else 0.0)
     width, height = PANEL_IN[0] * len(chosen), PANEL_IN[1] * len(shown) + head
     with text_style():
-        figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = ShownFigure(figsize=(width, height), dpi=DPI, facecolor="white")
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
         grid = figure.subplots(len(shown), len(chosen), squeeze=False)
         for column, outcome in enumerate(chosen):

@@ -37,8 +37,13 @@ class Analysis:
     card: Any
     rows: Any
     folder: Path | None
-    sequential: bool = False
-    """Whether its number of seeds was chosen by looking, see `effects_sequential`."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether its number of seeds was chosen by looking, see `experiments.study.until`."""
+        from experiments.study.until import UNTIL
+
+        return self.folder is not None and (self.folder / UNTIL).is_file()
 
     def resolved(self) -> dict[str, Condition]:
         """Conditions by name."""
