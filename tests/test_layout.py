@@ -259,6 +259,24 @@ def test_a_cycle_would_be_found():
     assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 
+@pytest.mark.parametrize(
+    ("part", "forbidden"),
+    [
+        ("runner", {"commands", "datagen", "report", "study"}),
+        ("options", {"commands", "datagen", "report", "study"}),
+        ("study", {"commands", "datagen", "benchmarks"}),
+        ("report", {"commands", "datagen", "benchmarks"}),
+    ],
+)
+def test_parts_of_the_experiments_import_only_lower_ones(part, forbidden):
+    modules = [module for module in TREES if module.startswith(f"experiments.{part}")]
+    assert modules
+    for module in modules:
+        found = ours(imported(TREES[module], lazy=True, typing=True))
+        parts = {name.split(".")[1] for name in found if name.startswith("experiments.")}
+        assert not parts & forbidden, module
+
+
 def with_all():
     def offers(node):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

@@ -141,13 +141,14 @@ def scaling(config: BenchStudyConfig) -> dict[str, Any]:
 
 
 def _study(config: BenchStudyConfig, factors: dict[str, Any], seeds: range) -> Study:
-    options = {
+    options: dict[str, Any] = {
         name: value
         for name, value in vars(config).items()
         if name in TaskOptions.__dataclass_fields__ and value not in (None, False)
     }
-    limit = {} if config.max_seconds is None else {"max_seconds": config.max_seconds}
-    return Study(factors=factors, seeds=seeds, policy=config.policy, **options, **limit)
+    if config.max_seconds is not None:
+        options["max_seconds"] = config.max_seconds
+    return Study(factors=factors, seeds=seeds, policy=config.policy, **options)
 
 
 def _quiet(study: Study, folder: Path, **engine: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import sys
@@ -63,13 +64,14 @@ class RayEngine:
         # What this process runs, the workers shall run: the same code, with one thread each.
         passed = {"OMP_NUM_THREADS": "1"}
         passed |= {name: os.environ[name] for name in ("PYTHONPATH", "MUJOCO_GL") if _set(name)}
+        start: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
         try:
             ray.init(
                 address=self._address,
-                **({"num_cpus": self.workers, "include_dashboard": False} if own else {}),
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 runtime_env={"env_vars": passed},
+                **(start if own else {}),
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
