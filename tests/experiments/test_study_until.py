@@ -12,6 +12,7 @@ def short_study(seeds=2):
         policy="oracle",
         factors={"latency": [0, 80]},
         seeds=seeds,
+        event="none",
         max_seconds=0.2,
     )
 
