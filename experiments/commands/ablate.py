@@ -15,6 +15,7 @@ from experiments.options.task_options import TaskOptions
 from experiments.study.study import Study
 from experiments.study.study_file import factor_arguments, make_study, read_study_file
 from experiments.study.text import study_object, study_text
+from experiments.study.until import MOST_SEEDS
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import to_json
 
@@ -55,6 +56,10 @@ class AblateConfig(TaskOptions, WeightOptions):
         engine: pool (processes of this machine) or ray.
         address: Address of a Ray cluster; default: one is started on this machine.
         ticks: Keep the tick logs.
+        until: Add episodes until intervals are this narrow: "±3 points" of success, "±0.5 s" to
+            success, "±3 points paired" of differences; the table then carries intervals that may
+            be looked at at any time.
+        most_episodes: Bound on the episodes per condition that --until adds.
         out: Folder of the study; if it exists, what is missing is run.
         json: Print the summary as one JSON object.
     """
@@ -80,6 +85,8 @@ class AblateConfig(TaskOptions, WeightOptions):
     engine: str = "pool"
     address: str | None = None
     ticks: bool = False
+    until: str | None = None
+    most_episodes: int = MOST_SEEDS
     out: str | None = None
     json: bool = False
 
@@ -115,6 +122,8 @@ def run(config: AblateConfig) -> int:
             engine=config.engine,
             address=config.address,
             ticks=config.ticks,
+            until=config.until,
+            most_seeds=config.most_episodes,
         )
     except KeyboardInterrupt:
         status = 130

@@ -1,13 +1,15 @@
-"""``xr0-sim report``: the table of a study that was run before."""
+"""``xr0-sim report``: table, effects and page of a study that was run before."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
+from experiments.study.effects_words import headline
 from experiments.study.study import Study
 from experiments.study.text import study_object, study_text
 from xr0_sim.errors import ConfigError
@@ -16,15 +18,23 @@ from xr0_sim.record.runcard import to_json
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Prints the table of a study from its rows; runs nothing.
+    """Prints the table of a study from its rows, and in words what its factors did.
+
+    Runs nothing, but for films.
 
     Attributes:
         study: Folder of the study.
         json: Print the summary as one JSON object.
+        html: Write report.html beside the rows: one page that needs no network.
+        films: First failures that are run again for a film, which the page links.
+        table: Write the table to this file: .csv, .tex, .md or .txt.
     """
 
     study: Annotated[str, tyro.conf.Positional] = ""
     json: bool = False
+    html: bool = False
+    films: int = 0
+    table: str | None = None
 
 
 def run(config: ReportConfig) -> int:
@@ -36,4 +46,12 @@ def run(config: ReportConfig) -> int:
         print(json.dumps(to_json(study_object(study)), ensure_ascii=False, allow_nan=False))
     else:
         print(study_text(study))
+        if study.rows:
+            effects = study.effects(kinds=["main"])
+            print(f"\n{headline(list(effects))}")
+            print("\n".join(f"- {sentence}" for sentence in effects.sentences()))
+    if config.table is not None:
+        print(study.table().save(config.table), file=sys.stderr)
+    if config.html or config.films:
+        print(study.report(films=config.films), file=sys.stderr)
     return 0

@@ -12,6 +12,7 @@ from experiments.options.condition_options import ConditionOptions
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
 from experiments.runner.run_folder import FIXED_VERSIONS, fresh_folder
+from experiments.study.analysis import Analysis
 from experiments.study.conditions import conditions_of
 from experiments.study.design import Design, Rule, cell_name
 from experiments.study.engines import engine_of
@@ -20,6 +21,7 @@ from experiments.study.freeze import freeze
 from experiments.study.jobs import Key
 from experiments.study.running import run_study, study_card
 from experiments.study.schema import check_factor_names, data_frame
+from experiments.study.until import MOST_SEEDS, run_until
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import read_run_card
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Study:
+class Study(Analysis):
     """Factors, the conditions they span, and the rows that were run; one row an episode.
 
     ::
@@ -179,6 +181,8 @@ class Study:
         engine: str = "pool",
         address: str | None = None,
         ticks: bool = False,
+        until: str | None = None,
+        most_seeds: int = MOST_SEEDS,
     ) -> Study:
         """Runs what is missing; what is finished is on disk, whatever ends the run.
 
@@ -189,10 +193,16 @@ class Study:
             engine: ``pool`` (processes of this machine) or ``ray``.
             address: Of a Ray cluster; by default one is started on this machine.
             ticks: Keep tick logs.
+            until: Add seeds until intervals are this narrow, e.g. ``±3 points``, ``±0.5 s`` or
+                ``±3 points paired``; table, effects and report then carry confidence sequences.
+            most_seeds: Bound on them.
 
         Returns:
             The study itself.
         """
+        if until is not None:
+            how = {"workers": workers, "engine": engine, "address": address, "ticks": ticks}
+            return run_until(self, until, most_seeds, folder, **how)
         conditions = self.resolved()
         card = study_card(self.design, conditions)
         with engine_of(engine, workers, address) as runner:

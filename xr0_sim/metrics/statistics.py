@@ -9,9 +9,9 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.metrics.student_t import t_quantile
 
 CONFIDENCE = 0.95
 UNBOUNDED = (-math.inf, math.inf)
@@ -40,7 +40,8 @@ class Interval:
         return not (self.low > other.high or other.low > self.high)
 
 
-def _z(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """Half-width of a central normal interval in standard deviations, e.g. 1.96 for 0.95."""
     if not 0.0 < confidence < 1.0:
         raise ConfigError(f"confidence: expected a number in (0, 1), got {confidence}")
     return NormalDist().inv_cdf(0.5 + 0.5 * confidence)
@@ -52,7 +53,7 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
         raise ConfigError(f"rate: expected 0 <= successes <= n, got {successes} of {n}")
     if n == 0:
         return Interval(math.nan, 0.0, 1.0, 0)
-    z = _z(confidence)
+    z = normal_quantile(confidence)
     rate = successes / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -102,7 +103,8 @@ def mean_interval(
     mean = float(np.clip(array.mean(), least, most))
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    half = t_quantile(0.5 + 0.5 * confidence, n - 1) * float(array.std(ddof=1)) / math.sqrt(n)
+    quantile = float(stdtrit(n - 1, 0.5 + 0.5 * confidence))
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(n)
     low, high = mean - half, mean + half
     if n < CLIPPED_FROM_N and (low < least or high > most):
         return Interval(mean, math.nan, math.nan, n)
@@ -168,7 +170,7 @@ def paired_rate_difference(
     adj_a, adj_b, adj_n = only_a + 0.5, only_b + 0.5, n + 2.0
     centre = (adj_a - adj_b) / adj_n
     spread = math.sqrt(adj_a + adj_b - (adj_a - adj_b) ** 2 / adj_n) / adj_n
-    half = _z(confidence) * spread
+    half = normal_quantile(confidence) * spread
     return Interval((only_a - only_b) / n, max(-1.0, centre - half), min(1.0, centre + half), n)
 
 

@@ -1,0 +1,146 @@
+"""What a study says: its table, effects, picture and page, from its frame alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from experiments.report.study_table import StudyTable
+    from experiments.runner.condition import Condition
+    from experiments.study.effects import Effects
+
+BOOTSTRAP_SEED = 0
+"""Seed of the cluster bootstrap where no generator is passed: equal rows, equal intervals."""
+USUAL_TIMELINES = 6
+
+
+class Analysis:
+    """Statistics of a `Study`; it offers the facts named below, this class what they say.
+
+    All of them take ``outcomes`` (columns of the frame; by default all that are known),
+    ``limit_s`` (time limit of the restricted mean; by default the longest episode) and ``rng``
+    (source of the cluster bootstrap over trainings).
+    """
+
+    factors: Any
+    reference: Any
+    cluster: Any
+    excluded: Any
+    task: Any
+    card: Any
+    rows: Any
+    folder: Path | None
+
+    @property
+    def sequential(self) -> bool:
+        """Whether its number of seeds was chosen by looking, see `experiments.study.until`."""
+        from experiments.study.until import UNTIL
+
+        return self.folder is not None and (self.folder / UNTIL).is_file()
+
+    def resolved(self) -> dict[str, Condition]:
+        """Conditions by name."""
+        raise NotImplementedError
+
+    def frame(self) -> pd.DataFrame:
+        """One line an episode."""
+        raise NotImplementedError
+
+    def table(self, outcomes: Sequence[str] | None = None, **options: Any) -> StudyTable:
+        """Every condition with its estimates, 95 % intervals, n and invalid episodes.
+
+        ``print(study.table())``, or ``.save("table.tex")``, ``.csv``, ``.md``, ``.txt``.
+        """
+        from experiments.report.study_table import study_table
+
+        return study_table(*self._told(), outcomes=outcomes, **self._options(options))
+
+    def effects(
+        self,
+        outcomes: Sequence[str] | None = None,
+        kinds: Sequence[str] = ("main", "simple", "interaction"),
+        **options: Any,
+    ) -> Effects:
+        """Paired differences of every level to its reference, and how factors go together.
+
+        ``study.effects().sentences()`` says in words what is resolved and what is not,
+        ``.frame()`` gives one row a comparison.
+        """
+        from experiments.study.effects import study_effects
+
+        told = self._options(options)
+        return study_effects(*self._told(), outcomes=outcomes, kinds=kinds, **told)
+
+    def plot(
+        self,
+        outcomes: Sequence[str] | None = None,
+        *,
+        x: str | None = None,
+        colour: str | None = None,
+        **options: Any,
+    ) -> Figure:
+        """Estimates with intervals: a column per outcome, a row per context.
+
+        Args:
+            outcomes: Columns; by default the usual five.
+            x: Factor along the axes; by default a quantity, e.g. the latency.
+            colour: Factor told by colour.
+            **options: ``limit_s``, ``rng``.
+        """
+        from experiments.report.study_figure import study_figure
+
+        told = self._options(options)
+        return study_figure(*self._told(), outcomes=outcomes, x=x, colour=colour, **told)
+
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        title: str | None = None,
+        outcomes: Sequence[str] | None = None,
+        films: int = 0,
+        timelines: int = USUAL_TIMELINES,
+        **options: Any,
+    ) -> Path:
+        """Writes one HTML file that needs no network; returns it.
+
+        Args:
+            path: The file; by default ``report.html`` in the study's folder.
+            title: Heading.
+            outcomes: Columns; by default all that are known.
+            films: First failures that are run again for a film, which the page links.
+            timelines: Most episodes whose tick logs are drawn, if logs were kept.
+            **options: ``limit_s``, ``rng``.
+        """
+        from experiments.report.study_page import PageFacts, write_study_page
+        from experiments.study.films import film_failures
+        from experiments.study.page_facts import card_texts, chosen_timelines, task_text
+
+        where = Path(path) if path is not None else (self.folder or Path("out")) / "report.html"
+        frame, factors, reference = self._told()
+        facts = PageFacts(
+            title=title or f"{task_text(self.task)}: {' × '.join(factors)}",
+            task=f"Task: {task_text(self.task)}",
+            excluded=self.excluded,
+            card=card_texts(self.card),
+            timelines=chosen_timelines(self.folder, frame, timelines),
+            films=film_failures(self, where.parent, films) if films else (),
+        )
+        told = self._options(options)
+        return write_study_page(
+            where, frame, factors, reference, facts=facts, outcomes=outcomes, **told
+        )
+
+    def _told(self) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, str]]:
+        return self.frame(), self.factors, self.reference
+
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        own = {"cluster": self.cluster, "sequential": self.sequential}
+        return {**own, "rng": np.random.default_rng(BOOTSTRAP_SEED), **given}
