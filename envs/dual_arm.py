@@ -176,7 +176,7 @@ class DualArmEnv(RestorableScene):
             event_seed,
             self.np_random.bit_generator.state,
         )
-        self._origin = self._episode
+        self._undisturbed = self._episode
         self._assessment = self._assess()
         self._keep_for_late_senses()
 

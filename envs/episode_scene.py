@@ -81,7 +81,7 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     _failure: str | None
     _event_seed: int
     _episode: str
-    _origin: str
+    _undisturbed: str
 
     # ---------------------------------------------------------------- task hooks
     @abc.abstractmethod

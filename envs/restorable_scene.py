@@ -90,17 +90,17 @@ class RestorableScene(DisturbableScene):
             ConfigError: The snapshot is one of another reset, or events had fired in it.
         """
         self._views("branch")
-        if state.schedule.fired or state.episode != self._origin:
+        if state.schedule.fired or state.episode != self._undisturbed:
             raise ConfigError(
                 "branch: expected a snapshot of this reset in which no event had fired; take it "
                 "in an episode without events"
             )
         events = parse_events(events)
         check_events(events, type(self), world=self.world)
-        self._episode = self._origin
+        self._episode = self._undisturbed
         self._schedule = EventSchedule(events, self._event_seed)
         self.restore(state)
-        self._episode = f"{self._origin} {events!r}"
+        self._episode = f"{self._undisturbed} {events!r}"
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -100,15 +100,15 @@ table
 # %% [markdown]
 # ## Prefix length × Λ window
 #
-# The same with a trained policy: how many rows of the new chunk are already decided, and how far
-# back its action tokens may look. On the command line:
+# The same with a trained policy, in the world it was trained in: how many rows of the new chunk are
+# already decided, and how far back its action tokens may look. On the command line:
 #
-# `xr0-sim ablate --policy xr0 --head prefix_lambda --strategy prefix_async --factor window=1,4`
+# `xr0-sim ablate --world 0.1 --policy xr0 --head prefix_lambda --strategy prefix_async --factor window=1,4`
 # `--factor prefix_steps=3,6 --latency 80ms --event none`
 
 # %%
 trained = Study(
-    TASK,
+    f"{TASK}:world=0.1",
     policy="xr0",
     head="prefix_lambda",
     strategy="prefix_async",
