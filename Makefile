@@ -29,9 +29,9 @@ demo: install
 
 test: lint types doctest
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist worksteal
-	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=900 notebooks
 	XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding \
-		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks/01_first_rollout.ipynb
 	$(BIN)/python .ci/wheel_test.py
 
 quick: lint types

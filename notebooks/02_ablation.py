@@ -32,6 +32,7 @@ from experiments.study import Study
 
 TASK = os.environ.get("XR0_SIM_NOTEBOOK_ENV", "block_dismantling")
 SEEDS = int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "20"))
+WORKERS = os.cpu_count() or 1
 EASY = {"block_dismantling": "block_dismantling:n_bricks=2"}
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
 
@@ -55,7 +56,7 @@ study = Study(
     seeds=SEEDS,
     max_seconds=10,
 )
-study.run(out / "strategies")
+study.run(out / "strategies", workers=WORKERS)
 study.plot()
 
 # %% [markdown]
@@ -116,9 +117,9 @@ trained = Study(
     event="none",
     factors={"prefix_steps": [3, 6], "window": [1, 4]},
     seeds=SEEDS,
-    max_seconds=10,
+    max_seconds=6,
 )
-trained.run(out / "windows")
+trained.run(out / "windows", workers=WORKERS)
 trained.table(["success", "progress", "seam_position_mean_rad", "tool_jerk_m_s3"])
 
 # %%

@@ -55,28 +55,30 @@ def _with_stage(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "env_kwargs": {**env_kwargs, **stage}}
 
 
-def _classes() -> dict[str, type]:
-    found: dict[str, type] = {"Weights": Weights, "EstimatedPrefix": EstimatedPrefix}
+def _classes() -> dict[str, list[type]]:
+    """Classes that a card may name, by name; plug-ins may give theirs equal names."""
+    found: dict[str, list[type]] = {"Weights": [Weights], "EstimatedPrefix": [EstimatedPrefix]}
     for group in PLUG_GROUPS:
         registry = REGISTRIES[group]
         for name in registry:
             plug = registry[name]
             cls = plug if isinstance(plug, type) else type(plug)
-            found.setdefault(cls.__name__, cls)
+            found.setdefault(cls.__name__, []).append(cls)
     return found
 
 
-def _decoded(value: Any, classes: Mapping[str, type], place: str) -> Any:
+def _decoded(value: Any, classes: Mapping[str, list[type]], place: str) -> Any:
     if isinstance(value, list):
         return tuple(_decoded(item, classes, place) for item in value)
     if not isinstance(value, Mapping):
         return value
     if "type" not in value:
         return {name: _decoded(item, classes, place) for name, item in value.items()}
-    if value["type"] not in classes:
-        raise ConfigError(
-            f"{place}: expected a plug named {value['type']!r}, found none; give the --plugin "
-            "that the run was made with"
-        )
     inner = {name: _decoded(item, classes, place) for name, item in value.items() if name != "type"}
-    return classes[value["type"]](**inner)
+    for cls in classes.get(value["type"], ()):
+        if {field.name for field in fields(cls) if field.init} == set(inner):
+            return cls(**inner)
+    raise ConfigError(
+        f"{place}: expected a plug {value['type']}({', '.join(inner)}), found none; give the "
+        "--plugin that the run was made with"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import make_dataclass
 
 import imageio.v3 as iio
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from experiments.cli import main
 from experiments.runner.film_options import film_options, filmed_seeds
-from experiments.runner.stored_condition import stored_condition
+from experiments.runner.stored_condition import _decoded, stored_condition
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import to_json
 
@@ -93,3 +94,13 @@ def test_a_film_of_no_run_is_one_line(tmp_path, capsys, finished):
     first, second = capsys.readouterr().err.splitlines()
     assert "expected the folder of a run" in first
     assert "expected one of the run's, got 77; it has 0, 1" in second
+
+
+def test_plugs_of_equal_names_are_told_apart_by_their_fields():
+    near = make_dataclass("Nudge", [("distance_m", float)])
+    hard = make_dataclass("Nudge", [("force_n", float)])
+    for classes in ([near, hard], [hard, near]):
+        found = _decoded({"type": "Nudge", "force_n": 2.0}, {"Nudge": classes}, "card")
+        assert type(found) is hard and found.force_n == 2.0
+    with pytest.raises(ConfigError, match="--plugin"):
+        _decoded({"type": "Nudge", "turn_rad": 2.0}, {"Nudge": [near, hard]}, "card")

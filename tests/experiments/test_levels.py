@@ -37,6 +37,7 @@ def test_options_are_filled_in_and_checked():
         "level": "full",
         "grid": 13,
         "grasp": "friction",
+        "material": "",
         "continuous": False,
         **STAGE,
     }
@@ -119,6 +120,7 @@ def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
         "level": "half",
         "grid": 13,
         "grasp": "friction",
+        "material": "",
         "continuous": False,
         **STAGE,
     }

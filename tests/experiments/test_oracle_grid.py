@@ -11,9 +11,9 @@ DELAY = 5
 
 @pytest.fixture(scope="module")
 def grid():
-    """The perfect planner at no delay and at a long one; two scenes."""
+    """The perfect planner at no delay and at a long one."""
     rows = run_grid(
-        OracleGridConfig(delays=(0, DELAY), events=("none",), episodes=2, max_seconds=16)
+        OracleGridConfig(delays=(0, DELAY), events=("none",), episodes=1, max_seconds=16)
     )
     return {name: condition_summary(found).figures for name, found in rows.items()}
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.statistics import CONFIDENCE, Interval, normal_quantile
@@ -74,6 +73,8 @@ class Contrast:
         """Half-width of the interval in standard errors."""
         if math.isinf(self.dof):
             return normal_quantile(confidence)
+        from scipy.special import stdtrit  # slow to import
+
         return float(stdtrit(self.dof, 0.5 + 0.5 * confidence))
 
     def p_value(self) -> float:
@@ -82,6 +83,8 @@ class Contrast:
             return math.nan
         if self.spread == 0.0:
             return 1.0 if self.centre == 0.0 else 0.0
+        from scipy.special import stdtr  # slow to import
+
         return float(min(1.0, 2.0 * stdtr(min(self.dof, 1e12), -abs(self.centre) / self.spread)))
 
     def seeds_to_resolve(

@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from xr0_sim.errors import ConfigError
 
@@ -103,6 +102,8 @@ def mean_interval(
     mean = float(np.clip(array.mean(), least, most))
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
+    from scipy.special import stdtrit  # slow to import
+
     quantile = float(stdtrit(n - 1, 0.5 + 0.5 * confidence))
     half = quantile * float(array.std(ddof=1)) / math.sqrt(n)
     low, high = mean - half, mean + half

@@ -42,6 +42,7 @@ def test_two_processes_reach_the_weights_of_one(alone, tmp_path):
     assert steps == [4, 8, 8], "one process writes, once"
 
 
+@pytest.mark.slow
 def test_a_stop_of_one_process_stops_all_and_the_run_goes_on(alone, tmp_path):
     stopped = train(tmp_path, 2, stop_at=3)
     assert stopped["step"] == 4

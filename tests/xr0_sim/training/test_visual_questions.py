@@ -124,6 +124,7 @@ def test_rows_without_a_question_are_left_out(asking, store):
     assert none.loss(policy.model.vlm, np.arange(3), rng).item() == 0.0
 
 
+@pytest.mark.slow
 def test_a_brain_learns_to_answer_from_pictures(store, tmp_path):
     config = preset_config("nano", action_length=HORIZON, proposals=2)
     trainer = TrainerConfig(
