@@ -104,7 +104,10 @@ class AblateConfig(TaskOptions, WeightOptions):
                     )
                 found[field.name] = value
         if self.episodes is not None or self.seed is not None or "seeds" not in found:
-            first, count = self.seed or 0, self.episodes or DEFAULT_EPISODES
+            first = self.seed or 0
+            count = DEFAULT_EPISODES if self.episodes is None else self.episodes
+            if count < 1:
+                raise ConfigError(f"--episodes: expected at least 1, got {count}")
             found["seeds"] = list(range(first, first + count))
         return make_study(found)
 

@@ -13,9 +13,9 @@ from experiments.report.study_panels import (
     draw_panel,
 )
 from experiments.report.style import MUTED, text_style
-from experiments.study.effects_design import Design
 from experiments.study.effects_estimates import estimate
 from experiments.study.effects_outcomes import study_outcomes
+from experiments.study.effects_pairing import Pairing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,12 +62,12 @@ def study_figure(
     """
     from experiments.report.shown_figure import ShownFigure
 
-    design = Design(frame, factors, reference, cluster)
+    pairing = Pairing(frame, factors, reference, cluster)
     chosen = study_outcomes(frame, outcomes, limit_s)
     if outcomes is None:
         chosen = [o for o in chosen if o.name.endswith(USUAL)] or chosen[:4]
-    axis = choose_axes(design, x, colour)
-    contexts = contexts_of(design, axis)
+    axis = choose_axes(pairing, x, colour)
+    contexts = contexts_of(pairing, axis)
     shown = contexts[:MOST_ROWS]
     head = HEAD_IN + (LEGEND_IN if axis.colour else 0.0)
     width, height = PANEL_IN[0] * len(chosen), PANEL_IN[1] * len(shown) + head
@@ -77,22 +77,22 @@ def study_figure(
         grid = figure.subplots(len(shown), len(chosen), squeeze=False)
         for column, outcome in enumerate(chosen):
             found = {
-                condition: estimate(design, outcome, k, sequential=sequential, rng=rng)
-                for k, condition in enumerate(design.conditions)
+                condition: estimate(pairing, outcome, k, sequential=sequential, rng=rng)
+                for k, condition in enumerate(pairing.conditions)
             }
             for row, context in enumerate(shown):
                 axes = grid[row, column]
-                draw_panel(axes, design, outcome, found, axis, context)
+                draw_panel(axes, pairing, outcome, found, axis, context)
                 if column == 0 and context:
                     told = ", ".join(f"{name}: {level}" for name, level in context.items())
                     axes.set_ylabel(told, fontsize=9, fontweight="bold", labelpad=8)
-        _head(figure, height, design, axis.colour, len(contexts) - len(shown))
+        _head(figure, height, pairing, axis.colour, len(contexts) - len(shown))
     return figure
 
 
-def _head(figure: Figure, height: float, design: Design, colour: str, hidden: int) -> None:
+def _head(figure: Figure, height: float, pairing: Pairing, colour: str, hidden: int) -> None:
     """Legend and what the points and bars are."""
-    seeds, trainings = len(design.seeds), len(design.trainings)
+    seeds, trainings = len(pairing.seeds), len(pairing.trainings)
     text = f"{seeds} seeds" + (f", {trainings} trainings" if trainings > 1 else "")
     text += "; points with 95 % intervals"
     text += f"; {hidden} further rows are not shown" if hidden else ""

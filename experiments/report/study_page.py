@@ -29,7 +29,7 @@ from experiments.report.study_svg import inline_svg
 from experiments.report.study_table import StudyTable, study_table
 from experiments.report.style import text_style
 from experiments.study.effects import Effects, study_effects
-from experiments.study.effects_design import Design
+from experiments.study.effects_pairing import Pairing
 from experiments.study.effects_words import headline, summaries
 from xr0_sim.atomic import write_bytes
 
@@ -99,27 +99,27 @@ def write_study_page(
     path, facts = Path(path), facts or PageFacts()
     options: dict[str, Any] = {"outcomes": outcomes, "cluster": cluster, "limit_s": limit_s}
     options |= {"sequential": sequential, "rng": rng}
-    design = Design(frame, factors, reference, cluster)
+    pairing = Pairing(frame, factors, reference, cluster)
     table = study_table(frame, factors, reference, **options)
     effects = study_effects(frame, factors, reference, **options)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    axis = choose_axes(design)
+    axis = choose_axes(pairing)
     page = template.render(
         facts=facts,
-        counts=_counts(design),
-        overview=_overview(design, table, effects),
+        counts=_counts(pairing),
+        overview=_overview(pairing, table, effects),
         table=table.cells(),
         factor_count=len(table.factors),
-        legend=_legend(design, axis),
-        palette=_palette(design, axis),
+        legend=_legend(pairing, axis),
+        palette=_palette(pairing, axis),
         axis=axis,
-        panels=_panels(design, table, axis),
-        hidden=max(0, len(contexts_of(design, axis)) - MOST_CONTEXTS),
+        panels=_panels(pairing, table, axis),
+        hidden=max(0, len(contexts_of(pairing, axis)) - MOST_CONTEXTS),
         charts={kind: strip_charts(effects.select(kind=kind)) for kind in KIND_TEXTS},
         kinds=KIND_TEXTS,
-        events=event_section(design, table.outcomes),
-        validity=validity_section(design, facts.excluded),
+        events=event_section(pairing, table.outcomes),
+        validity=validity_section(pairing, facts.excluded),
         timelines=timeline_entries(facts.timelines),
         films=film_entries(facts.films, path.parent),
         methods=sorted({effect.method for effect in effects}),
@@ -137,20 +137,20 @@ KIND_TEXTS = {
 """Kind of effect -> heading."""
 
 
-def _counts(design: Design) -> list[str]:
-    frame = design.frame
+def _counts(pairing: Pairing) -> list[str]:
+    frame = pairing.frame
     invalid = int((~frame["valid"].astype(bool)).sum())
-    found = [f"{len(frame):,} episodes", f"{len(design.conditions)} conditions"]
-    found.append(f"{len(design.seeds)} paired seeds")
-    if len(design.trainings) > 1:
-        found.append(f"{len(design.trainings)} trainings")
+    found = [f"{len(frame):,} episodes", f"{len(pairing.conditions)} conditions"]
+    found.append(f"{len(pairing.seeds)} paired seeds")
+    if len(pairing.trainings) > 1:
+        found.append(f"{len(pairing.trainings)} trainings")
     return [*found, f"{invalid} invalid"]
 
 
-def _overview(design: Design, table: StudyTable, effects: Effects) -> dict[str, Any]:
+def _overview(pairing: Pairing, table: StudyTable, effects: Effects) -> dict[str, Any]:
     """What is resolved and what is not, in words."""
     main, crossed = (effects.select(kind=kind) for kind in ("main", "interaction"))
-    best, needs = ranking(design, table.outcomes)
+    best, needs = ranking(pairing, table.outcomes)
     return {
         "headline": headline(main),
         "best": best,
@@ -162,33 +162,33 @@ def _overview(design: Design, table: StudyTable, effects: Effects) -> dict[str, 
     }
 
 
-def _legend(design: Design, axis: Axis) -> list[tuple[int, str]]:
+def _legend(pairing: Pairing, axis: Axis) -> list[tuple[int, str]]:
     """Place in the palette and text of every line of the panels."""
-    return list(enumerate(levels_of(design, axis.colour))) if axis.colour else []
+    return list(enumerate(levels_of(pairing, axis.colour))) if axis.colour else []
 
 
-def _palette(design: Design, axis: Axis) -> list[str]:
-    levels = levels_of(design, axis.colour) if axis.colour else []
+def _palette(pairing: Pairing, axis: Axis) -> list[str]:
+    levels = levels_of(pairing, axis.colour) if axis.colour else []
     return list(level_colours(levels).values()) if levels else [PALETTE[0]]
 
 
-def _panels(design: Design, table: StudyTable, axis: Axis) -> list[tuple[str, list[str]]]:
+def _panels(pairing: Pairing, table: StudyTable, axis: Axis) -> list[tuple[str, list[str]]]:
     """Per context its heading and the panels of all outcomes that have a value."""
     from matplotlib.figure import Figure
 
-    names = {colour: f"var(--s{k})" for k, colour in enumerate(_palette(design, axis))}
+    names = {colour: f"var(--s{k})" for k, colour in enumerate(_palette(pairing, axis))}
     found = []
-    for number, context in enumerate(contexts_of(design, axis)[:MOST_CONTEXTS]):
+    for number, context in enumerate(contexts_of(pairing, axis)[:MOST_CONTEXTS]):
         drawings = []
         for outcome in table.outcomes:
             estimates = {
                 condition: line.estimates[outcome.name]
-                for condition, line in zip(design.conditions, table.lines, strict=True)
+                for condition, line in zip(pairing.conditions, table.lines, strict=True)
             }
             with text_style():
                 figure = Figure(figsize=PANEL_IN)
                 axes = figure.add_axes(PANEL_BOX)
-                if draw_panel(axes, design, outcome, estimates, axis, context):
+                if draw_panel(axes, pairing, outcome, estimates, axis, context):
                     name = f"p{number}{outcome.name}"
                     drawings.append(inline_svg(figure, name, _told(outcome.label, context), names))
         heading = ", ".join(f"{name}: {level}" for name, level in context.items())

@@ -12,9 +12,9 @@ import numpy as np
 
 from experiments.report.study_table import heading
 from experiments.report.style import COLOURS, GRID, MUTED, position_colours
-from experiments.study.effects_design import Design, Levels
 from experiments.study.effects_estimates import Estimate
 from experiments.study.effects_outcomes import Outcome
+from experiments.study.effects_pairing import Levels, Pairing
 from xr0_sim.errors import unknown_name
 from xr0_sim.metrics.statistics import Interval
 
@@ -45,11 +45,11 @@ class Axis:
     rest: tuple[str, ...]
 
 
-def choose_axes(design: Design, x: str | None = None, colour: str | None = None) -> Axis:
+def choose_axes(pairing: Pairing, x: str | None = None, colour: str | None = None) -> Axis:
     """Puts quantities such as latencies on the axis, and the first other factor in colour.
 
     Args:
-        design: The study's design.
+        pairing: The study's pairing.
         x: Factor for the axis; None to choose.
         colour: Factor for the colour; None to choose.
 
@@ -57,23 +57,23 @@ def choose_axes(design: Design, x: str | None = None, colour: str | None = None)
         ConfigError: The named factor was not varied.
     """
     for name in (x, colour):
-        if name is not None and name not in design.varied:
-            raise unknown_name("varied factor", name, design.varied)
-    left = [name for name in design.varied if name not in (x, colour)]
+        if name is not None and name not in pairing.varied:
+            raise unknown_name("varied factor", name, pairing.varied)
+    left = [name for name in pairing.varied if name not in (x, colour)]
     if x is None and left:
-        quantities = [n for n in left if all(QUANTITY.match(lv) for lv in levels_of(design, n))]
-        x = (quantities or sorted(left, key=lambda n: -len(levels_of(design, n))))[0]
+        quantities = [n for n in left if all(QUANTITY.match(lv) for lv in levels_of(pairing, n))]
+        x = (quantities or sorted(left, key=lambda n: -len(levels_of(pairing, n))))[0]
         left.remove(x)
     if colour is None and left:
         colour = left.pop(0)
     return Axis(x or "", colour or "", tuple(left))
 
 
-def levels_of(design: Design, factor: str) -> list[str]:
+def levels_of(pairing: Pairing, factor: str) -> list[str]:
     """Levels of a factor that a condition has, in order."""
-    k = list(design.factors).index(factor)
-    there = {condition[k] for condition in design.conditions}
-    return [level for level in design.factors[factor] if level in there]
+    k = list(pairing.factors).index(factor)
+    there = {condition[k] for condition in pairing.conditions}
+    return [level for level in pairing.factors[factor] if level in there]
 
 
 def level_colours(levels: Sequence[str]) -> dict[str, str]:
@@ -83,11 +83,11 @@ def level_colours(levels: Sequence[str]) -> dict[str, str]:
     return {level: PALETTE[k % len(PALETTE)] for k, level in enumerate(levels)}
 
 
-def contexts_of(design: Design, axis: Axis) -> list[dict[str, str]]:
+def contexts_of(pairing: Pairing, axis: Axis) -> list[dict[str, str]]:
     """Combinations of the other factors that a condition has, in order."""
     found = []
-    for condition in design.conditions:
-        told = dict(zip(design.factors, condition, strict=True))
+    for condition in pairing.conditions:
+        told = dict(zip(pairing.factors, condition, strict=True))
         context = {name: told[name] for name in axis.rest}
         if context not in found:
             found.append(context)
@@ -96,7 +96,7 @@ def contexts_of(design: Design, axis: Axis) -> list[dict[str, str]]:
 
 def draw_panel(
     axes: Axes,
-    design: Design,
+    pairing: Pairing,
     outcome: Outcome,
     estimates: Mapping[Levels, Estimate],
     axis: Axis,
@@ -106,7 +106,7 @@ def draw_panel(
 
     Args:
         axes: Where to draw.
-        design: The study's design.
+        pairing: The study's pairing.
         outcome: What the panel shows.
         estimates: By condition.
         axis: What stands where.
@@ -115,8 +115,8 @@ def draw_panel(
     Returns:
         Whether any condition had a value.
     """
-    xs = levels_of(design, axis.x) if axis.x else [""]
-    lines = levels_of(design, axis.colour) if axis.colour else [""]
+    xs = levels_of(pairing, axis.x) if axis.x else [""]
+    lines = levels_of(pairing, axis.colour) if axis.colour else [""]
     colours = level_colours(lines)
     scale = 100.0 if outcome.kind == "rate" else outcome.scale
     highest, drawn = 0.0, False
@@ -125,8 +125,8 @@ def draw_panel(
         points = []
         for place, level in enumerate(xs):
             told = {**context, axis.x: level, axis.colour: line}
-            condition = tuple(told.get(n, design.factors[n][0]) for n in design.factors)
-            found = estimates.get(_present(design, condition, told))
+            condition = tuple(told.get(n, pairing.factors[n][0]) for n in pairing.factors)
+            found = estimates.get(_present(pairing, condition, told))
             if found is None or not math.isfinite(found.interval.value):
                 continue
             points.append((place + shift, found.interval))
@@ -147,12 +147,12 @@ def draw_panel(
     return True
 
 
-def _present(design: Design, condition: Levels, told: Mapping[str, str]) -> Levels:
+def _present(pairing: Pairing, condition: Levels, told: Mapping[str, str]) -> Levels:
     """The condition with the one level that a factor has where it was not varied."""
     out = list(condition)
-    for k, name in enumerate(design.factors):
+    for k, name in enumerate(pairing.factors):
         if name not in told:
-            out[k] = levels_of(design, name)[0]
+            out[k] = levels_of(pairing, name)[0]
     return tuple(out)
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.report.study_table import estimate_text
 from experiments.study.effects import Effect
-from experiments.study.effects_design import Design
 from experiments.study.effects_estimates import estimate
 from experiments.study.effects_events import twin_drop
 from experiments.study.effects_outcomes import Outcome
+from experiments.study.effects_pairing import Pairing
 from experiments.study.effects_words import difference_text, needed_text, short_p
 from xr0_sim.metrics.statistics import Interval, n_to_separate, wilson
 
@@ -128,22 +128,22 @@ class Section:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def event_section(design: Design, outcomes: Sequence[Outcome]) -> Section | None:
+def event_section(pairing: Pairing, outcomes: Sequence[Outcome]) -> Section | None:
     """What events cost and how fast they were noticed, per condition; None without events."""
-    frame = design.frame
+    frame = pairing.frame
     if "event_kind" not in frame and "twin_success" not in frame:
         return None
     chosen = {o.name: o for o in outcomes if o.by_median}
     rows = []
-    for k, condition in enumerate(design.conditions):
-        own = design.rows_of(k)
+    for k, condition in enumerate(pairing.conditions):
+        own = pairing.rows_of(k)
         drop = twin_drop(own)
-        told = [estimate(design, o, k) for o in chosen.values()]
+        told = [estimate(pairing, o, k) for o in chosen.values()]
         if drop is None and not any(t.interval.n for t in told):
             continue
         valid = int(own["valid"].astype(bool).sum())
         texts = [estimate_text(o, t, valid) for o, t in zip(chosen.values(), told, strict=True)]
-        rows.append([design.short(condition), _kinds(own), _drop_text(drop), *texts])
+        rows.append([pairing.short(condition), _kinds(own), _drop_text(drop), *texts])
     if not rows:
         return None
     names = [f"{o.label} ({o.unit + ', ' if o.unit else ''}median)" for o in chosen.values()]
@@ -165,17 +165,17 @@ def _drop_text(drop: Any) -> str:
     return f"{value} [{low}, {high}] (n={i.n}, p = {drop.p:.2g})".replace("-", "−")
 
 
-def validity_section(design: Design, excluded: Sequence[Mapping[str, Any]]) -> Section:
+def validity_section(pairing: Pairing, excluded: Sequence[Mapping[str, Any]]) -> Section:
     """Which episodes say nothing and why; which conditions were left out and why."""
     rows = []
-    for k, condition in enumerate(design.conditions):
-        own = design.rows_of(k)
+    for k, condition in enumerate(pairing.conditions):
+        own = pairing.rows_of(k)
         invalid = own[~own["valid"].astype(bool)]
         reasons = Counter(invalid["invalid_reason"].fillna("unknown")) if len(invalid) else {}
         told = "; ".join(f"{reason} ({n})" for reason, n in Counter(reasons).most_common())
         stops = [_count(own, name) for name in ("stopped_early", "protective_stop_reason")]
         rows.append(
-            [design.short(condition), str(len(own)), str(len(invalid)), told or "–", *stops]
+            [pairing.short(condition), str(len(own)), str(len(invalid)), told or "–", *stops]
         )
     header = ["condition", "episodes", "invalid", "why", "ended early", "protective stops"]
     counts = Counter(str(gone["reason"]) for gone in excluded)
@@ -187,15 +187,15 @@ def _count(rows: DataFrame, column: str) -> str:
     return str(int(rows[column].notna().sum())) if column in rows else "0"
 
 
-def ranking(design: Design, outcomes: Sequence[Outcome]) -> tuple[str, list[str]]:
+def ranking(pairing: Pairing, outcomes: Sequence[Outcome]) -> tuple[str, list[str]]:
     """Which conditions the best one in success is apart from, and the n for the others."""
     rates = [o for o in outcomes if o.name == "success"]
-    if not rates or len(design.conditions) < 2:
+    if not rates or len(pairing.conditions) < 2:
         return "", []
     found: dict[str, Interval] = {}
-    for k, condition in enumerate(design.conditions):
-        values = design.values_of(rates[0], k)
-        found[design.short(condition)] = wilson(int(values.sum()), len(values))
+    for k, condition in enumerate(pairing.conditions):
+        values = pairing.values_of(rates[0], k)
+        found[pairing.short(condition)] = wilson(int(values.sum()), len(values))
     best = max(found, key=lambda name: found[name].value)
     top = found.pop(best)
     close = {name: i for name, i in found.items() if i.overlaps(top)}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.study.effects_design import Design
 from experiments.study.effects_estimates import Estimate, estimate
 from experiments.study.effects_outcomes import Outcome, study_outcomes
+from experiments.study.effects_pairing import Pairing
 from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import ConfigError
 
@@ -57,7 +57,7 @@ class StudyTable:
     Attributes:
         factors: Varied factors, the first columns.
         outcomes: What was measured, the other columns.
-        lines: One per condition, in the order of the design.
+        lines: One per condition, in the order of the pairing.
     """
 
     factors: tuple[str, ...]
@@ -149,16 +149,16 @@ def study_table(
     rng: np.random.Generator | None = None,
 ) -> StudyTable:
     """Estimates every outcome in every condition; arguments as for `study_effects`."""
-    design = Design(frame, factors, reference, cluster)
+    pairing = Pairing(frame, factors, reference, cluster)
     chosen = study_outcomes(frame, outcomes, limit_s)
     lines = []
-    for k, condition in enumerate(design.conditions):
-        told = dict(zip(design.factors, condition, strict=True))
-        valid = design.rows_of(k)["valid"].astype(bool)
-        found = {o.name: estimate(design, o, k, sequential=sequential, rng=rng) for o in chosen}
-        levels = {name: told[name] for name in design.varied}
+    for k, condition in enumerate(pairing.conditions):
+        told = dict(zip(pairing.factors, condition, strict=True))
+        valid = pairing.rows_of(k)["valid"].astype(bool)
+        found = {o.name: estimate(pairing, o, k, sequential=sequential, rng=rng) for o in chosen}
+        levels = {name: told[name] for name in pairing.varied}
         lines.append(TableLine(levels, int(valid.sum()), int((~valid).sum()), found))
-    return StudyTable(tuple(design.varied), tuple(chosen), tuple(lines))
+    return StudyTable(tuple(pairing.varied), tuple(chosen), tuple(lines))
 
 
 def heading(outcome: Outcome) -> str:

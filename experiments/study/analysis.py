@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import abc
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from experiments.report.study_table import StudyTable
     from experiments.runner.condition import Condition
+    from experiments.runner.episode_rows import Row
     from experiments.study.effects import Effects
 
 BOOTSTRAP_SEED = 0
@@ -21,7 +23,7 @@ BOOTSTRAP_SEED = 0
 USUAL_TIMELINES = 6
 
 
-class Analysis:
+class Analysis(abc.ABC):
     """Statistics of a `Study`; it offers the facts named below, this class what they say.
 
     All of them take ``outcomes`` (columns of the frame; by default all that are known),
@@ -29,14 +31,42 @@ class Analysis:
     (source of the cluster bootstrap over trainings).
     """
 
-    factors: Any
-    reference: Any
-    cluster: Any
-    excluded: Any
-    task: Any
-    card: Any
-    rows: Any
     folder: Path | None
+
+    @property
+    @abc.abstractmethod
+    def factors(self) -> dict[str, list[str]]:
+        """Factor -> texts of its levels, in order."""
+
+    @property
+    @abc.abstractmethod
+    def reference(self) -> dict[str, str]:
+        """Factor -> level that the others are compared with."""
+
+    @property
+    @abc.abstractmethod
+    def cluster(self) -> str | None:
+        """Factor whose levels are a sample."""
+
+    @property
+    @abc.abstractmethod
+    def excluded(self) -> list[dict[str, Any]]:
+        """Combinations that are not run, with the reason."""
+
+    @property
+    @abc.abstractmethod
+    def task(self) -> str:
+        """Name of the task."""
+
+    @property
+    @abc.abstractmethod
+    def card(self) -> Mapping[str, Any] | None:
+        """Versions, commit, digests of weights and the like; None before the first run."""
+
+    @property
+    @abc.abstractmethod
+    def rows(self) -> list[Row]:
+        """Rows by condition and seed."""
 
     @property
     def sequential(self) -> bool:
@@ -45,13 +75,13 @@ class Analysis:
 
         return self.folder is not None and (self.folder / UNTIL).is_file()
 
+    @abc.abstractmethod
     def resolved(self) -> dict[str, Condition]:
         """Conditions by name."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def frame(self) -> pd.DataFrame:
         """One line an episode."""
-        raise NotImplementedError
 
     def table(self, outcomes: Sequence[str] | None = None, **options: Any) -> StudyTable:
         """Every condition with its estimates, 95 % intervals, n and invalid episodes.

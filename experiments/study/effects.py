@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.study.effects_design import Comparison, Design, differences
 from experiments.study.effects_outcomes import Outcome, study_outcomes
+from experiments.study.effects_pairing import Comparison, Pairing, differences
 from xr0_sim.metrics.contrast import Contrast, contrast
 from xr0_sim.metrics.median import median_interval
 from xr0_sim.metrics.paired_tests import SignShare, holm, mcnemar_exact, sign_test
@@ -197,15 +197,15 @@ def study_effects(
             confidence sequences, which stay valid.
         rng: Source of the cluster bootstrap; needed with several trainings.
     """
-    design = Design(frame, factors, reference, cluster)
-    comparisons = design.comparisons(kinds)
+    pairing = Pairing(frame, factors, reference, cluster)
+    comparisons = pairing.comparisons(kinds)
     found: list[Effect] = []
     for outcome in study_outcomes(frame, outcomes, limit_s):
-        cube = design.cube(outcome.values(frame))
+        cube = pairing.cube(outcome.values(frame))
         for kind in KINDS:
             family = [c for c in comparisons if c.kind == kind]
             found += _family(outcome, family, cube, sequential, rng)
-    return Effects(tuple(found), tuple(design.unpaired()))
+    return Effects(tuple(found), tuple(pairing.unpaired()))
 
 
 def _family(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.study.effects_design import Design
 from experiments.study.effects_outcomes import Outcome
+from experiments.study.effects_pairing import Pairing
 from xr0_sim.metrics.contrast import contrast
 from xr0_sim.metrics.median import median_interval
 from xr0_sim.metrics.sequential import mean_sequence, rate_sequence
@@ -35,7 +35,7 @@ class Estimate:
 
 
 def estimate(
-    design: Design,
+    pairing: Pairing,
     outcome: Outcome,
     condition: int,
     *,
@@ -45,20 +45,20 @@ def estimate(
     """Estimates an outcome from the valid rows of one condition.
 
     Args:
-        design: The study's design.
+        pairing: The study's pairing.
         outcome: What to estimate.
-        condition: Index of the condition in the design.
+        condition: Index of the condition in the pairing.
         sequential: Whether the number of seeds was chosen by looking, see `effects_sequential`.
         rng: Source of the cluster bootstrap; needed with several trainings.
     """
-    values = design.values_of(outcome, condition)
+    values = pairing.values_of(outcome, condition)
     if outcome.by_median:
         never = int(np.isinf(values).sum())
         return Estimate(median_interval(values), never, "median, order statistics")
     if sequential and (found := _sequence(outcome, values)) is not None:
         return found
-    if len(design.trainings) > 1 and len(values) > 1:
-        return Estimate(_clustered(design, outcome, condition, rng), 0, "cluster bootstrap")
+    if len(pairing.trainings) > 1 and len(values) > 1:
+        return Estimate(_clustered(pairing, outcome, condition, rng), 0, "cluster bootstrap")
     if outcome.kind == "rate":
         return Estimate(wilson(int(values.sum()), len(values)), 0, "Wilson")
     return Estimate(mean_interval(values, bounds=_holding(outcome, values)), 0, "t")
@@ -81,10 +81,10 @@ def _sequence(outcome: Outcome, values: np.ndarray) -> Estimate | None:
 
 
 def _clustered(
-    design: Design, outcome: Outcome, condition: int, rng: np.random.Generator | None
+    pairing: Pairing, outcome: Outcome, condition: int, rng: np.random.Generator | None
 ) -> Interval:
     """Cluster bootstrap over trainings and seeds; a rate's is never narrower than Wilson's."""
-    cube = design.cube(outcome.values(design.frame))[..., [condition]]
+    cube = pairing.cube(outcome.values(pairing.frame))[..., [condition]]
     found = contrast(cube, rng=rng)
     low, high = outcome.bounds
     half = found.quantile() * found.spread

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.study.effects import study_effects
-from experiments.study.effects_design import Design
 from experiments.study.effects_estimates import estimate
 from experiments.study.effects_outcomes import study_outcomes
+from experiments.study.effects_pairing import Pairing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.statistics import Interval
 
@@ -84,11 +84,11 @@ class Until:
                 sequential=True,
             )
             return {effect.contrast_text: effect.interval for effect in found}
-        design = Design(frame, factors, reference)
+        pairing = Pairing(frame, factors, reference)
         (outcome,) = study_outcomes(frame, [self.outcome], limit_s)
         return {
-            design.label(condition): estimate(design, outcome, k, sequential=True).interval
-            for k, condition in enumerate(design.conditions)
+            pairing.label(condition): estimate(pairing, outcome, k, sequential=True).interval
+            for k, condition in enumerate(pairing.conditions)
         }
 
     def too_wide(

@@ -73,7 +73,7 @@ class RayEngine:
                 runtime_env={"env_vars": passed},
                 **(start if own else {}),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError(
                 f"--address {self._address}: expected a Ray cluster, got {reason}"

@@ -83,6 +83,21 @@ def test_a_cluster_refuses_another_token(cluster, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_cluster_without_a_token_gets_one_line(tmp_path):
+    words = ["--engine", "ray", "--address", "127.0.0.1:1", "--out", str(tmp_path / "ray")]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.cli", *WORDS, *words],
+        capture_output=True,
+        text=True,
+        env={**bare, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        timeout=300,
+    )
+    assert done.returncode == 2 and "RAY_AUTH_TOKEN" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "ray").exists()
+
+
+@pytest.mark.slow
 def test_a_node_and_workers_that_are_lost_cost_nothing(pooled, cluster, tmp_path):
     import ray
 

@@ -75,3 +75,11 @@ def test_an_option_of_several_texts_may_be_given_several_times():
     assert found.workers == 2 and found.episodes == 3
     words = ["--latency", "80ms", "0.2s", "--seed", "3", "--latency=none"]
     assert parse_config(CompareConfig, words, "xr0-sim compare").latency == ("80ms", "0.2s", "none")
+
+
+@pytest.mark.parametrize("episodes", ["0", "-3"])
+def test_a_study_without_episodes_is_refused(episodes, tmp_path, capsys):
+    words = ["ablate", "--factor", "strategy=sync", "--policy", "oracle", "--episodes", episodes]
+    assert main([*words, "--out", str(tmp_path / "none")]) == 2
+    assert f"expected at least 1, got {episodes}" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -9,9 +9,9 @@ from scipy import stats
 from synthetic_study import FACTORS, LIMIT_S, synthetic_frame
 
 from experiments.study.effects import study_effects
-from experiments.study.effects_design import Design
 from experiments.study.effects_events import twin_drop
 from experiments.study.effects_outcomes import study_outcomes
+from experiments.study.effects_pairing import Pairing
 from experiments.study.effects_sequential import Until
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.paired_tests import mcnemar_exact
@@ -182,7 +182,7 @@ def test_trainings_are_clusters():
         study_effects(frame, FACTORS)
     # The column of the trainings may be one of the factors.
     factors = FACTORS | {"training": ["t0", "t1", "t2"]}
-    assert Design(frame, factors, cluster="training").varied == list(FACTORS)
+    assert Pairing(frame, factors, cluster="training").varied == list(FACTORS)
 
 
 def test_invalid_rows_say_nothing(frame):
@@ -223,7 +223,7 @@ def test_unknown_outcomes_and_levels_are_named(frame):
     with pytest.raises(ConfigError, match="numbers"):
         study_outcomes(frame, ["digest"])
     with pytest.raises(ConfigError, match="level of strategy"):
-        Design(frame, FACTORS | {"strategy": ["sync"]})
+        Pairing(frame, FACTORS | {"strategy": ["sync"]})
     with pytest.raises(ConfigError, match="outcomes"):
         study_outcomes(frame[["seed", "valid"]])
 

@@ -16,7 +16,7 @@ from experiments.report.study_media import Film
 from experiments.report.study_page import PageFacts, write_study_page
 from experiments.report.study_panels import choose_axes
 from experiments.report.study_table import study_table
-from experiments.study.effects_design import Design
+from experiments.study.effects_pairing import Pairing
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.statistics import wilson
 
@@ -87,12 +87,12 @@ def test_sequential_intervals_are_wider_and_clustered_ones_told(frame):
 
 
 def test_axes_are_chosen(frame):
-    axis = choose_axes(Design(frame, FACTORS))
+    axis = choose_axes(Pairing(frame, FACTORS))
     assert (axis.x, axis.colour, axis.rest) == ("latency", "strategy", ("event",))
-    axis = choose_axes(Design(frame, FACTORS), x="event", colour="latency")
+    axis = choose_axes(Pairing(frame, FACTORS), x="event", colour="latency")
     assert axis.rest == ("strategy",)
     with pytest.raises(ConfigError, match="did you mean"):
-        choose_axes(Design(frame, FACTORS), x="latencies")
+        choose_axes(Pairing(frame, FACTORS), x="latencies")
 
 
 def test_picture_shows_every_condition(frame):

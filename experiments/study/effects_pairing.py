@@ -44,8 +44,8 @@ class Comparison:
     within: Mapping[str, str]
 
 
-class Design:
-    """Conditions, seeds and trainings of a frame.
+class Pairing:
+    """Which rows of a frame are pairs: its conditions, seeds and trainings.
 
     Args:
         frame: One row an episode: a text column per factor, ``seed`` and ``valid``.
