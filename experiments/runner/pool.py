@@ -140,7 +140,9 @@ class TaskPool:
                 died += 1
                 if died > self.deaths:
                     raise Xr0SimError(
-                        "a worker process died, most likely for want of memory; use fewer --workers"
+                        "a worker process died: expected room for it, and a script that starts "
+                        "workers only below if __name__ == '__main__'; use fewer workers, or put "
+                        "the run there"
                     )
                 # Its executor is broken: none of what waits there will run.
                 lost += [task for future, task in futures.items() if not _answered(future)]

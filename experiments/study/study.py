@@ -189,7 +189,8 @@ class Study(Analysis):
         Args:
             folder: Where rows are kept; a folder of this study is continued. By default the one it
                 was loaded from, or a new one in ``out``.
-            workers: Processes; the results do not depend on it.
+            workers: Processes; the results do not depend on it. A script starts several of them
+                below ``if __name__ == "__main__":`` only.
             engine: ``pool`` (processes of this machine) or ``ray``.
             address: Of a Ray cluster; by default one is started on this machine.
             ticks: Keep tick logs.

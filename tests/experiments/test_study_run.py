@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -153,3 +155,16 @@ def test_invalid_episodes_are_listed_and_marked(tmp_path):
     assert set(frame["invalid_reason"]) == {"event did not fire: nudge"}
     lines = (late.folder / VALIDITY).read_text().splitlines()
     assert lines[1:] == [f"event=nudge@phase:carry,{s},event did not fire: nudge" for s in (0, 1)]
+
+
+def test_a_script_that_starts_workers_at_its_top_is_told_where_to(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from experiments.study import Study\n"
+        "factors = {'strategy': ['sync', 'prefix_async']}\n"
+        "options = {'policy': 'oracle', 'event': 'none', 'max_seconds': 1}\n"
+        f"Study(factors=factors, seeds=1, **options).run({str(tmp_path / 'out')!r}, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "below if __name__ == '__main__'" in done.stderr.splitlines()[-1]
