@@ -59,6 +59,8 @@ class TrainConfig:
         proposals: Candidate chunks that the VLM proposes while it learns; 0 none.
         threads: Threads of the matrix products.
         device: Where to train: cpu, cuda, cuda:N or auto.
+        precision: Matrix products in float32 or bfloat16; auto takes bfloat16 where the device
+            multiplies in it, since emulated it is many times slower.
         compile: Compile the action expert; needs a C++ compiler, pays off from 1000 steps on.
         log_every: Steps between two lines of the loss curve.
         tensorboard: Also write TensorBoard event files into the run's folders; needs the package
@@ -88,6 +90,7 @@ class TrainConfig:
     proposals: int = 4
     threads: int = 2
     device: str = "cpu"
+    precision: str = "auto"
     compile: bool = False
     log_every: int = 50
     tensorboard: bool = False
@@ -115,10 +118,11 @@ def run(config: TrainConfig) -> int:
     import torch
 
     from xr0_sim.model.compute.devices import check_compiler, choose_device
+    from xr0_sim.model.compute.precision import choose_training_precision
     from xr0_sim.training.parallel import joined
     from xr0_sim.training.posttrain import head_config
 
-    choose_device(config.device)
+    choose_training_precision(config.precision, choose_device(config.device))
     if config.compile:
         check_compiler()
     for head in config.heads.split(","):
@@ -270,6 +274,7 @@ def _trainer(config: TrainConfig, steps: int, rate: float) -> TrainerConfig:
         log_every=config.log_every,
         eval_every=500,
         save_every=250,
+        precision=config.precision,
         tensorboard=config.tensorboard,
     )
 

@@ -177,7 +177,7 @@ class ExpertStage:
             lengths = torch.full((len(part),), prefix_length)
             noise = torch.randn(actions.shape, generator=step_generator(0, start))
             device = self.expert.device
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.stage.trainer.bf16):
+            with self.stage.trainer.autocast(device):
                 sampled = euler_sample(
                     self.expert,
                     self._features.gather(part).to(device),

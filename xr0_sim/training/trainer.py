@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import CheckpointError, ConfigError
+from xr0_sim.model.compute.precision import choose_training_precision
 from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.run_log import RunLog
 from xr0_sim.training.schedule import learning_rate
@@ -47,7 +48,8 @@ class TrainerConfig:
         log_every: Steps between metric rows (means over the interval).
         eval_every: Steps between evaluations, 0 = only at the end.
         save_every: Steps between resumable states.
-        bf16: Matrix products in bfloat16.
+        precision: Format of the matrix products, one of
+            `xr0_sim.model.compute.precision.TRAINING_PRECISIONS`.
         tensorboard: Also write TensorBoard event files.
     """
 
@@ -64,7 +66,7 @@ class TrainerConfig:
     log_every: int = 50
     eval_every: int = 0
     save_every: int = 500
-    bf16: bool = True
+    precision: str = "auto"
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -74,6 +76,11 @@ class TrainerConfig:
                 "trainer: expected steps, batch_size and accumulation >= 1, got "
                 f"{self.steps}, {self.batch_size}, {self.accumulation}"
             )
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Context in which networks run on a device while they learn."""
+        reduced = choose_training_precision(self.precision, device) == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16, reduced)
 
 
 class Trainer:
@@ -189,7 +196,7 @@ class Trainer:
         self.module.train()
         terms: dict[str, float] = {}
         for micro in self._micros:
-            with torch.autocast(self._parameters[0].device.type, torch.bfloat16, config.bf16):
+            with config.autocast(self._parameters[0].device):
                 values = self._loss(self.step, micro)
             (values["loss"] / config.accumulation).backward()
             for name, value in values.items():

@@ -267,7 +267,7 @@ class VlmStage(nn.Module):
         size = self.stage.trainer.batch_size
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            with torch.autocast(self.device.type, torch.bfloat16, self.stage.trainer.bf16):
+            with self.stage.trainer.autocast(self.device):
                 terms = self.loss(part, step_generator(0, start), augment=False)
             for name, value in terms.items():
                 sums[f"val_{name}"] = sums.get(f"val_{name}", 0.0) + float(value) * len(part)

@@ -15,7 +15,7 @@ from xr0_sim.training.trainer import Trainer, TrainerConfig
 
 def main(directory: Path, stop_at: int) -> None:
     config = TrainerConfig(
-        steps=8, warmup_steps=2, log_every=4, save_every=2, accumulation=4, bf16=False
+        steps=8, warmup_steps=2, log_every=4, save_every=2, accumulation=4, precision="float32"
     )
     with joined() as ranks:
         torch.manual_seed(0)

@@ -121,7 +121,7 @@ def test_names_of_devices(monkeypatch):
 def test_a_card_trains_and_acts_like_the_processor(setting, tmp_path):
     _, store, _, _ = setting
     config = preset_config("nano", action_length=HORIZON, proposals=2)
-    trainer = TrainerConfig(steps=8, warmup_steps=2, log_every=4, batch_size=8, bf16=False)
+    trainer = TrainerConfig(steps=8, warmup_steps=2, log_every=4, batch_size=8, precision="float32")
     expert = ExpertStageConfig(replace(trainer, steps=20), draws=2, validation_fraction=0.1)
     vlm = VlmStageConfig(trainer, validation_fraction=0.1)
     chunks = {}

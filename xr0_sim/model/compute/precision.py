@@ -20,6 +20,7 @@ REDUCED = ("int8", "bfloat16")
 """Formats with fewer bits, the fastest first."""
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 DEFAULT_PRECISION = "auto"
+TRAINING_PRECISIONS = ("auto", "float32", "bfloat16")
 
 STORED_WEIGHTS = "stored"
 VLM_WEIGHTS = (STORED_WEIGHTS, "int8", "int4")
@@ -92,6 +93,25 @@ def check_vlm_weights(weights: str) -> None:
             f"VLM weights {weights!r}: expected the package torchao, found none; pip install "
             "'xr0-sim[quantization]'"
         )
+
+
+def choose_training_precision(precision: str, device: torch.device) -> str:
+    """Format of the matrix products while a network learns; weights stay float32.
+
+    A processor without bfloat16 products emulates them many times slower than float32.
+
+    Args:
+        precision: One of `TRAINING_PRECISIONS`; ``auto`` is bfloat16 where the device has it.
+        device: Where the training runs.
+
+    Returns:
+        ``float32`` or ``bfloat16``.
+    """
+    if precision not in TRAINING_PRECISIONS:
+        raise unknown_name("training precision", precision, TRAINING_PRECISIONS)
+    if precision == "auto":
+        return "bfloat16" if device_features(device).bfloat16 else "float32"
+    return precision
 
 
 def choose_precision(precision: str, weights: int, features: Features | None = None) -> str:
