@@ -28,6 +28,17 @@ def quat_multiply(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
     """Hamilton product: ``right`` is applied first, then ``left``; ``(..., 4)``."""
     a = np.asarray(left, dtype=np.float64)
     b = np.asarray(right, dtype=np.float64)
+    if a.ndim == b.ndim == 1:
+        # Plain numbers give the same bits, ten times as fast.
+        (aw, ax, ay, az), (bw, bx, by, bz) = a.tolist(), b.tolist()
+        return np.array(
+            [
+                aw * bw - ax * bx - ay * by - az * bz,
+                aw * bx + ax * bw + ay * bz - az * by,
+                aw * by - ax * bz + ay * bw + az * bx,
+                aw * bz + ax * by - ay * bx + az * bw,
+            ]
+        )
     out = np.empty(np.broadcast_shapes(a.shape, b.shape))
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
     bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
@@ -42,6 +53,16 @@ def quat_rotate(quat: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
     """Turns ``(..., 3)`` vectors by unit quaternions ``(..., 4)``."""
     q = np.asarray(quat, dtype=np.float64)
     v = np.asarray(vector, dtype=np.float64)
+    if q.ndim == v.ndim == 1:
+        (w, x, y, z), (vx, vy, vz) = q.tolist(), v.tolist()
+        tx, ty, tz = 2 * (y * vz - z * vy), 2 * (z * vx - x * vz), 2 * (x * vy - y * vx)
+        return np.array(
+            [
+                vx + w * tx + y * tz - z * ty,
+                vy + w * ty + z * tx - x * tz,
+                vz + w * tz + x * ty - y * tx,
+            ]
+        )
     out = np.empty((*np.broadcast_shapes(q.shape[:-1], v.shape[:-1]), 3))
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     vx, vy, vz = v[..., 0], v[..., 1], v[..., 2]

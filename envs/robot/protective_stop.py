@@ -51,7 +51,7 @@ class ProtectiveStop:
             return
         forces = data.efc_force
         # No sum over the contacts exceeds their number times the greatest; most steps end here.
-        if not forces.size or forces.max() * data.ncon < LIMIT_N:
+        if not data.ncon or np.maximum.reduce(forces) * data.ncon < LIMIT_N:
             self._count = 0
             return
         body, force = self._strongest(data)
@@ -79,10 +79,11 @@ class ProtectiveStop:
         if not touching.any():
             return 0, 0.0
         normal = data.efc_force[rows[touching]]
+        if normal.max() * len(normal) < LIMIT_N:
+            return 0, 0.0
         bodies = self._body[contact.geom[touching]]
-        load = np.zeros(self._model.nbody)
-        for side in (0, 1):
-            np.add.at(load, bodies[:, side], normal)
+        both = np.concatenate([normal, normal])
+        load = np.bincount(bodies.T.ravel(), both, self._model.nbody)
         load[~self._link] = 0.0
         strongest = int(load.argmax())
         return strongest, float(load[strongest])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from policies.xr0.chunk_model import XR0ChunkModel
     from xr0_sim.data.chunk_schema import StoreMeta
 
-EXPERT_SOURCES = ("demo", "counterfactual", "sighting")
+EXPERT_SOURCES = ("demo", "counterfactual", "sighting", "late_look", "recovery", "start_anywhere")
 BLOCK = 10
 """Episodes per task and shard prefix."""
 
@@ -44,7 +44,9 @@ class CollectConfig(TaskOptions):
             of corrections, and none of the other kinds.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
             the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
-            without chunks, any other name for corrections.
+            without chunks; "late_look", "recovery" and "start_anywhere" for the expert where a
+            plan for the old scene, hands gone astray or a new scene have led; any other name for
+            corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -85,8 +87,8 @@ def run(config: CollectConfig) -> int:
         )
     if bool(config.checkpoint) == (config.source in EXPERT_SOURCES):
         raise ConfigError(
-            f"--source {config.source!r}: expected 'demo', 'counterfactual' or 'sighting' without "
-            "--checkpoint and another name with it"
+            f"--source {config.source!r}: expected one of {', '.join(EXPERT_SOURCES)} without "
+            "--checkpoint, and another name with it"
         )
     _check_events(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
@@ -106,6 +108,7 @@ def run(config: CollectConfig) -> int:
 
 def _check_events(config: CollectConfig) -> None:
     """Refuses what an episode would refuse later, and options that would do nothing."""
+    from experiments.datagen.detours import LATE_LOOK, RECOVERY, START_ANYWHERE
     from experiments.datagen.rearranged_scenes import KINDS
 
     if config.events:
@@ -116,10 +119,16 @@ def _check_events(config: CollectConfig) -> None:
     share = config.event_share
     if share is not None and not 0.0 <= share <= 1.0:
         raise ConfigError(f"--event-share: expected 0 .. 1, got {share}")
-    if config.source in KINDS and (config.events or share is not None):
+    quiet = (*KINDS, RECOVERY, START_ANYWHERE)
+    if config.source in quiet and (config.events or share is not None):
         raise ConfigError(
             f"--source {config.source!r}: expected neither --events nor --event-share, got "
             f"{config.events!r} and {share}; nothing happens there, leave them out"
+        )
+    if config.source == LATE_LOOK and share is not None:
+        raise ConfigError(
+            f"--source {config.source!r}: expected no --event-share, got {share}; every late look "
+            "follows an event, leave it out"
         )
 
 
@@ -166,6 +175,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
     from experiments.datagen.dagger import RelabelConfig, record_corrections
     from experiments.datagen.demonstrations import DemoConfig, SampleRecorder, record_demonstration
+    from experiments.datagen.detours import DETOURS, record_detours
     from experiments.datagen.rearranged_scenes import KINDS, record_counterfactuals
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_writer import ChunkWriter
@@ -194,6 +204,8 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
             )
         if config.source in KINDS:
             return record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
+        if config.source in DETOURS:
+            return record_detours(env, recorder, oracle, taught, config.source, seed)
         return record_demonstration(env, recorder, oracle, taught, DemoConfig(**share), seed)
 
     episodes = []

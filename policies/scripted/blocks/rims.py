@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -34,14 +35,17 @@ FINGER = (np.array([-0.067, 0.0, -0.0065]), np.array([0.006, 0.0135, 0.0065]))
 
 
 def _wall_tops() -> NDArray[np.float64]:
-    """Points along the upper edges of a tray's walls about its centre (n, 2) [m]."""
+    """Points along the upper edges of a tray's walls about its centre on the table (n, 3) [m]."""
     along = np.linspace(-BIN_HALF_SIZE - 2 * WALL, BIN_HALF_SIZE + 2 * WALL, 20)
     across = np.full_like(along, BIN_HALF_SIZE + WALL)
     sides = [(along, across), (along, -across), (across, along), (-across, along)]
-    return np.concatenate([np.stack(side, axis=1) for side in sides])
+    edges = np.concatenate([np.stack(side, axis=1) for side in sides])
+    return np.column_stack([edges, np.full(len(edges), STRICT_RIM_M)])
 
 
 WALL_TOPS = _wall_tops()
+HAND_REACH = 0.16
+"""No point of a hand, with its gap, is farther than this from the tool [m]."""
 
 
 def over_rims(view: ArmView, goal: ToolGoal) -> ToolGoal:
@@ -90,26 +94,31 @@ def lowest_between_rims(
         jaws: Openings between which the fingers move [fraction].
         gap: Least distance from a wall [m].
     """
+    tops = np.concatenate([WALL_TOPS] * len(state.bins))
+    tops[:, :2] += np.repeat(state.bins, len(WALL_TOPS), axis=0) - spot[:2]
+    tops = tops[tops[:, 0] ** 2 + tops[:, 1] ** 2 < HAND_REACH**2]
+    if not len(tops):
+        return -np.inf
     matrix = np.empty(9)
     mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
     rotation = matrix.reshape(3, 3)
-    tops = (state.bins[:, None] + WALL_TOPS).reshape(-1, 2) - spot[:2]
-    points = np.column_stack([tops, np.full(len(tops), STRICT_RIM_M)]) @ rotation
+    points = tops @ rotation
     up = np.where(np.abs(rotation[2]) < 1e-9, 1e-9, rotation[2])
-    low, high = _hand_boxes(jaws, gap)
+    boxes = _hand_boxes(*jaws, gap)
     # A tool at height h sees a point at ``point - h · up``: the heights at which it is inside.
-    ends = (points[:, None, None] - np.stack([low, high])) / up
+    ends = (points[:, None, None] - boxes) / up
     first, last = ends.min(axis=1).max(axis=2), ends.max(axis=1).min(axis=2)
     return float(last[first < last].max(initial=-np.inf))
 
 
-def _hand_boxes(
-    jaws: tuple[float, float], gap: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Corners of palm, left and right finger, (3, 3) each, tool frame [m]."""
-    near, far = (np.array([0.0, min(1.0, jaw) * JAW_STROKE, 0.0]) for jaw in jaws)
+@lru_cache(maxsize=16)
+def _hand_boxes(least: float, most: float, gap: float) -> NDArray[np.float64]:
+    """Lower and upper corners (2, 3, 3) of palm, left and right finger, tool frame [m]."""
+    near, far = (np.array([0.0, min(1.0, jaw) * JAW_STROKE, 0.0]) for jaw in (least, most))
     low, high = FINGER[0] + near, FINGER[1] + far
     mirror = np.array([1.0, -1.0, 1.0])
     other = np.sort([low * mirror, high * mirror], axis=0)
     lows, highs = np.stack([PALM[0], low, other[0]]), np.stack([PALM[1], high, other[1]])
-    return lows - gap, highs + gap
+    boxes = np.stack([lows - gap, highs + gap])
+    boxes.setflags(write=False)
+    return boxes

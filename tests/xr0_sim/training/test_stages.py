@@ -40,7 +40,9 @@ def run(tmp_path_factory):
     stage = VlmStageConfig(trainer, validation_fraction=0.1)
     assert train_vlm(store, config, stage, root / "vlm", quiet)
     expert = ExpertStageConfig(
-        TrainerConfig(steps=120, learning_rate=3e-3, warmup_steps=20, batch_size=16, precision="float32"),
+        TrainerConfig(
+            steps=120, learning_rate=3e-3, warmup_steps=20, batch_size=16, precision="float32"
+        ),
         draws=2,
         validation_fraction=0.1,
     )

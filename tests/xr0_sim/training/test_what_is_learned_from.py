@@ -60,7 +60,12 @@ def trained(store, tmp_path_factory):
     """Both stages; the rows that each drew."""
     root = tmp_path_factory.mktemp("trained")
     trainer = TrainerConfig(
-        steps=6, learning_rate=3e-2, warmup_steps=1, batch_size=12, precision="float32", ema_decay=0.9
+        steps=6,
+        learning_rate=3e-2,
+        warmup_steps=1,
+        batch_size=12,
+        precision="float32",
+        ema_decay=0.9,
     )
     config = preset_config("nano", action_length=HORIZON, proposals=0)
     patch = pytest.MonkeyPatch()
