@@ -15,7 +15,7 @@ Labels are what the expert did, so they cost no rehearsal. The trunk itself is k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from envs.events import in_world
 from experiments.datagen.demonstrations import Frame, SampleRecorder
 from policies.scripted.disturbance import Disturbance, DisturbanceConfig
 from policies.scripted.oracle import HORIZON
+from xr0_sim.perturb.registry import parse_events
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
@@ -37,6 +38,11 @@ LATE_LOOK, RECOVERY, START_ANYWHERE = "late_look", "recovery", "start_anywhere"
 DETOURS = (LATE_LOOK, RECOVERY, START_ANYWHERE)
 
 Actions = list[NDArray[np.float64]]
+
+STRAYS = DisturbanceConfig(
+    rate_hz=1.5, offset_m=0.05, turn_rad=0.3, jaw_share=0.35, longest_ticks=20
+)
+"""How hands are led astray; chosen."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,7 @@ class DetourConfig:
     watched: int = 32
     longest_prefix: int = 10
     max_ticks: int = 450
-    strays: DisturbanceConfig = DisturbanceConfig(
-        rate_hz=1.5, offset_m=0.05, turn_rad=0.3, jaw_share=0.35, longest_ticks=20
-    )
+    strays: DisturbanceConfig = field(default_factory=lambda: STRAYS)
 
 
 @dataclass
@@ -116,8 +120,9 @@ def record_detours(
         if source == LATE_LOOK:
             # Events that never fire keep their places, so that every detour draws its own.
             first = fork.tick + int(rng.integers(0, config.before_event + 1))
+            first = min(first, len(trunk.actions) - 1)
             unused = [f"{names[0]}@never"] * number
-            env.branch(fork, [*unused, f"{rng.choice(names)}@tick:{first}"])
+            env.branch(fork, parse_events([*unused, f"{rng.choice(names)}@tick:{first}"]))
             end = first + 1 + int(rng.integers(0, config.stale + 1))
             plan = trunk.actions[fork.tick : end]
         else:
