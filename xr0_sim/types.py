@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,10 +62,12 @@ class ActionChunk:
     Attributes:
         actions: (T, 14) absolute targets (see `xr0_sim.conventions`).
         first_tick: Tick of row 0, i.e. the tick of the observation it was computed from.
+        memory: What the model wants back for a refresh, its own affair; None if it has none.
     """
 
     actions: NDArray[np.float64]
     first_tick: int
+    memory: object | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Rejects anything but a finite (T, 14) array."""
@@ -113,12 +115,14 @@ class InferenceMoment:
         capture_tick: Tick of its observation.
         due_tick: Tick in which its chunk arrives.
         prefix_steps: Length of the prefix it was given.
+        refresh: The action expert alone, on the VLM cache of an earlier inference.
     """
 
     number: int
     capture_tick: int
     due_tick: int
     prefix_steps: int
+    refresh: bool = False
 
 
 @runtime_checkable
@@ -137,10 +141,12 @@ class Guide:
     Attributes:
         actions: (n, 14) absolute targets of ticks ``observation.tick + i``.
         weights: (n,) in [0, 1]; 1 asks for the row as it is, 0 for nothing.
+        strength: Largest factor on the pull towards them.
     """
 
     actions: NDArray[np.float64]
     weights: NDArray[np.float64]
+    strength: float = 5.0
 
     def __post_init__(self) -> None:
         """Rejects shapes that do not belong together and weights outside [0, 1]."""
@@ -152,6 +158,8 @@ class Guide:
             )
         if not np.isfinite(self.actions).all() or not ((weights >= 0) & (weights <= 1)).all():
             raise ConfigError("guide: expected finite actions and weights in [0, 1]")
+        if not 0.0 <= self.strength < np.inf:
+            raise ConfigError(f"guide strength: expected >= 0 and finite, got {self.strength}")
 
 
 def no_prefix() -> NDArray[np.float64]:
@@ -172,6 +180,11 @@ class ChunkRequest:
         samples: Chunks to draw; more than one needs the capability ``samples``.
         refresh: Number of a finished inference whose VLM cache is used again, so that only the
             action expert runs; needs the capability ``refresh``. None for a full inference.
+        memory: `ActionChunk.memory` of that inference; filled in by the executor.
+        assumed: (m, 14) actions that will have been executed before the chunk begins: its row 0
+            belongs to tick ``observation.tick + m``. Needs the capability ``roll_forward``.
+        noise: ``inference`` draws the sampling noise anew for every inference; ``tick`` gives each
+            tick its own, so that chunks which overlap share it (capability ``tick_noise``).
     """
 
     observation: Observation
@@ -180,6 +193,9 @@ class ChunkRequest:
     guide: Guide | None = None
     samples: int = 1
     refresh: int | None = None
+    memory: object | None = field(default=None, compare=False, repr=False)
+    assumed: NDArray[np.float64] = field(default_factory=no_prefix)
+    noise: Literal["inference", "tick"] = "inference"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -189,6 +205,8 @@ class ChunkRequest:
             "guide": self.guide is not None,
             "samples": self.samples > 1,
             "refresh": self.refresh is not None,
+            "roll_forward": len(self.assumed) > 0,
+            "tick_noise": self.noise == "tick",
         }
         return frozenset(name for name, needed in needs.items() if needed)
 
@@ -199,6 +217,8 @@ CAPABILITIES = {
     "samples": "draws several chunks of one inference",
     "gradient": "differentiates a chunk with respect to its targets",
     "refresh": "denoises again from the VLM cache of an earlier inference",
+    "roll_forward": "plans from where actions that are still to be executed will have led",
+    "tick_noise": "gives every tick its own sampling noise",
 }
 """What a chunk model may be able to do, and a strategy may need."""
 
@@ -259,7 +279,7 @@ class ChunkModel(Protocol):
 
 @runtime_checkable
 class RequestChunkModel(ChunkModel, Protocol):
-    """A chunk model that answers guides, several samples or a refresh."""
+    """A chunk model that answers more than a prefix: guides, samples, a refresh and so on."""
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -277,7 +297,7 @@ def infer_chunks(model: ChunkModel, request: ChunkRequest) -> tuple[ActionChunk,
     Raises:
         ConfigError: The request needs a capability that the model does not declare.
     """
-    if request.guide is None and request.samples == 1 and request.refresh is None:
+    if not request.needs - PREFIX_ONLY:
         return (model.infer(request.observation, request.prefix, request.noise_seed),)
     missing = sorted(request.needs - capabilities_of(model))
     if missing or not isinstance(model, RequestChunkModel):

@@ -16,7 +16,7 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.types import ActionChunk, Observation
+from xr0_sim.types import ActionChunk, ChunkRequest, Observation
 
 HORIZON = 30
 """Actions per chunk, as on XR-0's robots."""
@@ -26,7 +26,7 @@ HORIZON = 30
 class SameMode:
     """Every chunk follows the expert's one way of doing the task."""
 
-    def tempo(self, noise_seed: tuple[int, int]) -> float:
+    def tempo(self, noise_seed: tuple[int, ...]) -> float:
         """Speed factor of a chunk."""
         return 1.0
 
@@ -43,7 +43,7 @@ class RedrawnMode:
     slowest: float = 0.55
     fastest: float = 1.1
 
-    def tempo(self, noise_seed: tuple[int, int]) -> float:
+    def tempo(self, noise_seed: tuple[int, ...]) -> float:
         """Speed factor of a chunk, fixed by its noise seed."""
         return float(np.random.default_rng(noise_seed).uniform(self.slowest, self.fastest))
 
@@ -88,6 +88,7 @@ class OracleChunkModel:
     """The oracle behind the `xr0_sim.types.ChunkModel` port: a perfect planner with latency."""
 
     needs_images = False
+    capabilities = frozenset({"prefix", "samples", "roll_forward"})
 
     def __init__(self, env: DualArmEnv, mode: Mode | None = None, horizon: int = HORIZON):
         self._oracle = ChunkOracle(env)
@@ -106,11 +107,21 @@ class OracleChunkModel:
         self, observation: Observation, prefix: NDArray[np.float64], noise_seed: tuple[int, int]
     ) -> ActionChunk:
         """See `xr0_sim.types.ChunkModel.infer`."""
+        return self.infer_request(ChunkRequest(observation, prefix, noise_seed))[0]
+
+    def infer_request(self, request: ChunkRequest) -> list[ActionChunk]:
+        """See `xr0_sim.types.RequestChunkModel.infer_request`; samples differ in their tempo."""
+        observation = request.observation
         if observation.tick != self._oracle.env.tick:
             raise ConfigError(
                 f"expert chunk: expected the environment at tick {observation.tick}, "
                 f"it stands at {self._oracle.env.tick}; ask at the capture tick"
             )
-        tempo = self._mode.tempo(noise_seed)
-        actions = self._oracle.next_actions(prefix, self._horizon, tempo)
-        return ActionChunk(actions, observation.tick)
+        begun = np.concatenate([request.assumed, request.prefix])
+        chunks = []
+        for number in range(request.samples):
+            seed = (*request.noise_seed, number) if number else request.noise_seed
+            steps = self._horizon + len(request.assumed)
+            actions = self._oracle.next_actions(begun, steps, self._mode.tempo(seed))
+            chunks.append(ActionChunk(actions[len(request.assumed) :], observation.tick))
+        return chunks

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,27 @@ from envs.robot.actions import JOINT_HIGH, JOINT_LOW, join_arms, split_arms
 from envs.robot.kinematics import DualArmKinematics
 from policies.xr0.checkpoints import RELEASED_HEAD, find_checkpoint, is_released
 from policies.xr0.fit import check_instruction, check_task
-from xr0_sim.conventions import ENV_ACTION_DIM
+from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.model.checkpoints.manifest import Manifest, read_manifest
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
 from xr0_sim.model.network_options import NetworkOptions, check_temperature
 from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints, decode_tools
-from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
+from xr0_sim.types import (
+    CAPABILITIES,
+    PREFIX_ONLY,
+    ActionChunk,
+    ChunkRequest,
+    Observation,
+    RobotState,
+)
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from xr0_sim.model.policy_model import PolicyModel
+    from xr0_sim.model.vlm.cache import VlmCache
 
 DECODINGS = ("joint", "tool")
 """Which half of the 32-wide action moves the robot: joint deltas, or tool deltas through IK.
@@ -64,6 +74,7 @@ class XR0ChunkModel:
     """
 
     needs_images = True
+    capabilities = frozenset(CAPABILITIES) - {"gradient"}
 
     def __init__(
         self,
@@ -133,18 +144,94 @@ class XR0ChunkModel:
         """
         for request in requests:
             self._check(request)
-        relative = self._policy.predict(
+            if request.needs - PREFIX_ONLY:
+                raise ConfigError(
+                    "infer_batch: expected requests without or with a prefix, got one that needs "
+                    f"{', '.join(sorted(request.needs))}; leave batched out"
+                )
+        cache = self._encode(requests)
+        chunks = self._denoise(
+            cache, requests, self._policy.noise([r.noise_seed for r in requests])
+        )
+        return [replace(chunk, memory=cache.repeated(row)) for row, chunk in enumerate(chunks)]
+
+    def infer_request(self, request: ChunkRequest) -> list[ActionChunk]:
+        """See `xr0_sim.types.RequestChunkModel.infer_request`.
+
+        Raises:
+            ConfigError: See `infer_batch`; or several samples are asked for without noise.
+        """
+        from xr0_sim.model.vlm.cache import VlmCache
+
+        self._check(request)
+        if request.samples > 1 and self._temperature == 0:
+            raise ConfigError(
+                f"{request.samples} samples: expected a noise temperature above 0, at which they "
+                "differ, got 0; give one, e.g. --temperature 1"
+            )
+        cache = self._encode([request]) if request.refresh is None else request.memory
+        if not isinstance(cache, VlmCache):
+            raise ConfigError(
+                f"refresh {request.refresh}: expected the memory of an inference of this model, "
+                f"got {type(cache).__name__}"
+            )
+        request = self._rolled_forward(request)
+        seed, number = request.noise_seed
+        if request.noise == "tick":
+            seeds = [(seed,), *((seed, k) for k in range(1, request.samples))]
+            noise = self._policy.noise(seeds, request.observation.tick + len(request.assumed))
+        else:
+            noise = self._policy.noise(
+                [(seed, number), *((seed, number, k) for k in range(1, request.samples))]
+            )
+        many = cache.repeated(0, request.samples)
+        chunks = self._denoise(many, [request] * request.samples, noise)
+        return [replace(chunk, memory=cache) for chunk in chunks]
+
+    def _encode(self, requests: Sequence[ChunkRequest]) -> VlmCache:
+        return self._policy.encode(
             np.stack([_pictures(r.observation, self._cameras) for r in requests]),
             [r.observation.instruction for r in requests],
+        )
+
+    def _denoise(
+        self, cache: VlmCache, requests: Sequence[ChunkRequest], noise: Tensor
+    ) -> list[ActionChunk]:
+        guide = requests[0].guide
+        guides = None
+        if guide is not None:
+            guides = [(self._arm_targets(guide.actions), np.asarray(guide.weights))] * len(requests)
+        relative = self._policy.denoise(
+            cache,
             _stack([r.observation.robot for r in requests]),
             [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
-            [r.noise_seed for r in requests],
+            noise,
             self._temperature,
+            guides,
+            5.0 if guide is None else guide.strength,
         )
         return [
             ActionChunk(self._decode(chunk, r), r.observation.tick)
             for chunk, r in zip(relative, requests, strict=True)
         ]
+
+    def _rolled_forward(self, request: ChunkRequest) -> ChunkRequest:
+        """The request with the body as it will be after the assumed actions."""
+        if not len(request.assumed):
+            return request
+        seen = request.observation
+        before = np.concatenate([seen.robot.command[None], request.assumed])[-2:]
+        joints, jaws = split_arms(before)
+        position, quaternion = self._kinematics.forward(joints[-1])
+        robot = RobotState(
+            joint_pos=joints[-1],
+            joint_vel=(joints[-1] - joints[-2]) * CONTROL_HZ,
+            jaw=jaws[-1],
+            tool_pos=position,
+            tool_quat=quaternion,
+            command=before[-1],
+        )
+        return replace(request, observation=replace(seen, robot=robot))
 
     def _check(self, request: ChunkRequest) -> None:
         seen, rows = request.observation, len(request.prefix)
@@ -180,8 +267,9 @@ class XR0ChunkModel:
         self._warned = True
 
     def _targets(self, actions: NDArray[np.float64]) -> ArmTargets | None:
-        if not len(actions):
-            return None
+        return self._arm_targets(actions) if len(actions) else None
+
+    def _arm_targets(self, actions: NDArray[np.float64]) -> ArmTargets:
         joints, _ = split_arms(actions)
         return ArmTargets.from_actions(actions, *self._kinematics.forward(joints))
 

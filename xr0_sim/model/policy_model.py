@@ -6,7 +6,8 @@ absolute joint targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.action_expert.guidance import MAX_WEIGHT, guided_sample
+from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_normalizer, load_vlm
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
@@ -33,8 +36,12 @@ from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chun
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
+from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.types import RobotState
+
+TICK_STREAM = 0x7469636B
+"""Second word of the seed of noise that belongs to a tick."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +107,72 @@ class PolicyModel:
         Raises:
             ConfigError: A measured state is NaN or infinite.
         """
-        with float32_default():
-            return self._predict(images, instructions, robot, prefixes, noise_seeds, temperature)
+        cache = self.encode(images, instructions)
+        noise = self.noise(noise_seeds)
+        return self.denoise(cache, robot, prefixes, noise, temperature)
 
-    def _predict(
+    @torch.no_grad()
+    def encode(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> VlmCache:
+        """What the VLM makes of B frames, see `predict`: all the action expert sees of them."""
+        with float32_default():
+            return self.model.encode(self.processor(images, instructions).to(self.model.device))
+
+    def noise(self, seeds: Sequence[Sequence[int]], first_tick: int | None = None) -> torch.Tensor:
+        """Flow noise (B, T, 32).
+
+        Args:
+            seeds: Of B inferences, each starting with the episode's.
+            first_tick: Tick of row 0, where every tick of an episode has its own noise, whichever
+                inference asks; None for noise of the inference.
+        """
+        length = self.config.action_length
+        if first_tick is None:
+            return torch.stack([self._drawn(seed, length) for seed in seeds])
+        ticks = range(first_tick, first_tick + length)
+        rows = [[self._drawn((*seed, TICK_STREAM, tick), 1) for tick in ticks] for seed in seeds]
+        return torch.stack([torch.cat(row) for row in rows])
+
+    def _drawn(self, seed: Sequence[int], rows: int) -> torch.Tensor:
+        number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(number)
+        shape = (rows, self.config.action_dim)
+        return torch.randn(shape, generator=generator, dtype=torch.float32)
+
+    @torch.no_grad()
+    def denoise(
         self,
-        images: NDArray[np.uint8],
-        instructions: Sequence[str],
+        cache: VlmCache,
         robot: RobotState,
         prefixes: Sequence[ArmTargets | None],
-        noise_seeds: Sequence[Sequence[int]],
+        noise: torch.Tensor,
+        temperature: float = 1.0,
+        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]] | None = None,
+        strength: float = MAX_WEIGHT,
+    ) -> NDArray[np.float64]:
+        """Chunks from what the VLM made of the frames, the second half of `predict`.
+
+        Args:
+            cache: B frames, of now or of earlier.
+            robot: Measured states with a leading axis B.
+            prefixes: See `predict`.
+            noise: (B, T, 32).
+            temperature: Factor on the noise.
+            guides: Per observation soft targets (n, 2, *) and their weights (n,), see
+                `xr0_sim.model.action_expert.guidance`; None for no guidance.
+            strength: Largest guidance weight.
+        """
+        with float32_default():
+            return self._denoise(cache, robot, prefixes, noise, temperature, guides, strength)
+
+    def _denoise(
+        self,
+        cache: VlmCache,
+        robot: RobotState,
+        prefixes: Sequence[ArmTargets | None],
+        noise: torch.Tensor,
         temperature: float,
+        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]] | None,
+        strength: float,
     ) -> NDArray[np.float64]:
         for name in RobotState.__dataclass_fields__:
             if not np.isfinite(getattr(robot, name)).all():
@@ -125,23 +187,65 @@ class PolicyModel:
             if targets is not None and lengths[row]:
                 relative = encode_chunk(targets, _row(robot, row))
                 prefix[row, : lengths[row]] = self.normalizer.normalize_actions(relative)
-        generators = [
-            torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-            for seed in noise_seeds
-        ]
         device = self.model.device
-        cache = self.model.encode(self.processor(images, instructions).to(device))
         actions = self.model.sample_actions(
             cache,
             torch.from_numpy(state).to(device),
             torch.from_numpy(prefix).to(device),
             torch.tensor(lengths, device=device),
-            generators,
             action_mask=None if self.action_mask is None else self.action_mask.to(device),
-            sampler=self.sampler,
+            sampler=self.sampler if guides is None else self._guided(robot, guides, strength),
             temperature=temperature,
+            noise=noise,
         )
         return self.normalizer.denormalize_actions(actions.cpu().numpy())
+
+    def _guided(
+        self,
+        robot: RobotState,
+        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]],
+        strength: float,
+    ) -> Callable[..., torch.Tensor]:
+        """An Euler loop that is drawn towards the guides."""
+        device = self.model.device
+        shape = (len(guides), self.config.action_length)
+        target = torch.zeros(*shape, self.config.action_dim)
+        weights = torch.zeros(shape)
+        for row, (targets, given) in enumerate(guides):
+            count = min(len(given), self.config.action_length)
+            relative = encode_chunk(targets, _row(robot, row))[:count]
+            target[row, :count] = torch.from_numpy(self.normalizer.normalize_actions(relative))
+            weights[row, :count] = torch.from_numpy(given[:count])
+        return functools.partial(
+            _guided_loop,
+            self.model.expert,
+            self.config.num_euler_steps,
+            target.to(device),
+            weights.to(device),
+            strength,
+        )
+
+
+def _guided_loop(
+    expert: ActionExpert,
+    steps: int,
+    target: torch.Tensor,
+    weights: torch.Tensor,
+    strength: float,
+    cache: VlmCache,
+    state: torch.Tensor,
+    prefix: torch.Tensor,
+    prefix_lengths: torch.Tensor,
+    noise: torch.Tensor,
+    action_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    return guided_sample(
+        *(expert, cache, state, prefix, prefix_lengths, noise, steps),
+        target,
+        weights,
+        action_mask,
+        strength,
+    )
 
 
 def policy_precision(config: XR0Config, precision: str, device: torch.device) -> str:

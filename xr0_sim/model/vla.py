@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -9,7 +11,6 @@ from transformers import PreTrainedModel
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.flow import euler_sample
 from xr0_sim.model.action_expert.network import ActionExpert
-from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.forward import forward
@@ -60,7 +61,7 @@ class XR0ForActionGeneration(PreTrainedModel):
         prefix_lengths: Tensor,
         generator: torch.Generator | list[torch.Generator] | None = None,
         action_mask: Tensor | None = None,
-        sampler: FlowSampler | None = None,
+        sampler: Callable[..., Tensor] | None = None,
         temperature: float = 1.0,
         noise: Tensor | None = None,
     ) -> Tensor:

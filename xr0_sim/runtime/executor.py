@@ -51,11 +51,14 @@ class Inference:
     estimated_ticks: int
     prefix_steps: int
     standstill: bool
+    refresh: bool = False
 
     @property
     def moment(self) -> InferenceMoment:
         """What strategies and triggers may see of it."""
-        return InferenceMoment(self.number, self.capture_tick, self.due_tick, self.prefix_steps)
+        return InferenceMoment(
+            self.number, self.capture_tick, self.due_tick, self.prefix_steps, self.refresh
+        )
 
 
 class Executor:
@@ -122,6 +125,10 @@ class Executor:
         self._newest_capture = first_tick - 1
         self._delays: list[int] = []
         self._last_slot: Slot | None = None
+        self._last_seen: Observation | None = None
+        self._finished: int | None = None
+        self._full_tick: int | None = None
+        self._memories: dict[int, object] = {}
         self._held = True
         self.model.reset(self._seed)
 
@@ -131,6 +138,7 @@ class Executor:
         branch._clock = VirtualClock(self._clock.now_ns)
         branch._timeline = self._timeline.branch()
         branch._in_flight, branch._delays = list(self._in_flight), list(self._delays)
+        branch._memories = dict(self._memories)
         return branch
 
     def committed(self, steps: int) -> NDArray[np.float64]:
@@ -185,9 +193,17 @@ class Executor:
         self._delivered, self._overrun = self._deliver(tick)
         if len(self._in_flight) < self.strategy.max_in_flight:
             capture = _Capture(observe, tick)
-            situation = Situation(tick, self._timeline, self.inferences(), capture)
+            situation = Situation(
+                tick,
+                self._timeline,
+                self.inferences(),
+                capture,
+                self._last_seen,
+                self._finished,
+                self._full_tick,
+            )
             if self.strategy.due(situation):
-                self._started, self._request = self._start(capture, tick, time_ns)
+                self._started, self._request = self._start(situation, time_ns)
         self._asked = True
         return self._request
 
@@ -251,19 +267,26 @@ class Executor:
             )
         return action
 
-    def _start(
-        self, capture: Callable[[], Observation], tick: int, time_ns: int
-    ) -> tuple[Inference, ChunkRequest]:
+    def _start(self, situation: Situation, time_ns: int) -> tuple[Inference, ChunkRequest]:
         """Captures and draws the latency; the chunk itself is yet to come."""
         assert self._seed is not None
+        tick = situation.tick
+        refresh = self.strategy.refresh(situation)
+        if refresh is not None and refresh not in self._memories:
+            raise ConfigError(
+                f"{type(self.strategy).__name__}.refresh: expected the number of a finished "
+                f"inference that kept its VLM cache, {sorted(self._memories)}, got {refresh}"
+            )
         number = self._count
         self._count += 1
         rng = stream_rng(self._seed, Stream.LATENCY, number)
-        latency_s = self.latency.sample(rng, LatencyContext(number, time_ns))
+        context = LatencyContext(number, time_ns, refresh is not None)
+        latency_s = self.latency.sample(rng, context)
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None
-        request = self.strategy.request(self._timeline, tick, estimated, capture())
+        seen = situation.observe()
+        request = self.strategy.request(self._timeline, tick, estimated, seen)
         if request.observation.tick != tick:
             raise ConfigError(
                 f"{type(self.strategy).__name__}.request: expected an observation of tick {tick}, "
@@ -279,8 +302,15 @@ class Executor:
             estimated_ticks=estimated,
             prefix_steps=len(request.prefix),
             standstill=standstill,
+            refresh=refresh is not None,
         )
-        return inference, replace(request, noise_seed=(self._seed, number))
+        self._last_seen = seen
+        if refresh is None:
+            self._full_tick = tick
+        request = replace(request, noise_seed=(self._seed, number))
+        if refresh is not None:
+            request = replace(request, refresh=refresh, memory=self._memories[refresh])
+        return inference, request
 
     def _deliver(self, tick: int) -> tuple[int, bool]:
         """Places every chunk that has arrived; number of the last one and whether it overran."""
@@ -298,9 +328,20 @@ class Executor:
         self._delays.append(done.d_ceil)
         newest = done.capture_tick > self._newest_capture
         self._newest_capture = max(self._newest_capture, done.capture_tick)
+        if not done.refresh:
+            self._finished = max(done.number, -1 if self._finished is None else self._finished)
+            # The newest two: one may be in use while the other arrives.
+            kept = dict(list(self._memories.items())[-1:])
+            self._memories = {**kept, done.number: chunks[0].memory}
         placement = self.strategy.place(
             Arrival(
-                tick, done.capture_tick, done.prefix_steps, done.standstill, done.number, newest
+                tick,
+                done.capture_tick,
+                done.prefix_steps,
+                done.standstill,
+                done.number,
+                newest,
+                done.estimated_ticks,
             )
         )
         if placement is None:
@@ -313,7 +354,7 @@ class Executor:
                 _read_only(chunk.actions),
                 capture_tick=done.capture_tick,
                 start_tick=placement.start_tick,
-                takeover_tick=tick,
+                takeover_tick=max(tick, placement.start_tick),
             )
         )
         if placement.overrun and self.strategy.label not in _overruns_told:

@@ -9,6 +9,7 @@ from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix, PrefixAsync
 from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.runtime.timeline import PlacedChunk, Timeline
+from xr0_sim.types import CAPABILITIES
 
 HORIZON = 30
 
@@ -115,7 +116,7 @@ def test_bad_configs_are_refused():
 @pytest.mark.parametrize("name", registry.strategies.names())
 def test_presets_fit_the_usual_chunk_and_have_a_label(name):
     strategy = registry.strategies.parse(name)
-    strategy.check(HORIZON)
+    strategy.check(HORIZON, frozenset(CAPABILITIES))
     assert strategy.label
 
 

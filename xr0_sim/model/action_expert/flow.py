@@ -172,14 +172,16 @@ def euler_sample(
         (B, T, 32) normalised; prefix rows come back bit for bit.
     """
     clean = is_prefix(prefix_lengths, noise.shape[1])
-    field = _field(expert, cache, state, prefix_lengths, noise, steps, action_mask, own_mask)
+    field = velocity_field(
+        expert, cache, state, prefix_lengths, noise, steps, action_mask, own_mask
+    )
     x = torch.where(clean, prefix, noise)
     for step in range(steps):
         x = torch.where(clean, prefix, x + field(x, step) / steps)
     return x
 
 
-def _field(
+def velocity_field(
     expert: ActionExpert,
     cache: VlmCache,
     state: Tensor,

@@ -42,6 +42,10 @@ class VlmCache:
         layers = tuple((k[frames], v[frames]) for k, v in self.layers)
         return VlmCache(layers, self.key_mask[frames], self.next_position[frames])
 
+    def repeated(self, frame: int, count: int = 1) -> VlmCache:
+        """One frame, ``count`` times."""
+        return self.select(torch.full((count,), frame))
+
     def to(self, device: torch.device) -> VlmCache:
         """The same numbers on a device."""
         layers = tuple((k.to(device), v.to(device)) for k, v in self.layers)

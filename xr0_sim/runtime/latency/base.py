@@ -18,10 +18,12 @@ class LatencyContext:
     Attributes:
         number: Inference number within the episode, from 0.
         time_ns: Simulated time of the capture [ns].
+        refresh: Only the action expert runs, on the VLM cache of an earlier inference.
     """
 
     number: int
     time_ns: int
+    refresh: bool = False
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.registry import latencies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
+from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.latency.traces import Trace  # noqa: F401  (registers itself)
 
 _RTC = "real-time chunking report, arXiv 2506.07339"
@@ -24,6 +25,7 @@ latencies.add(
     "xr0_4090 with a cold first inference; own choice",
 )
 latencies.add("constant", Constant, "every inference takes latency_s")
+latencies.add("parts", Parts, "VLM, action expert and transport; refreshes leave the VLM out")
 latencies.add("lognormal", LogNormal, "independent draws; mean and deviation in seconds")
 
 _AMOUNT = re.compile(

@@ -47,6 +47,7 @@ class Arrival:
         standstill: Nothing was committed at the capture; the robot held ever since.
         number: Number of its inference.
         newest: No chunk of a later capture has arrived before.
+        estimated_ticks: Delay that the controller believed in at the capture.
     """
 
     tick: int
@@ -55,6 +56,7 @@ class Arrival:
     standstill: bool
     number: int = 0
     newest: bool = True
+    estimated_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Placement:
     """Where an arriving chunk goes.
 
     Attributes:
-        start_tick: Tick for which row 0 is due; rows before the arrival are dropped.
+        start_tick: Tick for which row 0 is due; rows before the arrival are dropped. Up to a
+            start after the arrival the earlier chunks go on.
         overrun: The delay exceeded the prefix: rows were executed that the chunk did not know of.
     """
 
@@ -80,20 +83,27 @@ class Situation:
         in_flight: Inferences under way, oldest first.
         observe: Captures the observation of this tick; it is captured once however often asked.
             Pictures are rendered for it, so a strategy that looks every tick pays for it.
+        last: What the newest inference saw; None before the first.
+        finished: Number of the newest full inference that has arrived; None before the first.
+        full_tick: Tick of the newest capture of a full inference; None before the first.
     """
 
     tick: int
     timeline: Timeline
     in_flight: tuple[InferenceMoment, ...]
     observe: Callable[[], Observation]
+    last: Observation | None = None
+    finished: int | None = None
+    full_tick: int | None = None
 
 
 class Strategy(CheckedFields, ABC):
     """Port of execution strategies: a frozen dataclass with `due` and, as needed, the rest.
 
     The executor asks in this order: `due` in every tick with fewer than `max_in_flight` inferences
-    under way; `request` when one starts; `choose` and `place` when it arrives; `select` for the
-    action of every tick. What is not overridden does what the three published basic strategies do.
+    under way; `refresh` and `request` when one starts; `choose` and `place` when it arrives;
+    `select` for the action of every tick. What is not overridden does what the three published
+    basic strategies do.
 
     Attributes:
         max_in_flight: Most inferences under way at a time.
@@ -122,6 +132,10 @@ class Strategy(CheckedFields, ABC):
     @abstractmethod
     def due(self, situation: Situation) -> bool:
         """Whether an inference starts in this tick."""
+
+    def refresh(self, situation: Situation) -> int | None:
+        """Number of a finished inference whose VLM cache is used again; None for a full one."""
+        return None
 
     def request(
         self, timeline: Timeline, tick: int, estimated_ticks: int, observation: Observation
@@ -173,6 +187,25 @@ def check_execution_horizon(execution_horizon: int, horizon: int) -> None:
         raise ConfigError(
             f"execution_horizon: expected 1..{horizon} (the chunk length), got {execution_horizon}"
         )
+
+
+class TimeAligned(Strategy, ABC):
+    """Infers after ``execution_horizon`` rows of the running chunk, aligned in time.
+
+    Attributes:
+        execution_horizon: T_e.
+    """
+
+    execution_horizon: int
+
+    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
+        """Rejects more executed rows than a chunk has."""
+        super().check(horizon, capabilities)
+        check_execution_horizon(self.execution_horizon, horizon)
+
+    def due(self, situation: Situation) -> bool:
+        """After ``execution_horizon`` rows, or when starved."""
+        return executed(situation.timeline, situation.tick, self.execution_horizon)
 
 
 def executed(timeline: Timeline, tick: int, execution_horizon: int) -> bool:

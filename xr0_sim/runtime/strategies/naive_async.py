@@ -6,16 +6,12 @@ from dataclasses import dataclass
 
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
-    Situation,
-    Strategy,
-    check_execution_horizon,
-    executed,
+    TimeAligned,
 )
-from xr0_sim.types import PREFIX_ONLY
 
 
 @dataclass(frozen=True)
-class NaiveAsync(Strategy):
+class NaiveAsync(TimeAligned):
     """Infers while moving and swaps on arrival, aligned in time, without telling the model.
 
     ::
@@ -36,12 +32,3 @@ class NaiveAsync(Strategy):
     def label(self) -> str:
         """For example ``naive async T_e=10``."""
         return f"naive async T_e={self.execution_horizon}"
-
-    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
-        """Rejects more executed rows than a chunk has."""
-        super().check(horizon, capabilities)
-        check_execution_horizon(self.execution_horizon, horizon)
-
-    def due(self, situation: Situation) -> bool:
-        """After ``execution_horizon`` rows, or when starved."""
-        return executed(situation.timeline, situation.tick, self.execution_horizon)

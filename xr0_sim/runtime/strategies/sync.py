@@ -8,17 +8,14 @@ from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
     Arrival,
     Placement,
-    Situation,
-    Strategy,
-    check_execution_horizon,
-    executed,
+    TimeAligned,
 )
 from xr0_sim.runtime.timeline import Timeline
-from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
+from xr0_sim.types import ChunkRequest, Observation
 
 
 @dataclass(frozen=True)
-class Sync(Strategy):
+class Sync(TimeAligned):
     """Executes ``execution_horizon`` rows, stops, infers, continues from row 0: the robot waits.
 
     ::
@@ -37,15 +34,6 @@ class Sync(Strategy):
     def label(self) -> str:
         """For example ``sync T_e=10``."""
         return f"sync T_e={self.execution_horizon}"
-
-    def check(self, horizon: int, capabilities: frozenset[str] = PREFIX_ONLY) -> None:
-        """Rejects more executed rows than a chunk has."""
-        super().check(horizon, capabilities)
-        check_execution_horizon(self.execution_horizon, horizon)
-
-    def due(self, situation: Situation) -> bool:
-        """After ``execution_horizon`` rows, or when starved."""
-        return executed(situation.timeline, situation.tick, self.execution_horizon)
 
     def request(
         self, timeline: Timeline, tick: int, estimated_ticks: int, observation: Observation

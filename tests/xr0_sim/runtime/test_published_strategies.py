@@ -1,0 +1,272 @@
+"""Every further published strategy against its picture: which row of which chunk is executed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
+from xr0_sim.errors import ConfigError
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.latency.estimator import FixedDelay, TrueDelay
+from xr0_sim.runtime.latency.models import Constant
+from xr0_sim.runtime.latency.parts import Parts
+from xr0_sim.runtime.strategies.bid import Bid
+from xr0_sim.runtime.strategies.naive_async import NaiveAsync
+from xr0_sim.runtime.strategies.pipelined import Pipelined
+from xr0_sim.runtime.strategies.roll_forward import RollForward
+from xr0_sim.runtime.strategies.rtc import Rtc, guide_weights
+from xr0_sim.runtime.strategies.shared_noise import SharedNoise
+from xr0_sim.runtime.strategies.temporal_ensemble import TemporalEnsemble
+from xr0_sim.runtime.strategies.two_rate import TwoRate
+from xr0_sim.types import CAPABILITIES, ActionChunk, Observation
+
+HORIZON = 30
+
+
+class Clock:
+    """Row i of a chunk is the tick it is meant for, plus a mark of its inference."""
+
+    capabilities = frozenset(CAPABILITIES)
+    horizon = HORIZON
+    mark = 0.0
+
+    def reset(self, episode_seed):
+        self.requests = []
+
+    def infer(self, observation, prefix, noise_seed):
+        raise AssertionError
+
+    def infer_request(self, request):
+        self.requests.append(request)
+        first = request.observation.tick + len(request.assumed)
+        rows = np.arange(first, first + HORIZON) + self.mark * request.noise_seed[1]
+        actions = np.repeat(rows[:, None], ENV_ACTION_DIM, axis=1).astype(float)
+        actions[: len(request.prefix)] = request.prefix
+        number = request.noise_seed[1]
+        chunks = [
+            ActionChunk(actions + 0.01 * k, request.observation.tick, memory=("seen", number))
+            for k in range(request.samples)
+        ]
+        return chunks
+
+    def infer_plain(self, observation, prefix, noise_seed):
+        from xr0_sim.types import ChunkRequest
+
+        return self.infer_request(ChunkRequest(observation, prefix, noise_seed))[0]
+
+
+class Marked(Clock):
+    """As `Clock`; inference n adds 100 n."""
+
+    mark = 100.0
+
+
+def play(strategy, ticks, delay=0, model=None, estimator=None, latency=None):
+    """Tick records of a robot that only looks at the clock, and the model."""
+    model = model or Clock()
+    model.infer = model.infer_plain
+    executor = Executor(
+        model,
+        strategy,
+        latency or Constant(delay / CONTROL_HZ),
+        estimator or TrueDelay(),
+    )
+    executor.reset(0, np.full(ENV_ACTION_DIM, -1.0))
+    records = []
+    for tick in range(ticks):
+        seen = Observation(tick, tick_ns(tick), None, {}, "go", None)
+        records.append(executor.tick(lambda seen=seen: seen))
+    return records, model
+
+
+def first_column(records):
+    return [record.action[0] for record in records]
+
+
+@pytest.mark.parametrize("delay", range(13))
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        TemporalEnsemble(),
+        TemporalEnsemble(8, 0.5),
+        Bid(),
+        RollForward(),
+        SharedNoise(),
+        Pipelined(),
+        Rtc(),
+        TwoRate(),
+    ],
+    ids=lambda s: s.label,
+)
+def test_a_plan_that_is_right_is_executed_on_time(strategy, delay):
+    """The clock has no seams: every executed action is that of its tick, whatever the delay."""
+    records, _ = play(strategy, 60, delay)
+    assert all(record.hold for record in records[:delay])
+    begun = np.array(first_column(records)[delay:])
+    # The first chunk was captured at a standstill and starts late by the delay.
+    first = np.flatnonzero(begun == np.arange(delay, 60))
+    assert not any(record.hold for record in records[delay:])
+    assert len(first) and (np.diff(begun) >= 0).all()
+    settled = begun[first[0] :]
+    np.testing.assert_allclose(settled, np.arange(60 - len(settled), 60), atol=1e-9)
+
+
+def test_ensemble_weighs_the_oldest_most():
+    records, _ = play(TemporalEnsemble(1, 0.5), 4, model=Marked())
+    weights = np.exp(-0.5 * np.arange(4))
+    wanted = 3 + 100 * (weights @ np.arange(4)) / weights.sum()
+    assert first_column(records)[3] == pytest.approx(wanted)
+
+
+def test_bid_takes_the_sample_that_goes_on_with_the_plan():
+    class Scattered(Clock):
+        def infer_request(self, request):
+            chunks = super().infer_request(request)
+            if request.noise_seed[1] == 0:
+                return chunks
+            offsets = 0.5 - 0.1 * np.arange(request.samples)
+            return [
+                ActionChunk(chunk.actions + offset, chunk.first_tick)
+                for chunk, offset in zip(chunks, offsets, strict=True)
+            ]
+
+    records, model = play(Bid(10, samples=8), 20, model=Scattered())
+    assert model.requests[0].samples == 8
+    # Sample 6 of the second inference lies 0.04 off the plan, nearer than any other.
+    assert first_column(records)[15] == pytest.approx(15 - 0.04, abs=1e-9)
+
+
+@pytest.mark.parametrize(("estimate", "overruns"), [(3, 0), (1, 2), (5, 0)])
+def test_roll_forward_starts_at_the_estimated_arrival(estimate, overruns):
+    """Delay 3: a chunk estimated too short starts behind its first rows, too long waits."""
+    strategy = RollForward(10)
+    records, model = play(strategy, 35, 3, Marked(), FixedDelay(estimate))
+    for request in model.requests[1:]:
+        tick = request.observation.tick
+        rows = np.array([record.action for record in records[tick : tick + estimate]])
+        if estimate <= 3:
+            np.testing.assert_array_equal(request.assumed, rows)
+        assert len(request.assumed) == estimate
+    swap = next(r for r in records if r.chunk_id == 1)
+    capture = model.requests[1].observation.tick
+    assert swap.tick == capture + max(3, estimate)
+    assert swap.index == max(0, 3 - estimate)
+    assert sum(r.overrun for r in records) == overruns
+
+
+def test_shared_noise_asks_for_noise_by_tick():
+    _, model = play(SharedNoise(), 20)
+    assert {request.noise for request in model.requests} == {"tick"}
+
+
+def test_pipelined_captures_every_period_and_drops_none_in_order():
+    records, model = play(Pipelined(2, 3), 30, 5)
+    captures = [request.observation.tick for request in model.requests]
+    # Three at a time, five ticks each: the third waits for nobody, the fourth for the first.
+    assert captures[:5] == [0, 2, 4, 6, 8]
+    # A row is never older than the delay, one period and what waits in between.
+    assert max(r.age_ticks for r in records[10:]) <= 5 + 2
+
+
+def test_pipelined_keeps_to_its_depth():
+    _, model = play(Pipelined(1, 2), 20, 4)
+    captures = [request.observation.tick for request in model.requests]
+    assert captures[:6] == [0, 1, 4, 5, 8, 9]
+
+
+def test_rtc_holds_the_frozen_rows_and_lets_the_others_go():
+    weights = guide_weights(20, 3, HORIZON, "exp")
+    falling = (20 - np.arange(3, 20)) / 18
+    np.testing.assert_array_equal(weights[:3], 1.0)
+    np.testing.assert_allclose(weights[3:], falling * np.expm1(falling) / (math.e - 1))
+    np.testing.assert_allclose(guide_weights(6, 2, HORIZON, "linear")[2:], [0.8, 0.6, 0.4, 0.2])
+    np.testing.assert_array_equal(guide_weights(5, 2, HORIZON, "zeros"), [1, 1, 0, 0, 0])
+    assert guide_weights(2, 5, HORIZON, "exp").tolist() == [1, 1]
+    _, model = play(Rtc(10), 25, 3)
+    second = model.requests[1]
+    assert model.requests[0].guide is None
+    tick = second.observation.tick
+    np.testing.assert_array_equal(
+        second.guide.actions[:, 0], np.arange(len(second.guide.actions)) + tick - 3
+    )
+    assert len(second.guide.actions) == HORIZON - 10
+
+
+def test_two_rates_refresh_from_the_newest_finished_cache():
+    """VLM 4 ticks, expert 1: a full inference takes 5, a refresh 1."""
+    latency = Parts(4 / CONTROL_HZ, 1 / CONTROL_HZ)
+    records, model = play(TwoRate(10, 3), 40, latency=latency)
+    kinds = [(r.observation.tick, r.refresh, r.memory) for r in model.requests]
+    assert kinds[0] == (0, None, None)
+    full = [tick for tick, refresh, _ in kinds if refresh is None]
+    assert np.diff(full).tolist() == [10] * (len(full) - 1)
+    refreshes = [(tick, refresh) for tick, refresh, _ in kinds if refresh is not None]
+    assert len(refreshes) >= 2 * len(full) - 2
+    numbers = {tick: i for i, (tick, refresh, _) in enumerate(kinds) if refresh is None}
+    for tick, refresh, memory in kinds:
+        if refresh is None:
+            continue
+        newest = max(t for t in full if t + 5 <= tick)
+        assert refresh == numbers[newest]
+        assert memory == ("seen", refresh)
+    # Proprioception is never older than a refresh and its period.
+    assert max(r.age_ticks for r in records[12:]) <= 5
+
+
+def test_without_parts_a_refresh_takes_as_long_as_a_full_inference():
+    records, model = play(TwoRate(10, 3), 30, 4)
+    assert {r.d_ceil for r in records if r.started >= 0} == {4}
+    assert any(request.refresh is not None for request in model.requests)
+
+
+def test_a_branch_remembers_its_own_caches():
+    model = Clock()
+    model.infer = model.infer_plain
+    executor = Executor(model, TwoRate(6, 2), Parts(2 / CONTROL_HZ, 0.0))
+
+    def run(runner, ticks):
+        for tick in ticks:
+            seen = Observation(tick, tick_ns(tick), None, {}, "go", None)
+            runner.tick(lambda seen=seen: seen)
+
+    executor.reset(0, np.zeros(ENV_ACTION_DIM))
+    run(executor, range(7))
+    branch = executor.branch()
+    run(executor, range(7, 25))
+    begun = len(model.requests)
+    twin = [(r.observation.tick, r.refresh, r.memory) for r in model.requests]
+    run(branch, range(7, 25))
+    again = [(r.observation.tick, r.refresh, r.memory) for r in model.requests[begun:]]
+    assert again == twin[-len(again) :]
+
+
+@pytest.mark.parametrize("strategy", [Bid(), RollForward(), SharedNoise(), Rtc(), TwoRate()])
+def test_a_model_that_cannot_is_refused(strategy):
+    class Plain(Clock):
+        capabilities = frozenset({"prefix"})
+
+    with pytest.raises(ConfigError, match="expected a chunk model that can do"):
+        Executor(Plain(), strategy)
+    Executor(Plain(), NaiveAsync())
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: TemporalEnsemble(decay=-1.0), "decay"),
+        (lambda: Bid(samples=1), "samples"),
+        (lambda: Bid(decay=0.0), "decay"),
+        (lambda: Pipelined(period=0), "period"),
+        (lambda: Pipelined(40).check(HORIZON, frozenset(CAPABILITIES)), "period"),
+        (lambda: TwoRate(3, 5), "refresh_every"),
+        (lambda: TwoRate(40, 5).check(HORIZON, frozenset(CAPABILITIES)), "full_every"),
+        (lambda: TemporalEnsemble(31).check(HORIZON), "execution_horizon"),
+        (lambda: Parts(vlm_s=-0.1), "vlm_s"),
+    ],
+)
+def test_settings_without_sense_are_refused(make, told):
+    with pytest.raises(ConfigError, match=told):
+        make()
