@@ -124,6 +124,7 @@ class Executor:
         self._count = 0
         self._newest_capture = first_tick - 1
         self._delays: list[int] = []
+        self._previous_s: float | None = None
         self._last_slot: Slot | None = None
         self._last_seen: Observation | None = None
         self._finished: int | None = None
@@ -280,8 +281,8 @@ class Executor:
         number = self._count
         self._count += 1
         rng = stream_rng(self._seed, Stream.LATENCY, number)
-        context = LatencyContext(number, time_ns, refresh is not None)
-        latency_s = self.latency.sample(rng, context)
+        context = LatencyContext(number, time_ns, refresh is not None, self._previous_s)
+        latency_s = self._previous_s = self.latency.sample(rng, context)
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None

@@ -6,6 +6,7 @@ from xr0_sim.runtime.latency.estimator import (
     FixedDelay,
     LastDelay,
     MaxOfWindow,
+    QuantileOfWindow,
     TrueDelay,
 )
 
@@ -24,6 +25,9 @@ HISTORY = [9, 2, 4, 3]
         (MaxOfWindow(window=3), 3, 4),
         (MaxOfWindow(window=4, initial_ticks=1), 1, 9),
         (Conservative(margin_ticks=1), 4, 10),
+        (QuantileOfWindow(0.95), 3, 9),
+        (QuantileOfWindow(0.75), 3, 4),
+        (QuantileOfWindow(0.5, window=3, initial_ticks=1), 1, 3),
     ],
 )
 def test_estimates(estimator, empty, after):
@@ -36,3 +40,5 @@ def test_bad_configs_are_refused():
         MaxOfWindow(window=0)
     with pytest.raises(ConfigError, match="ticks: expected >= 0"):
         FixedDelay(-1)
+    with pytest.raises(ConfigError, match="quantile in"):
+        QuantileOfWindow(1.2)

@@ -19,11 +19,13 @@ class LatencyContext:
         number: Inference number within the episode, from 0.
         time_ns: Simulated time of the capture [ns].
         refresh: Only the action expert runs, on the VLM cache of an earlier inference.
+        previous_s: What the inference before took [s]; None for the first of an episode.
     """
 
     number: int
     time_ns: int
     refresh: bool = False
+    previous_s: float | None = None
 
 
 @runtime_checkable

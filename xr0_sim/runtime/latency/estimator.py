@@ -5,6 +5,7 @@ All figures are whole control ticks of the delay the controller lives with, ``d_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -88,6 +89,30 @@ class MaxOfWindow(CheckedFields):
 
 
 @dataclass(frozen=True)
+class QuantileOfWindow(CheckedFields):
+    """A quantile of the last ``window`` delays, rounded up to one that occurred."""
+
+    quantile: float = 0.95
+    window: int = 40
+    initial_ticks: int = XR0_DELAY_TICKS
+
+    def __post_init__(self) -> None:
+        """Rejects an empty window and what is no quantile."""
+        if self.window < 1 or not 0 < self.quantile <= 1:
+            raise ConfigError(
+                "QuantileOfWindow: expected window >= 1 and quantile in (0, 1], got "
+                f"{self.window} and {self.quantile}"
+            )
+
+    def estimate(self, history: Sequence[int], true_ticks: int) -> int:
+        """The quantile, or ``initial_ticks`` before the first delay."""
+        recent = sorted(history[-self.window :])
+        if not recent:
+            return self.initial_ticks
+        return recent[math.ceil(self.quantile * len(recent)) - 1]
+
+
+@dataclass(frozen=True)
 class Conservative(CheckedFields):
     """The largest delay of the episode plus a margin; never goes down."""
 
@@ -103,4 +128,5 @@ estimators.add("oracle", TrueDelay, "knows the delay up to error_ticks")
 estimators.add("fixed", FixedDelay, "configured once; 80 ms at 30 Hz by default")
 estimators.add("last", LastDelay, "the delay of the previous inference")
 estimators.add("window_max", MaxOfWindow, "the largest of the last delays")
+estimators.add("p95", QuantileOfWindow, "a quantile of the last delays")
 estimators.add("conservative", Conservative, "the largest delay so far plus a margin")

@@ -7,8 +7,10 @@ import re
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.registry import latencies
 from xr0_sim.runtime.latency.base import LatencyModel
+from xr0_sim.runtime.latency.bursts import MarkovBursts, Spikes
 from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
 from xr0_sim.runtime.latency.parts import Parts
+from xr0_sim.runtime.latency.tails import GammaTail, Normal
 from xr0_sim.runtime.latency.traces import Trace  # noqa: F401  (registers itself)
 
 _RTC = "real-time chunking report, arXiv 2506.07339"
@@ -25,6 +27,12 @@ latencies.add(
     "xr0_4090 with a cold first inference; own choice",
 )
 latencies.add("constant", Constant, "every inference takes latency_s")
+latencies.add("normal", Normal, "independent draws, cut off at 0")
+latencies.add("gamma", GammaTail, "a floor and a gamma-distributed tail")
+latencies.add(
+    "bursts", MarkovBursts, "two states that change between inferences, Gilbert's channel"
+)
+latencies.add("spikes", Spikes, "single inferences take much longer, on a schedule")
 latencies.add("parts", Parts, "VLM, action expert and transport; refreshes leave the VLM out")
 latencies.add("lognormal", LogNormal, "independent draws; mean and deviation in seconds")
 
