@@ -124,6 +124,11 @@ COMMANDS: dict[str, Command] = {
         "BenchStudyConfig",
         "rows per CPU minute of a study, overhead, workers, engines",
     ),
+    "bench change": Command(
+        "experiments.benchmarks.change",
+        "BenchChangeConfig",
+        "what own motion and events change in a picture: threshold of event_triggered",
+    ),
     "bench tracking": Command(
         "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

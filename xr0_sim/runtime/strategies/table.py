@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xr0_sim.registry import strategies
 from xr0_sim.runtime.strategies.bid import Bid
+from xr0_sim.runtime.strategies.event_triggered import EventTriggered
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.pipelined import Pipelined
 from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
@@ -24,6 +25,7 @@ strategies.add("rtc", Rtc, "real-time chunking, arXiv 2506.07339")
 strategies.add("bid", Bid, "bidirectional decoding, arXiv 2408.17355, without forward contrast")
 strategies.add("roll_forward", RollForward, "VLASH, arXiv 2512.01031")
 strategies.add("shared_noise", SharedNoise, "noise of overlapping chunks shared")
+strategies.add("event_triggered", EventTriggered, "a change of the pictures starts an inference")
 strategies.add("pipelined", Pipelined, "several inferences under way")
 strategies.add("two_rate", TwoRate, "VLM and action expert at rates of their own")
 strategies.alias("naive", "naive_async")
