@@ -11,7 +11,7 @@ from experiments.benchmarks.report import Measure, report
 from experiments.options.task_options import TaskOptions
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import ConfigError
-from xr0_sim.metrics.statistics import wilson
+from xr0_sim.metrics.statistics import Interval, wilson
 from xr0_sim.runtime.strategies.event_triggered import picture_change
 
 
@@ -64,24 +64,8 @@ def run(config: BenchChangeConfig) -> int:
     measures = [
         Measure("threshold", f"threshold, {config.quantile:.0%} of quiet stretches", threshold),
         Measure("quiet_median", "change in a quiet stretch, median", float(np.median(quiet))),
-        Measure(
-            "false_alarms",
-            "false alarms a stretch",
-            false.value,
-            "",
-            false.low,
-            false.high,
-            false.n,
-        ),
-        Measure(
-            "seen",
-            f"{config.event} seen before the next capture",
-            seen.value,
-            "",
-            seen.low,
-            seen.high,
-            seen.n,
-        ),
+        _share("false_alarms", "false alarms a stretch", false),
+        _share("seen", f"{config.event} seen before the next capture", seen),
     ]
     title = (
         f"{config.task}, {config.camera} camera, captures every {config.execution_horizon} ticks, "
@@ -89,6 +73,10 @@ def run(config: BenchChangeConfig) -> int:
     )
     report(title, measures, as_json=config.json, config=config)
     return 0
+
+
+def _share(name: str, label: str, rate: Interval) -> Measure:
+    return Measure(name, label, rate.value, "", rate.low, rate.high, rate.n)
 
 
 def stretches(config: BenchChangeConfig, seed: int, event: str) -> list[tuple[float, bool]]:

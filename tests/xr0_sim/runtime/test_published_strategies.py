@@ -14,6 +14,7 @@ from xr0_sim.runtime.latency.estimator import FixedDelay, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.strategies.bid import Bid
+from xr0_sim.runtime.strategies.event_triggered import EventTriggered, picture_change
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.pipelined import Pipelined
 from xr0_sim.runtime.strategies.roll_forward import RollForward
@@ -270,3 +271,35 @@ def test_a_model_that_cannot_is_refused(strategy):
 def test_settings_without_sense_are_refused(make, told):
     with pytest.raises(ConfigError, match=told):
         make()
+
+
+def test_a_change_counts_squares_not_noise():
+    rng = np.random.default_rng(0)
+    before = np.full((64, 64, 3), 100, np.uint8)
+    noisy = np.clip(before + rng.normal(0, 10, before.shape), 0, 255).astype(np.uint8)
+    assert picture_change(before, noisy) == 0.0
+    moved = before.copy()
+    moved[:16, :32] = 160
+    assert picture_change(before, moved) == 8 / 64
+    with pytest.raises(ConfigError, match="one size"):
+        picture_change(before, before[:32])
+
+
+def test_a_changed_picture_starts_an_inference_before_its_turn():
+    """The scene turns white in tick 13 of 20."""
+    model = Clock()
+    model.infer = model.infer_plain
+    executor = Executor(model, EventTriggered(20, 0.5), Constant(2 / CONTROL_HZ))
+    executor.reset(0, np.zeros(ENV_ACTION_DIM))
+    for tick in range(40):
+        picture = np.full((32, 32, 3), 255 if tick >= 13 else 0, np.uint8)
+        seen = Observation(tick, tick_ns(tick), None, {"base": picture}, "go", None)
+        executor.tick(lambda seen=seen: seen)
+    # Aligned in time: the chunk of tick 13 has 20 rows behind it in tick 33.
+    assert [request.observation.tick for request in model.requests] == [0, 13, 33]
+    blind = Executor(model, EventTriggered(20, 0.5))
+    blind.reset(0, np.zeros(ENV_ACTION_DIM))
+    with pytest.raises(ConfigError, match="expected pictures of base"):
+        for tick in range(5):
+            seen = Observation(tick, tick_ns(tick), None, {}, "go", None)
+            blind.tick(lambda seen=seen: seen)

@@ -51,7 +51,8 @@ class EventTriggered(TimeAligned):
         new                      1    2    3       d = 1, T_e = 20: captured at k-1 instead of k+12
 
     The robot's own motion changes the pictures too, so the threshold has to lie above what it does
-    in ``execution_horizon`` ticks: `xr0-sim bench change` measures both and counts false alarms. The strategy looks in every tick, and pays for the pictures.
+    in ``execution_horizon`` ticks: `xr0-sim bench change` measures both and counts false alarms.
+    The strategy looks in every tick, and pays for the pictures.
 
     Attributes:
         execution_horizon: T_e where nothing happens.
