@@ -115,7 +115,7 @@ def choose_strategy(
     readme = "alignment=readme" in given.replace(" ", "") or alignment == "readme"
     if readme and "prefix_steps" not in {*values, *set_in_text}:
         values["prefix_steps"] = TRAINED_PREFIX_STEPS
-    trained = policy_spec(policy).trained
+    trained = policy_spec(policy).trained and getattr(plug, "takes_task_horizon", True)
     if trained and not readme and "execution_horizon" in known - {*values, *set_in_text}:
         values["execution_horizon"] = task_spec(task).execution_horizon
     found = plug(**values) if isinstance(plug, type) and not given else strategies.parse(text)

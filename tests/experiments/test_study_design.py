@@ -151,3 +151,18 @@ def test_a_file_and_options_of_the_command_line(tmp_path):
     file.write_text("[[exclude]]\nlatency = 1\n")
     with pytest.raises(ConfigError, match="with a reason"):
         read_study_file(file)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "executed"),
+    [
+        ("naive_async", 20),
+        ("rtc", 20),
+        ("temporal_ensemble", 1),
+        ("naive_async:execution_horizon=7", 7),
+    ],
+)
+def test_a_trained_policy_brings_its_horizon_unless_it_is_part_of_the_method(strategy, executed):
+    found = study(policy="xr0", world="0.1", factors={"strategy": [strategy]})
+    (condition,) = found.resolved().values()
+    assert condition.strategy.execution_horizon == executed

@@ -109,11 +109,14 @@ class Strategy(CheckedFields, ABC):
         max_in_flight: Most inferences under way at a time.
         needs: Capabilities the chunk model must have, names of `xr0_sim.types.CAPABILITIES`.
         head: Action-expert head trained for this strategy, used where none is named.
+        takes_task_horizon: Whether a trained policy's best ``execution_horizon`` replaces the
+            default of the field; not where the default is part of the method.
     """
 
     max_in_flight: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     head: ClassVar[str] = "sync"
+    takes_task_horizon: ClassVar[bool] = True
 
     @property
     def label(self) -> str:

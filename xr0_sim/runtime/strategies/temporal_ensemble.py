@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ class TemporalEnsemble(TimeAligned):
             tick in which no inference is under way, as in the paper.
         decay: m; 0.01 in the paper's code.
     """
+
+    takes_task_horizon: ClassVar[bool] = False
 
     execution_horizon: int = 1
     decay: float = 0.01
