@@ -31,7 +31,7 @@ from pathlib import Path
 import gymnasium as gym
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Image, Markdown
+from IPython.display import Image
 
 import envs
 from envs.tasks import task_spec
@@ -116,32 +116,19 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 # On the command line this is `xr0-sim compare --policy expert`.
 
 # %%
-from experiments.runner.runner import run_condition
-from experiments.commands.compare import CompareConfig, file_name
-from experiments.report.comparison_figure import draw_comparison
-from experiments.report.columns import condition_summary, readable
-from experiments.runner.pool import TaskPool
-from experiments.runner.progress import Progress
-from experiments.runner.run_folder import RunFolder
-from xr0_sim.metrics import markdown_table
+from experiments.commands.compare import CompareConfig, draw_study
 
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
-conditions = CompareConfig(env=TASK, policy="expert", latency=("0.15s",), max_seconds=20).conditions()
-rows, folders = {}, {}
-with TaskPool() as pool, open(os.devnull, "w") as quiet:
-    for name, condition in conditions.items():
-        folders[name] = out / file_name(name)
-        progress = Progress(len(SEEDS), stream=quiet)
-        with RunFolder(folders[name], condition, SEEDS, "none") as folder, progress:
-            rows[name] = run_condition(condition, SEEDS, pool, progress, folder=folder)
-
-figures = {name: readable(condition_summary(found)) for name, found in rows.items()}
-pace = f"{task.pieces}/min"
-columns = ("success", pace, "starvation", "seam (mrad)", "jerk (m/s³)", "reaction (s)")
-Markdown(markdown_table(figures, columns))
+seconds = 20 if len(SEEDS) > 2 else 8
+config = CompareConfig(
+    env=TASK, policy="expert", latency=("0.15s",), max_seconds=seconds, episodes=len(SEEDS)
+)
+study = config.study().run(out / "positions", workers=os.cpu_count() or 1, ticks=True)
+pace = f"{task.pieces}_per_min"
+study.table(["success", pace, "hold_share", "seam_position_mean_rad", "tool_jerk_m_s3", "reaction_s"])
 
 # %%
-draw_comparison(conditions, rows, folders, out / "comparison.png")
+draw_study(study, out / "comparison.png")
 Image(str(out / "comparison.png"), width=1000)
 
 # %% [markdown]
@@ -186,7 +173,7 @@ class Film:
 film = Film()
 strategy = PrefixAsync(execution_horizon=task.execution_horizon)
 executor = Executor(trained, strategy, parse_latency("xr0_4090"))
-result = run_episode(plant, executor, [film], seed=4, max_ticks=900)
+result = run_episode(plant, executor, [film], seed=4, max_ticks=900 if len(SEEDS) > 2 else 150)
 print(result.outcome, f"after {result.duration_s:.1f} s")
 
 chosen = np.linspace(0, len(film.frames) - 1, 4).round().astype(int)

@@ -54,7 +54,7 @@ study = Study(
         "event": ["none", "shove"],
     },
     seeds=SEEDS,
-    max_seconds=10,
+    max_seconds=10 if SEEDS > 2 else 3,
 )
 study.run(out / "strategies", workers=WORKERS)
 study.plot()
@@ -117,7 +117,7 @@ trained = Study(
     event="none",
     factors={"prefix_steps": [3, 6], "window": [1, 4]},
     seeds=SEEDS,
-    max_seconds=6,
+    max_seconds=6 if SEEDS > 2 else 2,
 )
 trained.run(out / "windows", workers=WORKERS)
 trained.table(["success", "progress", "seam_position_mean_rad", "tool_jerk_m_s3"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
 
-from experiments.options.condition_options import ConditionOptions
+from experiments.options.condition_options import given_options
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from experiments.study.study import Study
@@ -94,15 +94,13 @@ class AblateConfig(TaskOptions, WeightOptions):
         """The study these options and their file stand for."""
         found: dict[str, Any] = dict(read_study_file(self.study)) if self.study else {}
         found["factors"] = {**found.get("factors", {}), **factor_arguments(self.factor)}
-        for field in fields(ConditionOptions):
-            value = getattr(self, field.name)
-            if value not in (None, "", False, ()):
-                if field.name in found["factors"]:
-                    raise ConfigError(
-                        f"--{field.name.replace('_', '-')}: expected it as an option or as a "
-                        "factor, got both; keep one"
-                    )
-                found[field.name] = value
+        for name, value in given_options(self).items():
+            if name in found["factors"]:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')}: expected it as an option or as a factor, got "
+                    "both; keep one"
+                )
+            found[name] = value
         if self.episodes is not None or self.seed is not None or "seeds" not in found:
             first = self.seed or 0
             count = DEFAULT_EPISODES if self.episodes is None else self.episodes

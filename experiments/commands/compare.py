@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from experiments.options.condition_options import given_options
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from experiments.report.columns import condition_summary, readable, summary_object
 from experiments.report.paired import paired_table, paired_to_first
-from experiments.runner.condition import Condition, choose_strategy, make_condition
 from experiments.runner.episode_rows import Row
-from experiments.runner.folder_lock import FolderLock
-from experiments.runner.pool import TaskPool
-from experiments.runner.progress import Progress
-from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest, make_folder
-from experiments.runner.runner import renderer_for, run_condition, seed_range
+from experiments.runner.run_folder import joint_digest, named_digest
+from experiments.runner.runner import seed_range
+from experiments.study.folder import TICKS
+from experiments.study.jobs import ticks_name
+from experiments.study.study import Study
+from experiments.study.text import rows_by_condition
 from xr0_sim.atomic import replacing
-from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table, separation_notes
 from xr0_sim.record.runcard import to_json
 from xr0_sim.registry import policies
@@ -34,8 +32,6 @@ POSITIONS = {
 }
 """Switch positions, ``STRATEGY[:field=value,...][:HEAD]``, compared when none are given."""
 
-LONGEST_NAME = 100
-"""Characters of a condition that its folder is named by."""
 PICTURE = "comparison.png"
 TABLE = "comparison.md"
 
@@ -44,8 +40,9 @@ TABLE = "comparison.md"
 class CompareConfig(TaskOptions, WeightOptions):
     """Runs the same seeds for every strategy, head and latency; a table and a picture.
 
-    Every condition sees the same scenes, latencies and noise. The oracle draws a new mode
-    in every chunk here, as a sampling policy does. Conditions that are done are not run again.
+    A study of two factors, latency and position, with its tick logs; report and verify take its
+    folder. Every condition sees the same scenes, latencies and noise. The oracle draws a new mode
+    in every chunk here, as a sampling policy does. Episodes that are done are not run again.
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
@@ -79,34 +76,62 @@ class CompareConfig(TaskOptions, WeightOptions):
     out: str | None = None
     json: bool = False
 
-    def conditions(self) -> dict[str, Condition]:
-        """Conditions by name, e.g. ``naive_async:sync @ xr0_4090``, in table order."""
-        env_kwargs = self.env_kwargs()
+    def study(self) -> Study:
+        """The comparison as a study."""
         policy = policies.canonical(self.policy)
         if policy == "oracle":
             policy = "oracle_random_speed"
         positions = self.positions or POSITIONS.get(policy, POSITIONS["oracle"])
-        found = {}
-        for latency in self.latency:
-            for position in positions:
-                name, head = split_position(position)
-                strategy = choose_strategy(
-                    name, self.execution_horizon, None, None, policy, self.task
-                )
-                found[condition_name(position, latency)] = make_condition(
-                    env=self.task,
-                    env_kwargs=env_kwargs,
-                    policy=policy,
-                    weights=self.weights_of(self.task, policy, strategy, head or None),
-                    strategy=strategy,
-                    latency=latency,
-                    delay_error=self.delay_error,
-                    event=self.event,
-                    max_seconds=self.max_seconds,
-                )
-        if not found:
-            raise ConfigError(f"--positions: expected at least one for policy {self.policy!r}")
-        return found
+        fixed = {**given_options(self), "policy": policy}
+        del fixed["latency"]
+        return Study(
+            factors={
+                "latency": {text: {"latency": text} for text in self.latency},
+                "position": {text: position_settings(text) for text in positions},
+            },
+            seeds=seed_range(self.seed, self.episodes),
+            **fixed,
+        )
+
+
+def position_settings(position: str) -> dict[str, str]:
+    """What a switch position sets, e.g. strategy and head of ``naive_async:sync``."""
+    strategy, head = split_position(position)
+    return {"strategy": strategy, "head": head} if head else {"strategy": strategy}
+
+
+def short_names(study: Study) -> dict[str, str]:
+    """Conditions of a comparison -> what tables and pictures call them."""
+    return {
+        name: condition_name(levels["position"], levels["latency"])
+        for name, levels in study.conditions.items()
+    }
+
+
+def short_rows(study: Study) -> dict[str, list[Row]]:
+    """Rows of a comparison by the short names of their conditions."""
+    names = short_names(study)
+    return {names[name]: found for name, found in rows_by_condition(study).items()}
+
+
+def draw_study(study: Study, path: Path) -> None:
+    """Draws the picture of a comparison that was run with its tick logs.
+
+    Args:
+        study: From `CompareConfig.study`.
+        path: Where the picture goes.
+    """
+    from experiments.report.comparison_figure import draw_comparison
+
+    rows, names = short_rows(study), short_names(study)
+    ticks = (study.folder or Path()) / TICKS
+    found = study.resolved()
+    draw_comparison(
+        {short: found[name] for name, short in names.items() if short in rows},
+        rows,
+        {short: ticks / ticks_name(name) for name, short in names.items()},
+        path,
+    )
 
 
 def split_position(position: str) -> tuple[str, str]:
@@ -122,72 +147,30 @@ def condition_name(position: str, latency: str) -> str:
 
 def run(config: CompareConfig) -> int:
     """Runs, prints, draws, returns the exit status."""
-    conditions = config.conditions()
-    seeds = seed_range(config.seed, config.episodes)
-    renderer = renderer_for(next(iter(conditions.values())), film=False)
-    pool = TaskPool(config.workers)
-    out = Path(config.out or fresh_folder("out", f"compare_{config.policy}"))
-    make_folder(out)
-    with FolderLock(out):
-        return _compare(config, conditions, seeds, renderer, out, pool)
-
-
-def _compare(
-    config: CompareConfig,
-    conditions: dict[str, Condition],
-    seeds: range,
-    renderer: str,
-    out: Path,
-    pool: TaskPool,
-) -> int:
-    with pool:
-        folders = {
-            name: RunFolder(out / "conditions" / file_name(name), condition, seeds, renderer)
-            for name, condition in conditions.items()
-        }
-        todo = sum(len(folder.missing(seeds)) for folder in folders.values())
-        if todo < len(conditions) * len(seeds):
-            _say(f"{out}: {len(conditions) * len(seeds) - todo} episodes are there already")
-        status = 0
-        try:
-            with Progress(todo, f"{len(conditions)} conditions") as progress:
-                for name, folder in folders.items():
-                    if folder.missing(seeds):
-                        progress.note(f"{name}  ({conditions[name].label})")
-                    with folder:
-                        run_condition(conditions[name], seeds, pool, progress, folder=folder)
-        except KeyboardInterrupt:
-            status = 130
-    rows = {
-        name: [folder.rows[seed] for seed in seeds if seed in folder.rows]
-        for name, folder in folders.items()
-    }
-    rows = {name: found for name, found in rows.items() if found}
-    _report(config, conditions, rows, out, len(seeds))
+    study, status = config.study(), 0
+    try:
+        study.run(config.out, workers=config.workers, ticks=True, name=f"compare_{config.policy}")
+    except KeyboardInterrupt:
+        status = 130
+    if study.folder is not None:
+        _report(config, study, study.folder)
     if status:
-        _say(f"interrupted: what is finished is kept; --out {out} continues")
+        print(
+            f"interrupted: what is finished is kept; --out {study.folder} continues",
+            file=sys.stderr,
+            flush=True,
+        )
     return status
 
 
-def file_name(name: str) -> str:
-    """Folder name of a condition."""
-    short = name.replace(" @ ", "@").replace(":", "-").replace("±", "+-").replace(" ", "")
-    plain = re.sub(r"[^\w.=+,@-]+", "_", short)
-    if len(plain) <= LONGEST_NAME:
-        return plain
-    return f"{plain[:LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _report(
-    config: CompareConfig,
-    conditions: dict[str, Condition],
-    rows: dict[str, list[Row]],
-    out: Path,
-    requested: int,
-) -> None:
+def _report(config: CompareConfig, study: Study, out: Path) -> None:
     """Writes table, picture and summary; prints the table, or the summary as JSON."""
+    rows = short_rows(study)
     if not rows:
         return
+    names = short_names(study)
+    conditions = {names[name]: condition for name, condition in study.resolved().items()}
+    requested = len(study.seeds)
     summaries = {name: condition_summary(found) for name, found in rows.items()}
     shown = {name: readable(summary) for name, summary in summaries.items()}
     columns = list(dict.fromkeys(label for s in shown.values() for label in s.figures))
@@ -213,8 +196,7 @@ def _report(
     summary = {
         "n": min(len(found) for found in rows.values()),
         "requested": requested,
-        "complete": len(rows) == len(conditions)
-        and all(len(r) == requested for r in rows.values()),
+        "complete": study.complete,
         "conditions": {
             name: {
                 **summary_object(found, requested),
@@ -225,18 +207,13 @@ def _report(
         },
         "paired": differences,
         "notes": notes,
-        "digest": joint_digest(
-            {**row, "digest": f"{name} {row['digest']}"} for name in rows for row in rows[name]
-        ),
+        "digest": named_digest(rows),
         "out": str(out),
         "picture": str(out / PICTURE),
     }
     with replacing(out / "summary.json") as partial:
         partial.write_text(_json(summary, indent=2) + "\n", encoding="utf-8")
-    from experiments.report.comparison_figure import draw_comparison
-
-    folders = {name: out / "conditions" / file_name(name) for name in rows}
-    draw_comparison({name: conditions[name] for name in rows}, rows, folders, out / PICTURE)
+    draw_study(study, out / PICTURE)
     if config.json:
         print(_json(summary))
         return
@@ -246,7 +223,3 @@ def _report(
 
 def _json(value: Any, indent: int | None = None) -> str:
     return json.dumps(to_json(value), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

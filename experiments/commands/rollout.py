@@ -24,7 +24,8 @@ from experiments.runner.film_options import (
 )
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
-from experiments.runner.run_folder import RunFolder, fresh_folder, joint_digest
+from experiments.runner.result_folder import fresh_folder
+from experiments.runner.run_folder import RunFolder, joint_digest
 from experiments.runner.runner import renderer_for, run_condition, seed_range
 from xr0_sim.metrics.summary import episode_count
 from xr0_sim.record.runcard import to_json

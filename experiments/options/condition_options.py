@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
@@ -70,3 +71,9 @@ class ConditionOptions(TaskOptions, WeightOptions):
             max_seconds=self.max_seconds,
             stall_s=self.stall_s,
         )
+
+
+def given_options(options: Any) -> dict[str, Any]:
+    """Options of a condition that a command's options set; one that is empty sets nothing."""
+    known = {field.name: getattr(options, field.name, None) for field in fields(ConditionOptions)}
+    return {name: value for name, value in known.items() if value not in (None, "", False, ())}

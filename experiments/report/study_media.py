@@ -44,12 +44,15 @@ class Film:
         path: The file.
         embedded: Whether the page holds the film itself, or a link to the file.
         control_hz: Ticks a second of film [1/s], for the tick beside it.
+        last_tick: Last tick of the episode, whose picture a film holds for a while; None if
+            unknown.
     """
 
     title: str
     path: Path
     embedded: bool = False
     control_hz: float = CONTROL_HZ
+    last_tick: int | None = None
 
 
 def timeline_entries(timelines: Sequence[Timeline]) -> list[tuple[str, str]]:
@@ -87,5 +90,7 @@ def film_entries(films: Sequence[Film], folder: Path) -> list[dict[str, Any]]:
             data = base64.b64encode(film.path.read_bytes()).decode()
             source = f"data:{MEDIA[film.path.suffix]};base64,{data}"
         still = film.path.suffix == ".gif"
-        found.append({"title": film.title, "source": source, "hz": film.control_hz, "still": still})
+        last = "" if film.last_tick is None else film.last_tick
+        entry = {"title": film.title, "source": source, "still": still}
+        found.append({**entry, "hz": film.control_hz, "last": last})
     return found

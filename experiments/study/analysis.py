@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from experiments.runner.condition import Condition
     from experiments.runner.episode_rows import Row
     from experiments.study.effects import Effects
+    from xr0_sim.record import TickTable
 
 BOOTSTRAP_SEED = 0
 """Seed of the cluster bootstrap where no generator is passed: equal rows, equal intervals."""
@@ -82,6 +83,56 @@ class Analysis(abc.ABC):
     @abc.abstractmethod
     def frame(self) -> pd.DataFrame:
         """One line an episode."""
+
+    @abc.abstractmethod
+    def find(self, condition: str | Mapping[str, Any]) -> str:
+        """Name of the one condition that has these levels."""
+
+    def log(
+        self, condition: str | Mapping[str, Any], seed: int, *, twin: bool = False
+    ) -> TickTable:
+        """Tick log of an episode, or of its undisturbed twin, of a study run with ``ticks=True``.
+
+        Args:
+            condition: Its name, or factor -> level, as many as tell it apart.
+            seed: Seed.
+            twin: The twin's instead.
+        """
+        from experiments.study.episodes import episode_log
+
+        return episode_log(self, self.find(condition), seed, twin=twin)
+
+    def film(
+        self,
+        condition: str | Mapping[str, Any],
+        seed: int,
+        folder: str | Path | None = None,
+        *,
+        camera: str = "scene",
+        size: str | None = None,
+        fps: int = 15,
+        insets: bool = True,
+    ) -> Path:
+        """Runs an episode again for a film, and says if it came out otherwise than its row.
+
+        Args:
+            condition: Its name, or factor -> level, as many as tell it apart.
+            seed: Seed.
+            folder: Where the film goes, into ``videos``; by default the study's folder.
+            camera: ``scene`` (the whole table), ``base``, ``left_wrist`` or ``right_wrist``.
+            size: ``WIDTHxHEIGHT`` [px]; by default the environment's own.
+            fps: Frames per second, a divisor of 30; the film plays in real time.
+            insets: Show the wrist views in the corners of a film of the scene.
+
+        Returns:
+            The film; one that is there and has no option of its own is not made again.
+        """
+        from experiments.runner.film_options import film_options
+        from experiments.study.episodes import film_episode
+
+        where = Path(folder) if folder is not None else self.folder or Path("out")
+        film = film_options(fps, camera, size, insets=insets)
+        return film_episode(self, self.find(condition), seed, where, film)
 
     def table(self, outcomes: Sequence[str] | None = None, **options: Any) -> StudyTable:
         """Every condition with its estimates, 95 % intervals, n and invalid episodes.
@@ -150,7 +201,7 @@ class Analysis(abc.ABC):
             **options: ``limit_s``, ``rng``.
         """
         from experiments.report.study_page import PageFacts, write_study_page
-        from experiments.study.films import film_failures
+        from experiments.study.episodes import film_failures
         from experiments.study.page_facts import card_texts, chosen_timelines, task_text
 
         where = Path(path) if path is not None else (self.folder or Path("out")) / "report.html"

@@ -123,6 +123,25 @@ class Design:
         """Names of the conditions, in table order."""
         return [cell_name(cell) for cell in self.cells]
 
+    def find(self, given: str | Mapping[str, Any]) -> str:
+        """Name of the one condition that has these levels, or this name.
+
+        Raises:
+            ConfigError: None has, or several have.
+        """
+        if isinstance(given, str):
+            if given not in self.names():
+                raise unknown_name("condition", given, self.names())
+            return given
+        wanted = {name: self._level(name, value) for name, value in given.items()}
+        found = [cell_name(c) for c in self.cells if wanted.items() <= c.items()]
+        if len(found) != 1:
+            raise ConfigError(
+                f"condition {dict(given)}: expected levels of exactly one, got {len(found)}; "
+                f"the factors are {', '.join(self.factors)}"
+            )
+        return found[0]
+
     def to_json(self) -> dict[str, Any]:
         """JSON form without the seeds, which may grow."""
         return {

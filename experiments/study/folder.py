@@ -16,18 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from experiments.runner.episode_rows import Row, rows_by
-from experiments.runner.folder_lock import LOCK, FolderLock
-from experiments.runner.interruption import shielded
+from experiments.runner.result_folder import ResultFolder
 from experiments.runner.row_file import RowFile, row_line
-from experiments.runner.run_folder import check_same, make_folder
 from experiments.study.jobs import Key
-from xr0_sim.atomic import remove_partials
-from xr0_sim.errors import ConfigError, DatasetError
-from xr0_sim.record.runcard import read_run_card, write_run_card
+from xr0_sim.errors import DatasetError
 
 CARD = "study.json"
 ROWS = "rows.jsonl"
@@ -55,8 +50,8 @@ def read_rows(folder: Path) -> dict[Key, Row]:
     return rows_by(file.data(), file.path, row_key)
 
 
-class StudyFolder:
-    """A folder that one study appends to; a context manager that notes how the run ended.
+class StudyFolder(ResultFolder):
+    """A folder that one study appends to, see `ResultFolder`.
 
     Args:
         path: Folder; made if missing.
@@ -64,61 +59,37 @@ class StudyFolder:
 
     Attributes:
         rows: (condition, seed) -> row.
-
-    Raises:
-        ConfigError: The folder holds another study or one of other package versions, or another
-            process is writing to it.
     """
 
+    card_name = CARD
+    rows_name = ROWS
+
     def __init__(self, path: str | Path, card: Mapping[str, Any]) -> None:
-        self.path = Path(path)
         self.rows: dict[Key, Row] = {}
-        self._card = dict(card)
-        self._file = RowFile(self.path / ROWS)
-        self._lock = FolderLock(self.path)
-        self._lock.check()
-        if (self.path / CARD).exists():
-            check_same(self.path, read_run_card(self.path / CARD), self._card)
-        elif self.path.exists() and any(p.name != LOCK for p in self.path.iterdir()):
-            raise ConfigError(
-                f"output folder {self.path}: expected an empty one or one with a {CARD}, got "
-                "other files; choose another --out"
-            )
-        make_folder(self.path)
-        self.rows = read_rows(self.path)
+        super().__init__(path, card)
 
     def __enter__(self) -> StudyFolder:
-        """Takes the lock and writes the card before the first episode."""
-        self._lock.__enter__()
-        try:
-            remove_partials(self.path)
-            self._file.drop_torn_line()
-            self.rows = read_rows(self.path)  # another process may have written since
-            if self.rows and not self._file.path.exists():
-                self._file.replace(row_line(row) for row in self.rows.values())
-            self._write_card("running")
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+        """See `ResultFolder`."""
+        super().__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Notes ``complete``, ``interrupted`` or ``failed``."""
-        with shielded():
-            try:
-                interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-                status = "complete" if kind is None else "interrupted" if interrupted else "failed"
-                self._write_card(status)
-            finally:
-                self._lock.__exit__(None, None, None)
-
     def append(self, rows: Iterable[Row]) -> None:
-        """Adds the rows of a job; they are on disk, all or none, before this returns."""
+        """Adds the rows of a job; they are on disk, all or none, before this returns.
+
+        A row that is there already stays.
+
+        Raises:
+            DatasetError: One that is there came out otherwise.
+        """
+        rows = list(rows)
+        for row in rows:
+            known = self.rows.get(row_key(row), row)
+            if known["digest"] != row["digest"]:
+                raise DatasetError(
+                    f"study {self.path}: expected the row of {row['condition']}, seed "
+                    f"{row['seed']}, again, got digest {row['digest'][:16]} for "
+                    f"{known['digest'][:16]}; use the versions and weights that {CARD} names"
+                )
         new = [row for row in rows if row_key(row) not in self.rows]
         lines = [row_line(row) for row in new]
         if lines:
@@ -127,5 +98,12 @@ class StudyFolder:
                 row_key(row): json.loads(line) for row, line in zip(new, lines, strict=True)
             }
 
-    def _write_card(self, status: str) -> None:
-        write_run_card({**self._card, "status": status}, self.path / CARD)
+    def _read_rows(self) -> None:
+        self.rows = read_rows(self.path)
+
+    def _begin(self) -> None:
+        if self.rows and not self._file.path.exists():  # a published study holds its table alone
+            self._file.replace(row_line(row) for row in self.rows.values())
+
+    def _complete(self) -> bool:
+        return True  # a study ends without an exception only when every row is there

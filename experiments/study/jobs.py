@@ -102,6 +102,13 @@ def jobs_of(
     return sorted(jobs, key=weight, reverse=True)
 
 
+def has_logs(ticks: Path, row: Row) -> bool:
+    """Whether the tick logs of a row are there, its twin's too."""
+    folder = ticks / ticks_name(row["condition"])
+    twins = (False,) if row["twin_digest"] is None else (False, True)
+    return all(log_path(folder, row["seed"], twin=twin).is_file() for twin in twins)
+
+
 def ticks_name(condition: str) -> str:
     """Folder name of a condition's tick logs."""
     from hashlib import sha256

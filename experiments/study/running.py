@@ -11,7 +11,7 @@ from experiments.runner.progress import Progress
 from experiments.runner.runner import renderer_for
 from experiments.study.design import Design
 from experiments.study.folder import TICKS, StudyFolder
-from experiments.study.jobs import jobs_of, run_job
+from experiments.study.jobs import has_logs, jobs_of, run_job
 from xr0_sim.plugins import loaded_plugins
 from xr0_sim.record.runcard import run_card, to_json
 
@@ -58,15 +58,16 @@ def run_study(
         conditions: Its conditions by name.
         folder: Open folder.
         engine: Where to run.
-        ticks: Keep tick logs.
+        ticks: Keep tick logs; rows that have none are run again for them.
     """
     total = len(conditions) * len(design.seeds)
     place = (folder.path / TICKS).absolute() if ticks else None
-    jobs = jobs_of(conditions, design.seeds, folder.rows, place, _costs(folder))
+    done = {key for key, row in folder.rows.items() if place is None or has_logs(place, row)}
+    jobs = jobs_of(conditions, design.seeds, done, place, _costs(folder))
     missing = sum(len(job.members) for job in jobs)
     title = f"{len(conditions)} conditions of {len(design.seeds)} episodes"
     with Progress(missing, title) as progress:
-        if 0 < missing < total:
+        if missing < total:
             progress.note(f"{folder.path}: {total - missing} of {total} rows are there already")
         for job, rows in engine.run(run_job, jobs):
             folder.append(rows)

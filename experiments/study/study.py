@@ -11,7 +11,7 @@ from envs.tasks import parse_task
 from experiments.options.condition_options import ConditionOptions
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
-from experiments.runner.run_folder import FIXED_VERSIONS, fresh_folder
+from experiments.runner.result_folder import FIXED_VERSIONS, fresh_folder
 from experiments.study.analysis import Analysis
 from experiments.study.conditions import conditions_of
 from experiments.study.design import Design, Rule, cell_name
@@ -162,6 +162,14 @@ class Study(Analysis):
             self._conditions = conditions_of(self.design)
         return self._conditions
 
+    def find(self, condition: str | Mapping[str, Any]) -> str:
+        """Name of the one condition that has these levels, or this name.
+
+        Raises:
+            ConfigError: None has, or several have.
+        """
+        return self.design.find(condition)
+
     def frame(self) -> pd.DataFrame:
         """One line an episode, typed; columns and units in `experiments.study.schema`."""
         import pandas as pd
@@ -183,6 +191,7 @@ class Study(Analysis):
         ticks: bool = False,
         until: str | None = None,
         most_seeds: int = MOST_SEEDS,
+        name: str | None = None,
     ) -> Study:
         """Runs what is missing; what is finished is on disk, whatever ends the run.
 
@@ -197,17 +206,19 @@ class Study(Analysis):
             until: Add seeds until intervals are this narrow, e.g. ``±3 points``, ``±0.5 s`` or
                 ``±3 points paired``; table, effects and report then carry confidence sequences.
             most_seeds: Bound on them.
+            name: Beginning of a new folder's name; by default ``study_TASK``.
 
         Returns:
             The study itself.
         """
         if until is not None:
             how = {"workers": workers, "engine": engine, "address": address, "ticks": ticks}
+            how |= {"name": name}
             return run_until(self, until, most_seeds, folder, **how)
         conditions = self.resolved()
         card = study_card(self.design, conditions)
         with engine_of(engine, workers, address) as runner:
-            folder = folder or self.folder or fresh_folder("out", f"study_{self.task}")
+            folder = folder or self.folder or fresh_folder("out", name or f"study_{self.task}")
             place = StudyFolder(folder, card)
             self.folder, self._card = place.path, card
             try:

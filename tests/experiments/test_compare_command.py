@@ -4,10 +4,10 @@ import pytest
 from PIL import Image
 
 from experiments.cli import main
-from experiments.commands.compare import CompareConfig, condition_name
+from experiments.commands.compare import CompareConfig, position_settings, short_names
 from experiments.report.paired import paired_to_first
 from experiments.report.style import position_colours, position_words
-from xr0_sim.record import read_run_card
+from experiments.study import Study
 from xr0_sim.runtime import NaiveAsync, PrefixAsync, Sync
 
 SHORT = ["compare", "--policy", "oracle", "--max-seconds", "1.5", "--episodes", "2"]
@@ -21,14 +21,19 @@ def folder(tmp_path_factory):
 
 
 def test_cells_are_the_executors_with_redrawn_modes():
-    conditions = CompareConfig(policy="oracle", latency=("none", "0.2s")).conditions()
-    assert [type(condition.strategy) for condition in conditions.values()] == [
-        Sync,
-        NaiveAsync,
-        PrefixAsync,
-    ] * 2
-    assert {condition.policy for condition in conditions.values()} == {"oracle_random_speed"}
-    assert next(iter(conditions)) == condition_name("sync", "none")
+    study = CompareConfig(policy="oracle", latency=("none", "0.2s")).study()
+    conditions = study.resolved().values()
+    kinds = [type(condition.strategy) for condition in conditions]
+    assert kinds == [Sync, NaiveAsync, PrefixAsync] * 2
+    assert {condition.policy for condition in conditions} == {"oracle_random_speed"}
+    assert next(iter(short_names(study).values())) == "sync @ none"
+
+
+def test_a_head_and_fields_of_a_strategy_stand_in_a_position():
+    assert position_settings("naive_async:sync") == {"strategy": "naive_async", "head": "sync"}
+    fields = "prefix_async:prefix_steps=4"
+    assert position_settings(fields) == {"strategy": fields}
+    assert position_settings(f"{fields}:prefix") == {"strategy": fields, "head": "prefix"}
 
 
 def test_it_writes_table_picture_and_cells(folder):
@@ -38,10 +43,9 @@ def test_it_writes_table_picture_and_cells(folder):
     text = (folder / "comparison.md").read_text()
     assert text.startswith("| condition | n | success |") and "Paired differences" in text
     assert "intervals overlap" in text
-    conditions = sorted(p.name for p in (folder / "conditions").iterdir())
-    assert conditions == ["naive_async@xr0_4090", "prefix_async@xr0_4090", "sync@xr0_4090"]
-    for condition in conditions:
-        assert read_run_card(folder / "conditions" / condition / "run.json")["status"] == "complete"
+    study = Study.load(folder)
+    assert study.complete and study.card["status"] == "complete"
+    assert study.factors["position"] == ["sync", "naive_async", "prefix_async"]
     found = json.loads((folder / "summary.json").read_text())
     assert found["n"] == 2 and found["complete"] is True
     sync = found["conditions"]["sync @ xr0_4090"]
@@ -49,18 +53,21 @@ def test_it_writes_table_picture_and_cells(folder):
     assert found["paired"]["naive_async @ xr0_4090"]["success"]["n"] == 2
 
 
-def test_it_is_continued_cell_by_cell(folder, capsys):
+def test_it_is_continued_row_by_row(folder, capsys):
     before = json.loads((folder / "summary.json").read_text())
+    lost = next((folder / "ticks").rglob("seed1_twin.parquet"))
+    lost.unlink()  # a row whose log is gone is run again for it
     assert main([*SHORT, "--out", str(folder), "--json"]) == 0
     out, err = capsys.readouterr()
-    assert "6 episodes are there already" in err
-    assert json.loads(out) == before
+    assert "5 of 6 rows are there already" in err
+    assert json.loads(out) == before and lost.is_file()
+    assert len((folder / "rows.jsonl").read_bytes().splitlines()) == 6
 
 
 def test_another_config_is_refused(folder, capsys):
     assert main([*SHORT, "--out", str(folder), "--n-bricks", "3"]) == 2
     err = capsys.readouterr().err
-    assert "n_bricks = 2, now it is 3" in err and len(err.splitlines()) == 1
+    assert "n_bricks = null, now it is 3" in err and len(err.splitlines()) == 1
 
 
 def test_several_latencies_give_curves(tmp_path, capsys):

@@ -113,7 +113,7 @@ def test_a_head_that_has_not_been_trained_gets_the_names_of_those_that_have(capf
 
 def test_towel_folding_runs_through_the_same_commands(tmp_path, capfd):
     words = ["--env", "towel_folding", "--policy", "oracle", "--episodes", "1", "--json"]
-    words += ["--max-seconds", "3", "--event", "shove@tick:20", "--no-video"]
+    words += ["--max-seconds", "1", "--event", "shove@tick:10", "--no-video"]
     assert main(["rollout", *words, "--out", str(tmp_path / "run")]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["config"]["env_kwargs"] == {

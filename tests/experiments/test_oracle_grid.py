@@ -3,19 +3,22 @@ import json
 import pytest
 
 from experiments.cli import main
-from experiments.commands.oracle_grid import OracleGridConfig, grid_cells, run_grid
+from experiments.commands.oracle_grid import OracleGridConfig, grid_rows
 from experiments.report.columns import condition_summary
+from xr0_sim.runtime import Constant, PrefixAsync
+from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix
 
 DELAY = 5
 
 
 @pytest.fixture(scope="module")
-def grid():
+def grid(tmp_path_factory):
     """The perfect planner at no delay and at a long one."""
-    rows = run_grid(
-        OracleGridConfig(delays=(0, DELAY), events=("none",), episodes=1, max_seconds=16)
-    )
-    return {name: condition_summary(found).figures for name, found in rows.items()}
+    # The first world takes half the time.
+    few = {"episodes": 1, "max_seconds": 16, "world": "0.1"}
+    config = OracleGridConfig(delays=(0, DELAY), events=("none",), **few)
+    study = config.study().run(tmp_path_factory.mktemp("grid") / "a")
+    return {n: condition_summary(found).figures for n, found in grid_rows(study).items()}
 
 
 def figure(grid, condition, delay, name):
@@ -47,18 +50,23 @@ def test_naive_jerks_and_prefix_stays_smooth_and_successful(grid):
 
 
 def test_the_whole_grid_has_66_cells():
-    conditions = grid_cells(OracleGridConfig())
+    study = OracleGridConfig().study()
+    conditions = {
+        tuple(study.conditions[name].values()): found for name, found in study.resolved().items()
+    }
     assert len(conditions) == 3 * 11 * 2
-    assert conditions["prefix d=10 shove"].events and not conditions["prefix d=10 none"].events
-    assert conditions["sync d=3 none"].latency.latency_s == pytest.approx(0.1)
+    late = conditions["shove", "prefix", "10"]
+    assert late.events and not conditions["none", "prefix", "10"].events
+    assert late.strategy == PrefixAsync(prefix_steps=EstimatedPrefix(longest=20))
+    assert conditions["none", "sync", "3"].latency == Constant(3 / 30)
 
 
 def test_it_prints_json_and_can_be_continued(capsys, tmp_path):
-    words = ["oracle-grid", "--delays", "0", "2", "--events", "shove", "--episodes", "1"]
+    words = ["oracle-grid", "--delays", "2", "--events", "shove", "--episodes", "1"]
     words += ["--max-seconds", "1", "--out", str(tmp_path / "grid"), "--json"]
     assert main(words) == 0
     first = json.loads(capsys.readouterr().out)
-    assert first["n"] == 1 and len(first["conditions"]) == 6
+    assert first["n"] == 1 and len(first["conditions"]) == 3
     assert set(first["conditions"]["sync d=2 shove"]["success"]) == {"value", "low", "high", "n"}
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out) == first

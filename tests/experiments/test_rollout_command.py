@@ -34,12 +34,12 @@ def rollout(capsys, *words):
 
 
 def test_the_summary_is_one_json_object_with_intervals(capsys, tmp_path):
-    found = rollout(capsys, "--episodes", 3, "--out", tmp_path / "a")
-    assert found["n"] == found["requested"] == 3 and found["complete"] is True
+    found = rollout(capsys, "--episodes", 2, "--out", tmp_path / "a")
+    assert found["n"] == found["requested"] == 2 and found["complete"] is True
     for name in FIGURES:
         assert set(found[name]) == {"value", "low", "high", "n"}, name
     assert 0 <= found["success"]["low"] <= found["success"]["value"] <= found["success"]["high"]
-    assert found["event_fired"]["value"] == 1.0 and found["reaction"]["n"] == 3
+    assert found["event_fired"]["value"] == 1.0 and found["reaction"]["n"] == 2
     assert found["reaction_s"]["value"] >= found["reaction_bound_s"]["value"] - 1e-9
     assert found == {**json.loads((tmp_path / "a" / "summary.json").read_text())}
 
@@ -62,25 +62,25 @@ def test_everything_is_written(capsys, tmp_path):
 
 
 def test_the_same_command_twice_gives_the_same_digest_whatever_the_workers(capsys, tmp_path):
-    one = rollout(capsys, "--episodes", 3, "--out", tmp_path / "one")
-    two = rollout(capsys, "--episodes", 3, "--out", tmp_path / "two")
-    three = rollout(capsys, "--episodes", 3, "--out", tmp_path / "three", "--workers", 2)
+    one = rollout(capsys, "--episodes", 2, "--out", tmp_path / "one")
+    two = rollout(capsys, "--episodes", 2, "--out", tmp_path / "two")
+    three = rollout(capsys, "--episodes", 2, "--out", tmp_path / "three", "--workers", 2)
     for other in (two, three):
         assert {**other, "out": ""} == {**one, "out": ""}
-    other = rollout(capsys, "--episodes", 3, "--out", tmp_path / "four", "--latency", "0.2s")
+    other = rollout(capsys, "--episodes", 2, "--out", tmp_path / "four", "--latency", "0.2s")
     assert other["digest"] != one["digest"]
 
 
 def test_a_folder_is_continued_and_never_mixed(capsys, tmp_path, monkeypatch):
-    whole = rollout(capsys, "--episodes", 3, "--out", tmp_path / "whole")
-    rollout(capsys, "--episodes", 2, "--out", tmp_path / "a")
+    whole = rollout(capsys, "--episodes", 2, "--out", tmp_path / "whole")
+    rollout(capsys, "--episodes", 1, "--out", tmp_path / "a")
     run_seeds = []
     original = campaign.run_seed
     monkeypatch.setattr(
         campaign, "run_seed", lambda task: (run_seeds.append(task.seed), original(task))[1]
     )
-    continued = rollout(capsys, "--episodes", 3, "--out", tmp_path / "a")
-    assert run_seeds == [2]
+    continued = rollout(capsys, "--episodes", 2, "--out", tmp_path / "a")
+    assert run_seeds == [1]
     assert {**continued, "out": ""} == {**whole, "out": ""}
 
     before = {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
@@ -121,19 +121,19 @@ def test_an_interrupt_keeps_what_is_finished(capsys, tmp_path, monkeypatch):
     original = campaign.run_seed
 
     def interrupted(task):
-        if task.seed == 2:
+        if task.seed == 1:
             raise KeyboardInterrupt
         return original(task)
 
     monkeypatch.setattr(campaign, "run_seed", interrupted)
-    status = main([*SHORT, "--episodes", "4", "--json", "--out", str(tmp_path / "a")])
+    status = main([*SHORT, "--episodes", "2", "--json", "--out", str(tmp_path / "a")])
     out, err = capsys.readouterr()
-    assert status == 130 and "2 of 4 episodes kept" in err
+    assert status == 130 and "1 of 2 episodes kept" in err
     found = json.loads(out)
-    assert found["n"] == 2 and found["complete"] is False
+    assert found["n"] == 1 and found["complete"] is False
     assert read_run_card(tmp_path / "a" / CARD)["status"] == "interrupted"
     monkeypatch.undo()
-    assert rollout(capsys, "--episodes", 4, "--out", tmp_path / "a")["n"] == 4
+    assert rollout(capsys, "--episodes", 2, "--out", tmp_path / "a")["n"] == 2
     assert read_run_card(tmp_path / "a" / CARD)["status"] == "complete"
 
 
@@ -141,7 +141,7 @@ def test_an_interrupt_keeps_what_is_finished(capsys, tmp_path, monkeypatch):
     ("workers", "sent"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)]
 )
 def test_a_real_interrupt(tmp_path, workers, sent):
-    command = [sys.executable, "-m", "experiments.cli", *SHORT, "--episodes", "500"]
+    command = [sys.executable, "-m", "experiments.cli", *SHORT[:-1], "0.4", "--episodes", "500"]
     command += ["--out", str(tmp_path / "a"), "--workers", str(workers), "--event", "none"]
     # A shell that runs this in the background hands down an ignored SIGINT; SIGTERM ends it then.
     heard = signal.default_int_handler if sent == signal.SIGINT else signal.SIG_IGN

@@ -5,13 +5,8 @@ import pytest
 
 from experiments.runner.pool import TaskPool
 from experiments.runner.progress import Progress
-from experiments.runner.run_folder import (
-    EPISODES,
-    RunFolder,
-    first_difference,
-    fresh_folder,
-    joint_digest,
-)
+from experiments.runner.result_folder import first_difference, fresh_folder
+from experiments.runner.run_folder import EPISODES, RunFolder, joint_digest
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import read_run_card
 

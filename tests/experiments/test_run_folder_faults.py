@@ -9,7 +9,8 @@ import pytest
 
 from experiments.runner.episode_rows import log_path, log_problem, parse_rows
 from experiments.runner.folder_lock import LOCK, FolderLock
-from experiments.runner.run_folder import CARD, EPISODES, RunFolder, fresh_folder
+from experiments.runner.result_folder import fresh_folder
+from experiments.runner.run_folder import CARD, EPISODES, RunFolder
 from xr0_sim.errors import ConfigError, DatasetError, Xr0SimError
 from xr0_sim.record import TickLog, read_run_card, write_ticklog
 

@@ -29,7 +29,7 @@ TOWEL = ("gust@tick:5", "obstacle@tick:8", "towel_shove@tick:10")
 
 def condition(event, **options):
     chosen = {"env": "block_dismantling:n_bricks=2", "policy": "oracle", "latency": "80ms"}
-    return ConditionOptions(**{**chosen, "max_seconds": 0.8, "event": event, **options}).condition()
+    return ConditionOptions(**{**chosen, "max_seconds": 0.6, "event": event, **options}).condition()
 
 
 def rows_of(conditions, seed=1):
@@ -46,7 +46,7 @@ def whole(found, seed=1):
 
 
 def test_rows_are_those_of_whole_episodes():
-    conditions = [condition(event, max_seconds=0.6) for event in FEW]
+    conditions = [condition(event) for event in FEW]
     family, rows = rows_of(conditions)
     for found, row in zip(conditions, rows, strict=True):
         assert row == whole(found), found.events
@@ -59,7 +59,7 @@ def test_rows_are_those_of_whole_episodes():
 @pytest.mark.slow
 @pytest.mark.parametrize("world", ["0.1", "0.2"])
 def test_rows_of_every_kind_of_event_are_those_of_whole_episodes(world):
-    conditions = [condition(event, world=world) for event in BLOCKS]
+    conditions = [condition(event, world=world, max_seconds=0.8) for event in BLOCKS]
     for found, row in zip(conditions, rows_of(conditions)[1], strict=True):
         assert row == whole(found), found.events
 
@@ -75,7 +75,8 @@ def test_rows_are_those_of_whole_episodes_in_the_first_world_and_with_faulty_sen
 
 @pytest.mark.slow
 def test_rows_of_the_towel_are_those_of_whole_episodes():
-    conditions = [condition(event, env="towel_folding:level=quarter") for event in TOWEL]
+    task = {"env": "towel_folding:level=quarter", "max_seconds": 0.8}
+    conditions = [condition(event, **task) for event in TOWEL]
     _, rows = rows_of(conditions)
     for found, row in zip(conditions, rows, strict=True):
         assert row == whole(found), found.events

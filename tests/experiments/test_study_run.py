@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 
+import imageio.v3 as iio
 import numpy as np
 import pandas as pd
 import pytest
-from studies import small_study
+from studies import PLUGIN, small_study
 
+from experiments.cli import main
 from experiments.runner.folder_lock import FolderLock
 from experiments.runner.pool import TaskPool
 from experiments.study import Study
@@ -160,7 +162,8 @@ def test_invalid_episodes_are_listed_and_marked(tmp_path):
 def test_a_script_that_starts_workers_at_its_top_is_told_where_to(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from experiments.study import Study\n"
+        "from experiments.study import Study, engines\n"
+        "engines.DEATHS = 0  # once tells as much as three times\n"
         "factors = {'strategy': ['sync', 'prefix_async']}\n"
         "options = {'policy': 'oracle', 'event': 'none', 'max_seconds': 1}\n"
         f"Study(factors=factors, seeds=1, **options).run({str(tmp_path / 'out')!r}, workers=2)\n"
@@ -168,3 +171,55 @@ def test_a_script_that_starts_workers_at_its_top_is_told_where_to(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "below if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_a_condition_is_found_by_what_tells_it_apart(ran):
+    few = {"strategy": "eager", "latency": 66, "event": "none"}
+    name = "strategy=eager, latency=66ms, event=none"
+    assert ran.find(few) == ran.find(name) == name
+    with pytest.raises(ConfigError, match="expected levels of exactly one, got 6"):
+        ran.find({"strategy": "eager"})
+    with pytest.raises(ConfigError, match="unknown condition 'strategy=eager'"):
+        ran.find("strategy=eager")
+
+
+def test_logs_of_an_episode_and_its_twin_part_at_the_event(ran):
+    at = {"strategy": "eager", "latency": 66, "event": "nudge@tick:4"}
+    row = next(r for r in ran.rows if (r["condition"], r["seed"]) == (ran.find(at), 1))
+    log, twin = ran.log(at, 1), ran.log(at, 1, twin=True)
+    assert (log.digest(), twin.digest()) == (row["digest"], row["twin_digest"])
+    for name in ("action", "joint_pos", "latency_s"):
+        assert np.array_equal(log[name][:4], twin[name][:4], equal_nan=True)
+    still = {**at, "event": "none"}
+    assert ran.log(still, 1, twin=True).digest() == ran.log(still, 1).digest() == twin.digest()
+    with pytest.raises(ConfigError, match="run the study with ticks=True"):
+        ran.log(at, 99)
+
+
+def test_logs_can_be_asked_for_later(folder):
+    rows = (folder / ROWS).read_bytes()
+    shutil.rmtree(folder / "ticks")
+    small_study().run(folder, ticks=True)
+    assert (folder / ROWS).read_bytes() == rows
+    assert len(list((folder / "ticks").rglob("*.parquet"))) == 36 + 24
+
+
+def test_a_row_that_comes_out_otherwise_is_refused(folder):
+    lines = (folder / ROWS).read_text().splitlines()
+    digest = json.loads(lines[5])["digest"]
+    (folder / ROWS).write_text("\n".join(lines).replace(digest, "0" * 64) + "\n")
+    shutil.rmtree(folder / "ticks")
+    with pytest.raises(DatasetError, match=r"expected the row of .* again, got digest"):
+        small_study().run(folder, ticks=True)
+
+
+def test_an_episode_is_filmed_again(folder, capsys):
+    study = Study.load(folder)
+    name = "strategy=sync, latency=0ms, event=nudge@tick:4"
+    path = study.film(name, 2, size="160x120", fps=10, insets=False)
+    assert iio.imread(path).shape[1:] == (120, 160, 3) and path.parent == folder / "videos"
+    words = ["--condition", name, "--seed", "2", "--size", "160x120", "--camera", "base"]
+    assert main(["film", str(folder), *words, "--plugin", str(PLUGIN)]) == 0
+    assert capsys.readouterr().out.strip().endswith("_base_seed2.mp4")
+    assert main(["film", str(folder), "--plugin", str(PLUGIN)]) == 2
+    assert "expected levels of exactly one, got 12" in capsys.readouterr().err

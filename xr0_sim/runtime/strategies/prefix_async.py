@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -27,6 +28,8 @@ README_STEPS_LEFT = 10
 
 ALIGNMENTS = ("report", "readme")
 
+_ESTIMATED = re.compile(r"estimated(\+(?P<margin>[0-9]+))?(:longest=(?P<longest>[0-9]+))?")
+
 
 @dataclass(frozen=True)
 class EstimatedPrefix(CheckedFields):
@@ -45,13 +48,15 @@ class EstimatedPrefix(CheckedFields):
 
 
 def parse_prefix_steps(text: str) -> int | EstimatedPrefix:
-    """``6``, or ``estimated`` with an optional margin such as ``estimated+2``."""
-    name, plus, margin = text.strip().partition("+")
-    if name == "estimated" and (not plus or margin.isdecimal()):
-        return EstimatedPrefix(margin_steps=int(margin or 0))
+    """``6``, or ``estimated``, with a margin and a limit of its own: ``estimated+2:longest=20``."""
+    found = _ESTIMATED.fullmatch(text.strip())
+    if found is not None:
+        longest = TRAINED_PREFIX_STEPS if found["longest"] is None else int(found["longest"])
+        return EstimatedPrefix(int(found["margin"] or 0), longest)
     if not text.strip().isdecimal():
         raise ConfigError(
-            f"prefix_steps: expected a whole number, 'estimated' or 'estimated+N', got {text!r}"
+            "prefix_steps: expected a whole number, 'estimated', 'estimated+N' or "
+            f"'estimated:longest=N', got {text!r}"
         )
     return int(text)
 
