@@ -69,7 +69,7 @@ def test_an_interrupt_while_a_row_is_written_leaves_file_and_card_in_step(tmp_pa
 def test_other_package_versions_are_refused(tmp_path, monkeypatch):
     with RunFolder(tmp_path / "a", {}, [0], "none"):
         pass
-    monkeypatch.setattr("experiments.runner.run_folder.FIXED_VERSIONS", ("mujoco",))
+    monkeypatch.setattr("experiments.runner.result_folder.FIXED_VERSIONS", ("mujoco",))
     card = json.loads((tmp_path / "a" / "run.json").read_text())
     card["versions"]["mujoco"] = "3.17.0"
     (tmp_path / "a" / "run.json").write_text(json.dumps(card))
