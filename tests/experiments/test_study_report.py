@@ -133,7 +133,10 @@ def page(frame, tmp_path_factory):
         task="Block dismantling",
         excluded=[{"levels": {}, "reason": "no prefix"}] * 2,
         card={"commit": "abc"},
-        films=[Film("seed 3, failure", film), Film("embedded", film, embedded=True)],
+        films=[
+            Film("seed 3, failure", film, last_tick=59),
+            Film("embedded", film, embedded=True),
+        ],
     )
     return write_study_page(folder / "report.html", frame, FACTORS, facts=facts)
 
@@ -151,6 +154,7 @@ def test_page_stands_alone(page):
     assert len(parsed.ids) == len(set(parsed.ids))
     assert "Strategies &lt;under&gt; latency" in text and "nan" not in text
     assert "2 conditions were left out: no prefix." in text
+    assert re.findall(r'<output data-hz="30" data-last="(.*?)">', text) == ["59", ""]
     assert "event did not fire: shove (" in text
 
 

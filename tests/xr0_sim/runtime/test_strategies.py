@@ -129,3 +129,24 @@ def test_every_entry_has_its_port_and_a_source(group, port):
     assert list(table)
     for name in table:
         assert callable(getattr(table[name], port)) and table.entry(name).source
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("6", 6),
+        ("estimated", EstimatedPrefix()),
+        ("estimated+2", EstimatedPrefix(margin_steps=2)),
+        ("estimated:longest=20", EstimatedPrefix(longest=20)),
+        ("estimated+1:longest=9", EstimatedPrefix(margin_steps=1, longest=9)),
+    ],
+)
+def test_prefix_lengths_as_text(text, steps):
+    found = registry.strategies.parse(f"prefix_async:prefix_steps={text}")
+    assert found == PrefixAsync(prefix_steps=steps)
+
+
+@pytest.mark.parametrize("text", ["estimated-1", "estimated:longest=", "six", "-2"])
+def test_a_prefix_length_that_is_none_is_refused(text):
+    with pytest.raises(ConfigError, match="'estimated:longest=N', got"):
+        registry.strategies.parse(f"prefix_async:prefix_steps={text}")
