@@ -33,7 +33,7 @@ import numpy as np
 
 from experiments.study import Study
 
-SEEDS = int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "6"))
+SEEDS = int(os.environ.get("XR0_SIM_NOTEBOOK_SEEDS", "4"))
 WORKERS = os.cpu_count() or 1
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
 
