@@ -42,8 +42,10 @@ out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
 #
 # An event is text: what happens, and when. `shove@phase:reach+0.1s` pushes the bricks a tenth of a
 # second after the hands begin to reach for them. Here the trays swap their colours as the bricks
-# are pulled apart, and a brick slips out of the hand that carries it. A perfect planner stands in
-# for the policy, 200 ms behind the world; what delays its answer is the execution alone.
+# are pulled apart, and a brick slips out of the hand that carries it. Where the instruction names
+# the trays by their side, the swap is a distraction, and no reaction is the right one. A perfect
+# planner stands in for the policy, 200 ms behind the world; what delays its answer is the execution
+# alone.
 
 # %%
 phases = Study(
