@@ -93,9 +93,8 @@ def study_figure(
 def _head(figure: Figure, height: float, pairing: Pairing, colour: str, hidden: int) -> None:
     """Legend and what the points and bars are."""
     seeds, trainings = len(pairing.seeds), len(pairing.trainings)
-    text = (
-        f"{seeds} seed" + "s" * (seeds != 1) + (f", {trainings} trainings" if trainings > 1 else "")
-    )
+    text = f"{seeds} seed" + "s" * (seeds != 1)
+    text += f", {trainings} trainings" if trainings > 1 else ""
     text += "; points with 95 % intervals"
     text += f"; {hidden} further rows are not shown" if hidden else ""
     figure.text(0.008, 1 - 0.16 / height, text, fontsize=8, color=MUTED, va="center")
