@@ -85,6 +85,8 @@ def test_noise_by_tick_is_what_the_request_asks_for(model, seen):
     found = [model.infer_request(request)[0].actions for request in (by_tick, other)]
     np.testing.assert_array_equal(*found)
     assert not np.array_equal(found[0], plain(model, seen[0]).actions)
+    later = replace(by_tick, observation=replace(seen[0], tick=6))
+    assert not np.array_equal(found[0], model.infer_request(later)[0].actions)
 
 
 def test_assumed_actions_put_the_body_where_they_lead(model, seen):
