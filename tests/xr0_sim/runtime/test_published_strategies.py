@@ -234,12 +234,12 @@ def test_a_branch_remembers_its_own_caches():
             runner.tick(lambda seen=seen: seen)
 
     executor.reset(0, np.zeros(ENV_ACTION_DIM))
-    run(executor, range(7))
+    run(executor, range(4))
     branch = executor.branch()
-    run(executor, range(7, 25))
+    run(executor, range(4, 25))
     begun = len(model.requests)
     twin = [(r.observation.tick, r.refresh, r.memory) for r in model.requests]
-    run(branch, range(7, 25))
+    run(branch, range(4, 25))
     again = [(r.observation.tick, r.refresh, r.memory) for r in model.requests[begun:]]
     assert again == twin[-len(again) :]
 
