@@ -24,6 +24,8 @@ class World:
         guards: Whether joint speeds are limited as measured, and a protective stop ends an episode.
         table: ``plane``: endless; ``slab``: a table top of the drawn size over a floor.
         cloth: What towels are made of, see `envs.towel_folding.material`.
+        towel: How towels are drawn: the bare mesh, or a smooth cloth as thick as its contacts, see
+            `envs.towel_folding.skins`.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
         strict_judges: Whether success asks for height, withdrawn hands and half a second of rest.
         views: Fixed cameras and size of the policy's pictures, see `envs.scene.views`.
@@ -37,6 +39,7 @@ class World:
     guards: bool = False
     table: Literal["plane", "slab"] = "plane"
     cloth: str = "soft"
+    towel: Literal["0.1", "thick"] = "0.1"
     clutch_every_step: bool = False
     strict_judges: bool = False
     views: Literal["0.1", "close"] = "0.1"
@@ -56,6 +59,7 @@ WORLDS: dict[str, World] = {
             robot="described",
             guards=True,
             table="slab",
+            towel="thick",
             clutch_every_step=True,
             strict_judges=True,
             views="close",

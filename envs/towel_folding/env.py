@@ -47,6 +47,7 @@ from envs.towel_folding.instructions import Level, check_folds, sample_folds, wr
 from envs.towel_folding.material import find_material, material_of
 from envs.towel_folding.pushes import HAND
 from envs.towel_folding.self_intersection import crossing_depth, crossings
+from envs.towel_folding.skins import add_skins
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
@@ -58,9 +59,9 @@ REST_SPEED = 0.03
 REST_TICKS = 15
 CROSSING_TICKS = 10
 """Ticks from one count of the towel's crossings to the next; one is due whenever success is."""
-PICTURE_FACETS = (12, 8)
-"""Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
-hardly a pixel differs."""
+PICTURE_FACETS = {"0.1": (12, 8), "thick": (8, 6)}
+"""Slices and stacks of round shapes in observations, by how the towel is drawn: (12, 8) halves the
+cost of a picture of 128 px, (8, 6) makes up for the thick towel's; hardly a pixel differs."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 
@@ -177,12 +178,14 @@ class TowelFoldingEnv(DualArmEnv):
         material = material_of(self.world)
         physics = replace(CLOTH, iterations=material.iterations)
         spec = base_scene("towel_folding", self.timestep_s, physics, self.world, self.servo)
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
+        quality = spec.visual.quality
+        quality.numslices, quality.numstacks = PICTURE_FACETS[self.world.towel]
         soften_hands(spec, material)
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled, material)
+        add_skins(spec, self.cloth.grid, self.world.towel)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec
