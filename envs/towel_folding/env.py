@@ -44,7 +44,7 @@ from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.grasp_record import Hands
 from envs.towel_folding.initial_state import plane_motion
 from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
-from envs.towel_folding.material import find_material, material_of
+from envs.towel_folding.material import cloth_of, find_material, material_of
 from envs.towel_folding.pushes import HAND
 from envs.towel_folding.self_intersection import crossing_depth, crossings
 from envs.towel_folding.skins import add_skins
@@ -124,7 +124,8 @@ class TowelFoldingEnv(DualArmEnv):
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
     ``grasp`` friction | assist (see `envs.towel_folding.grasp_assist`; told by ``info["grasp"]``),
-    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the world's,
+    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the one of the
+    world and level (0.2: layered for ``half``, else soft),
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
     `envs.towel_folding.continuous`; ``info["towels"]`` counts folded and missed ones), and those of
     `envs.dual_arm.DualArmEnv`.
@@ -166,8 +167,10 @@ class TowelFoldingEnv(DualArmEnv):
         self.grasp, self.continuous = grasp, continuous
         if material:
             find_material(material)
-            world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
-            kwargs["world"] = replace(world, cloth=material)
+        world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
+        cloth = material or cloth_of(world, self.level.name)
+        if cloth != world.cloth:
+            kwargs["world"] = replace(world, cloth=cloth)
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene

@@ -53,8 +53,9 @@ TOUCHED_DOWN = 0.0030
 INSET = 0.020
 """Distance of the grasp from the corner, along the edge [m].
 
-A hand takes the mass point next to it. Between two of them a pad pierces the edge as it closes, and
-the cloth hangs on the finger when the hand leaves; in world 0.1 it takes the edge at `INSET`.
+A hand takes the mass point next to it. Between two of them a pad may pierce the edge as it closes,
+and the cloth hangs on the finger when the hand leaves. In world 0.1, and on firm cloth, whose ridge
+slips out of the pads at a mass point, it takes the edge at `INSET`.
 """
 OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
@@ -128,8 +129,9 @@ class TowelExpert(ScriptedExpert):
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
         world = self._kinematics.world
-        self._planner = TowelPlanner(material_of(world).firm_jaw)
-        self.at_points = world.name != FIRST.name
+        material = material_of(world)
+        self._planner = TowelPlanner(material.firm_jaw)
+        self.at_points = material.at_points and world.name != FIRST.name
         self.jobs = (Job("rest"), Job("rest"))
 
     @property
