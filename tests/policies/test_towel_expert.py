@@ -108,10 +108,12 @@ def test_a_hand_that_has_missed_rises_shut(scene):
         assert goal.jaw == 0.0 and goal.pos[2] == pytest.approx(pos[2] + HOVER)
 
 
-@pytest.mark.parametrize(("world", "inset"), [("0.1", 0.020), ("0.2", 0.025)])
+@pytest.mark.parametrize(("material", "inset"), [("soft", 0.020), ("layered", 0.025)])
 @pytest.mark.parametrize("fold", ["toward", "away"])
-def test_a_hand_takes_an_edge_at_a_mass_point_so_that_no_pad_pierces_it(world, inset, fold):
-    env = TowelFoldingEnv(observation="state", world=world)
+def test_a_hand_takes_layered_cloth_at_a_mass_point_so_that_no_pad_pierces_it(
+    material, inset, fold
+):
+    env = TowelFoldingEnv(observation="state", material=material)
     env.reset_scene(0, {"folds": [fold]})
     expert, state = TowelExpert(env.kinematics), env.privileged()
     view = FoldView.of(state)

@@ -21,7 +21,6 @@ from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.grasp_record import MISSED_JAW
 from envs.towel_folding.material import material_of
 from envs.towel_folding.state import TowelState
-from envs.world import FIRST
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
@@ -53,9 +52,9 @@ TOUCHED_DOWN = 0.0030
 INSET = 0.020
 """Distance of the grasp from the corner, along the edge [m].
 
-A hand takes the mass point next to it. Between two of them a pad may pierce the edge as it closes,
-and the cloth hangs on the finger when the hand leaves. In world 0.1, and on firm cloth, whose ridge
-slips out of the pads at a mass point, it takes the edge at `INSET`.
+On layered cloth a hand takes the mass point next to it: between two of them a pad may pierce the
+edge as it closes, and the cloth hangs on the finger when the hand leaves. Firm cloth slips out of
+the pads at a mass point, and the second fold of soft cloth fails more often.
 """
 OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
@@ -128,10 +127,9 @@ class TowelExpert(ScriptedExpert):
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
         super().__init__(kinematics)
-        world = self._kinematics.world
-        material = material_of(world)
+        material = material_of(self._kinematics.world)
         self._planner = TowelPlanner(material.firm_jaw)
-        self.at_points = material.at_points and world.name != FIRST.name
+        self.at_points = material.at_points
         self.jobs = (Job("rest"), Job("rest"))
 
     @property
