@@ -1,9 +1,9 @@
-"""The towel: a square cloth of mass points, its contacts, and what its two sides look like.
+"""The towel: a square cloth of mass points, and its contacts.
 
 Cloth on cloth is not the engine's flex self-collision, which costs twice as much: contact spheres
 sit on every second mass point of every second row, and of the rows beside creases (on every one of
 a towel that starts in a heap), and meet the triangles of the same cloth. The flex itself is never
-drawn; two skins are, one per side.
+drawn; `envs.towel_folding.skins` are.
 """
 
 from __future__ import annotations
@@ -57,15 +57,6 @@ TIP_FRICTION, TIP_SOLREF = (0.2, 0.2, 0.005, 0.0001, 0.0001), (0.008, 1.0)
 down a few millimetres too far can still close."""
 JAW_FORCE = 8.0
 """Of the soft jaw for cloth [N]: two layers are pinched with about 2 N."""
-
-PRINT = {
-    "ground": (0.86, 0.30, 0.24),
-    "stripe": (0.98, 0.90, 0.72),
-    "border": (0.16, 0.24, 0.46),
-}
-"""Colours of the printed side."""
-PLAIN = (0.93, 0.92, 0.88)
-"""Colour of the other side."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,6 @@ def add_towel(
                 group=3,
             )
     _harden(spec, flex, material)
-    _add_sides(spec, grid)
 
 
 def _harden(spec: mujoco.MjSpec, flex: mujoco.MjsFlex, material: ClothMaterial) -> None:
@@ -242,48 +232,3 @@ def soften_hands(spec: mujoco.MjSpec, material: ClothMaterial = SOFT) -> None:
         jaw.gainprm[0] = material.jaw_kp
         jaw.biasprm[1], jaw.biasprm[2] = -material.jaw_kp, -material.jaw_kd
         jaw.forcerange = [-JAW_FORCE, JAW_FORCE]
-
-
-def _add_sides(spec: mujoco.MjSpec, grid: int) -> None:
-    picture = printed_pattern()
-    texture = spec.add_texture(
-        name="towel_print",
-        type=mujoco.mjtTexture.mjTEXTURE_2D,
-        width=picture.shape[1],
-        height=picture.shape[0],
-        nchannel=3,
-    )
-    texture.data = picture.tobytes()
-    printed = spec.add_material(name="towel_print", specular=0.05, shininess=0.1)
-    printed.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "towel_print"
-    spec.add_material(name="towel_plain", rgba=[*PLAIN, 1], specular=0.05, shininess=0.1)
-    points = rest_grid(grid)
-    vert = np.column_stack([points, np.full(len(points), RADIUS)])
-    faces = triangles(grid)
-    names = [f"{NAME}_{i}" for i in range(len(points))]
-    for material, order in (("towel_print", faces), ("towel_plain", faces[:, ::-1])):
-        spec.add_skin(
-            name=material,
-            material=material,
-            inflate=0.0012,
-            vert=vert.ravel().tolist(),
-            texcoord=(points / SIDE + 0.5).ravel().tolist(),
-            face=order.ravel().tolist(),
-            bodyname=names,
-            bindpos=vert.ravel().tolist(),
-            bindquat=[1.0, 0.0, 0.0, 0.0] * len(points),
-            vertid=[[i] for i in range(len(points))],
-            vertweight=[[1.0]] * len(points),
-        )
-
-
-def printed_pattern(size: int = 128) -> NDArray[np.uint8]:
-    """Picture of the printed side, (size, size, 3): a border, stripes, and a dot in one corner."""
-    line = (np.arange(size) + 0.5) / size - 0.5
-    row, column = np.meshgrid(line, line, indexing="ij")
-    picture = np.empty((size, size, 3))
-    picture[:] = PRINT["ground"]
-    picture[(np.floor((column + 0.5) * 12) % 3) == 1] = PRINT["stripe"]
-    picture[np.maximum(abs(row), abs(column)) > 0.44] = PRINT["border"]
-    picture[np.hypot(row - 0.30, column - 0.30) < 0.08] = PRINT["border"]
-    return np.round(255 * picture).astype(np.uint8)

@@ -44,9 +44,10 @@ from envs.towel_folding.grasp_assist import GRASPS, GraspAssist, add_ties
 from envs.towel_folding.grasp_record import Hands
 from envs.towel_folding.initial_state import plane_motion
 from envs.towel_folding.instructions import Level, check_folds, sample_folds, write_instruction
-from envs.towel_folding.material import find_material, material_of
+from envs.towel_folding.material import cloth_of, find_material, material_of
 from envs.towel_folding.pushes import HAND
 from envs.towel_folding.self_intersection import crossing_depth, crossings
+from envs.towel_folding.skins import add_skins
 from envs.towel_folding.state import TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
@@ -58,9 +59,9 @@ REST_SPEED = 0.03
 REST_TICKS = 15
 CROSSING_TICKS = 10
 """Ticks from one count of the towel's crossings to the next; one is due whenever success is."""
-PICTURE_FACETS = (12, 8)
-"""Slices and stacks of round shapes in observations: half the cost of a picture of 128 px, and
-hardly a pixel differs."""
+PICTURE_FACETS = {"0.1": (12, 8), "thick": (8, 6)}
+"""Slices and stacks of round shapes in observations, by how the towel is drawn: (12, 8) halves the
+cost of a picture of 128 px, (8, 6) makes up for the thick towel's; hardly a pixel differs."""
 SPOT_RADIUS = 0.05
 """How far from the staging spot the towel's middle may lie [m]."""
 
@@ -123,7 +124,8 @@ class TowelFoldingEnv(DualArmEnv):
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
     ``grasp`` friction | assist (see `envs.towel_folding.grasp_assist`; told by ``info["grasp"]``),
-    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the world's,
+    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the one of the
+    world and level (0.2: layered for ``half``, else soft),
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
     `envs.towel_folding.continuous`; ``info["towels"]`` counts folded and missed ones), and those of
     `envs.dual_arm.DualArmEnv`.
@@ -165,8 +167,10 @@ class TowelFoldingEnv(DualArmEnv):
         self.grasp, self.continuous = grasp, continuous
         if material:
             find_material(material)
-            world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
-            kwargs["world"] = replace(world, cloth=material)
+        world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
+        cloth = material or cloth_of(world, self.level.name)
+        if cloth != world.cloth:
+            kwargs["world"] = replace(world, cloth=cloth)
         super().__init__(timestep_s=timestep_s, **kwargs)
 
     # ---------------------------------------------------------------- scene
@@ -177,12 +181,14 @@ class TowelFoldingEnv(DualArmEnv):
         material = material_of(self.world)
         physics = replace(CLOTH, iterations=material.iterations)
         spec = base_scene("towel_folding", self.timestep_s, physics, self.world, self.servo)
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = PICTURE_FACETS
+        quality = spec.visual.quality
+        quality.numslices, quality.numstacks = PICTURE_FACETS[self.world.towel]
         soften_hands(spec, material)
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled, material)
+        add_skins(spec, self.cloth.grid, self.world.towel)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
         return spec

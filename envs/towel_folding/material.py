@@ -28,6 +28,7 @@ class ClothMaterial:
         jaw_kp: Stiffness [N/m] and
         jaw_kd: damping [N·s/m] of the jaw that pinches it.
         firm_jaw: Opening below which its pinch has closed [fraction].
+        at_points: Whether the expert pinches an edge at a mass point, not between two of them.
         iterations: Of the solver, at most. A folded towel at rest has about 1200 contacts; with 50
             it trembles by 0.2 m/s, with 200 by 1 mm/s, and needs 33 of them on average.
         keeps_apart: Whether its layers stay apart, so that success asks for that, too.
@@ -44,6 +45,7 @@ class ClothMaterial:
     jaw_kp: float = 1000.0
     jaw_kd: float = 20.0
     firm_jaw: float = 0.21
+    at_points: bool = False
     iterations: int = 50
     keeps_apart: bool = False
 
@@ -54,6 +56,7 @@ LAYERED = ClothMaterial(
     spheres_everywhere=True,
     # Hard before the middle plane of one layer reaches that of the next; chosen.
     layers=(0.9, 0.999, 0.005),
+    at_points=True,
     iterations=200,
     keeps_apart=True,
 )
@@ -90,6 +93,11 @@ def find_material(name: str) -> ClothMaterial:
         ConfigError: Unknown name.
     """
     return look_up("material", name, MATERIALS)
+
+
+def cloth_of(world: World, level: str) -> str:
+    """Name of the cloth of a level of towel folding in a world."""
+    return dict(world.cloths).get(level, world.cloth)
 
 
 def material_of(world: World) -> ClothMaterial:

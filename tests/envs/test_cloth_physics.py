@@ -37,7 +37,11 @@ def bend(env, points):
 
 def test_worlds_say_what_a_towel_is_made_of():
     assert TowelFoldingEnv(world="0.1").world.cloth == "soft"
-    assert TowelFoldingEnv().world.cloth == "soft"
+    assert TowelFoldingEnv().world.cloth == "layered"
+    assert TowelFoldingEnv(material="soft").world.cloth == "soft"
+    assert {TowelFoldingEnv(level=x).world.cloth for x in ("quarter", "flatten", "full")} == {
+        "soft"
+    }
     given = TowelFoldingEnv(world="0.1", material="firm").world
     assert (given.name, given.cloth, given.servo) == ("0.1", "firm", "ideal")
     with pytest.raises(ConfigError, match="soft"):

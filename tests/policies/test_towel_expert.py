@@ -14,6 +14,7 @@ from policies.scripted.towel.expert import (
     HOVER,
     TowelExpert,
 )
+from policies.scripted.towel.plan import FoldView
 from xr0_sim.types import RobotState
 
 
@@ -105,3 +106,19 @@ def test_a_hand_that_has_missed_rises_shut(scene):
         expert.goals(moved(robot, np.zeros(3), 0.005, 0.0), state), commanded, strict=True
     ):
         assert goal.jaw == 0.0 and goal.pos[2] == pytest.approx(pos[2] + HOVER)
+
+
+@pytest.mark.parametrize(("material", "inset"), [("soft", 0.020), ("layered", 0.025)])
+@pytest.mark.parametrize("fold", ["toward", "away"])
+def test_a_hand_takes_layered_cloth_at_a_mass_point_so_that_no_pad_pierces_it(
+    material, inset, fold
+):
+    env = TowelFoldingEnv(observation="state", material=material)
+    env.reset_scene(0, {"folds": [fold]})
+    expert, state = TowelExpert(env.kinematics), env.privileged()
+    view = FoldView.of(state)
+    for goal, pair in zip(expert.goals(env.robot_state(), state), view.pairs, strict=True):
+        corner = state.points[pair[0], :2]
+        gap = goal.pos[:2] - corner
+        along = gap - (gap @ view.direction) * view.direction
+        assert np.linalg.norm(along) == pytest.approx(inset, abs=0.002)
