@@ -76,8 +76,8 @@ class PrefixAsync(Strategy):
 
     With d > Δ the prefix has run out before the arrival, an *overrun*. ``overrun`` says what then:
     ``play`` executes rows the model never saw, and the swap may jump (flagged in the tick record);
-    ``hold`` stops at the end of the prefix, and the chunk goes on with its row Δ; ``replan`` plays on
-    and drops the chunk that is late; late every time, it comes to stopping and inferring.
+    ``hold`` stops at the end of the prefix, and the chunk goes on with its row Δ; ``replan`` plays
+    on and drops the chunk that is late; late every time, it comes to stopping and inferring.
 
     ``alignment="readme"`` (XR-0 post-training README): an inference starts when fewer than
     ``README_STEPS_LEFT`` rows are left; the prefix is the *last* Δ of them, and the first d rows
