@@ -38,7 +38,7 @@ class AblateConfig(TaskOptions, WeightOptions):
         env: Task, or TASK:field=value,... with its arguments; default block_dismantling.
         policy: xr0 (trained; default), oracle (the scripted expert, rehearsed), or one of yours.
         head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
-        strategy: sync, naive_async, prefix_async (default) or one of yours.
+        strategy: prefix_async (default), sync, naive_async, another of `xr0-sim list`, or yours.
         execution_horizon: Executed actions before the next inference starts; default for xr0: 20
             with blocks, 8 with a towel; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.

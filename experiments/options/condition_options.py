@@ -19,7 +19,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
         policy: xr0 (trained), oracle (the scripted expert, rehearsed), oracle_random_speed,
             or one of yours.
         head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
-        strategy: sync, naive_async, prefix_async or one of yours, as NAME[:field=value,...].
+        strategy: prefix_async, sync, naive_async, another of `xr0-sim list`, or one of yours, as
+            NAME[:field=value,...].
         execution_horizon: Executed actions before the next inference starts; default for xr0: 20
             with blocks, 8 with a towel; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.

@@ -95,7 +95,7 @@ class XR0ChunkModel:
         self.head = head
         self._cameras = policy.processor.cameras if cameras is None else cameras
         self._picture_size = policy.config.image_size if picture_size is None else picture_size
-        self._warned = False
+        self._warned = self._told_cold = False
         self._policy = policy
         self._decoding = decoding
         self._kinematics = DualArmKinematics()
@@ -168,6 +168,13 @@ class XR0ChunkModel:
             raise ConfigError(
                 f"{request.samples} samples: expected a noise temperature above 0, at which they "
                 "differ, got 0; give one, e.g. --temperature 1"
+            )
+        if request.guide is not None and self._temperature == 0 and not self._told_cold:
+            self._told_cold = True
+            warnings.warn(
+                "guidance at noise temperature 0 overshoots, since the flow starts where its chunk "
+                "depends steeply on the noise; give one, e.g. --temperature 1 (said once)",
+                stacklevel=3,
             )
         cache = self._encode([request]) if request.refresh is None else request.memory
         if not isinstance(cache, VlmCache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_samples_differ_and_the_first_is_the_plain_chunk(model, seen):
 def test_samples_without_noise_are_refused(policy, seen):
     with pytest.raises(ConfigError, match="--temperature 1"):
         XR0ChunkModel(policy, temperature=0.0).infer_request(ChunkRequest(seen[0], samples=2))
+
+
+def test_guidance_without_noise_is_told_once(policy, seen):
+    cold = XR0ChunkModel(policy, "joint", temperature=0.0)
+    request = ChunkRequest(seen[0], guide=Guide(seen[0].robot.command[None], np.ones(1)))
+    with pytest.warns(UserWarning, match="--temperature 1"):
+        cold.infer_request(request)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cold.infer_request(request)
 
 
 def test_noise_by_tick_moves_up_with_the_ticks(policy):

@@ -17,6 +17,7 @@ from xr0_sim.runtime.strategies.bid import Bid
 from xr0_sim.runtime.strategies.event_triggered import EventTriggered, picture_change
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.pipelined import Pipelined
+from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
 from xr0_sim.runtime.strategies.roll_forward import RollForward
 from xr0_sim.runtime.strategies.rtc import Rtc, guide_weights
 from xr0_sim.runtime.strategies.shared_noise import SharedNoise
@@ -303,3 +304,39 @@ def test_a_changed_picture_starts_an_inference_before_its_turn():
         for tick in range(5):
             seen = Observation(tick, tick_ns(tick), None, {}, "go", None)
             blind.tick(lambda seen=seen: seen)
+
+
+@pytest.mark.parametrize(
+    ("overrun", "rows"),
+    [
+        # Captured in tick 14 with a prefix of two rows (14, 15), arriving in tick 19.
+        ("play", [14, 15, 16, 17, 18, 119, 120, 121]),
+        ("hold", [14, 15, 15, 15, 15, 116, 117, 118]),
+        ("replan", [14, 15, 16, 17, 18, 19, 20, 21]),
+    ],
+)
+def test_a_delay_beyond_the_prefix(overrun, rows):
+    """Inference 1 adds 100 to its rows; nothing moves the first, which was a standstill."""
+
+    class Late(Clock):
+        def infer_request(self, request):
+            chunk = super().infer_request(request)[0]
+            actions = chunk.actions.copy()
+            actions[len(request.prefix) :] += 100.0 * (request.noise_seed[1] > 0)
+            return [ActionChunk(actions, chunk.first_tick)]
+
+    strategy = PrefixAsync(9, prefix_steps=2, overrun=overrun)
+    records, model = play(strategy, 24, 5, Late())
+    # At a standstill row 0 is due on arrival, so the clock is five ticks late in the first chunk.
+    assert [request.observation.tick for request in model.requests][:2] == [0, 14]
+    found = [record.action[0] for record in records[14:22]]
+    assert [action + 5 * (action < 100) for action in found] == rows
+    held = sum(record.hold for record in records[14:22])
+    assert held == (3 if overrun == "hold" else 0)
+    assert any(record.overrun for record in records) == (overrun == "play")
+
+
+def test_late_chunks_are_a_matter_of_the_reports_alignment():
+    with pytest.raises(ConfigError, match="overrun: expected 'play'"):
+        PrefixAsync(alignment="readme", overrun="hold")
+    assert PrefixAsync(9, 2, overrun="hold").label == "prefix async T_e=9 Δ=2, late: hold"

@@ -74,8 +74,10 @@ class PrefixAsync(Strategy):
         robot     9   10   11   12    3    4    5    6    d = 3 <= Δ: same actions, no seam
                        ^capture       ^arrival
 
-    With d > Δ the robot executes rows the model never saw, and the swap may jump: an *overrun*,
-    flagged in the tick record.
+    With d > Δ the prefix has run out before the arrival, an *overrun*. ``overrun`` says what then:
+    ``play`` executes rows the model never saw, and the swap may jump (flagged in the tick record);
+    ``hold`` stops at the end of the prefix, and the chunk goes on with its row Δ; ``replan`` plays
+    on and drops the chunk that is late; late every time, it comes to stopping and inferring.
 
     ``alignment="readme"`` (XR-0 post-training README): an inference starts when fewer than
     ``README_STEPS_LEFT`` rows are left; the prefix is the *last* Δ of them, and the first d rows
@@ -95,6 +97,8 @@ class PrefixAsync(Strategy):
             the README's alignment has its own trigger and takes None only.
         prefix_steps: Δ, a fixed number of steps or a rule that follows the delay estimate.
         alignment: Which of the two published alignments.
+        overrun: What happens where the delay exceeds the prefix; ``hold`` and ``replan`` with the
+            report's alignment only.
     """
 
     needs: ClassVar[frozenset[str]] = PREFIX_ONLY
@@ -105,6 +109,7 @@ class PrefixAsync(Strategy):
         default=EstimatedPrefix(), metadata={"parse": parse_prefix_steps}
     )
     alignment: Literal["report", "readme"] = "report"
+    overrun: Literal["play", "hold", "replan"] = "play"
 
     def __post_init__(self) -> None:
         """Rejects unknown alignments, negative prefixes and a T_e the alignment has no use for."""
@@ -115,6 +120,10 @@ class PrefixAsync(Strategy):
                 "execution_horizon: expected None with alignment='readme', which starts when "
                 f"fewer than {README_STEPS_LEFT} steps are left, got {self.execution_horizon}"
             )
+        if self.alignment == "readme" and self.overrun != "play":
+            raise ConfigError(
+                f"overrun: expected 'play' with alignment='readme', got {self.overrun!r}"
+            )
 
     @property
     def label(self) -> str:
@@ -123,7 +132,8 @@ class PrefixAsync(Strategy):
         prefix = f"Δ={rule}" if isinstance(rule, int) else f"Δ≤{rule.longest}"
         if self.alignment == "readme":
             return f"prefix async readme {prefix}"
-        return f"prefix async T_e={self._execution_horizon} {prefix}"
+        late = "" if self.overrun == "play" else f", late: {self.overrun}"
+        return f"prefix async T_e={self._execution_horizon} {prefix}{late}"
 
     @property
     def _execution_horizon(self) -> int:
@@ -168,11 +178,17 @@ class PrefixAsync(Strategy):
             prefix = timeline.committed(tick, left)[max(0, left - steps) :]
         else:
             prefix = timeline.committed(tick, steps)
+        if self.overrun == "hold":
+            timeline.cut(tick + len(prefix))
         return ChunkRequest(observation, prefix)
 
-    def place(self, arrival: Arrival) -> Placement:
-        """Time-aligned; the chunk takes over at its row d."""
+    def place(self, arrival: Arrival) -> Placement | None:
+        """Time-aligned; the chunk takes over at its row d, or as ``overrun`` says."""
         if arrival.standstill:
             return Placement(arrival.tick)
         late = arrival.tick - arrival.capture_tick > arrival.prefix_steps
+        if late and self.overrun == "replan":
+            return None
+        if late and self.overrun == "hold":
+            return Placement(arrival.tick - arrival.prefix_steps)
         return Placement(arrival.capture_tick, overrun=late)
