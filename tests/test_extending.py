@@ -45,15 +45,15 @@ def test_own_strategy_latency_event_trigger_model_and_servo_over_two_workers(tmp
         assert done.returncode == 0, done.stderr
         found[workers] = json.loads(done.stdout)["digest"]
     assert found["1"] == found["2"]
-    rows = [json.loads(line) for path in tmp_path.rglob("episodes.jsonl") for line in open(path)]
+    rows = [json.loads(line) for path in tmp_path.rglob("rows.jsonl") for line in open(path)]
     assert len(rows) == 4
     for row in rows:
         assert row["events"][0]["kind"] == "nudge"
         assert row["events"][0]["parameters"]["trigger"]["kind"] == "joint_moves"
         assert row["figures"]["model_calls"] > 8
-    card = json.loads(next(tmp_path.rglob("run.json")).read_text())
-    assert card["config"]["plugins"]["xr0_sim_plugin_my_plugs"]
-    assert "worn:friction_factor=2" in json.dumps(card)
+    card = next(tmp_path.rglob("study.json")).read_text()
+    assert "xr0_sim_plugin_my_plugs" in card
+    assert "worn:friction_factor=2" in card
 
 
 def test_an_own_task(tmp_path):

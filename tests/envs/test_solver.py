@@ -18,6 +18,8 @@ AGREEMENT = 1e-8
 """Relative, by Newton's method."""
 ROUNDING = 1e-6
 """The same by conjugate gradients: rounding grows through their iterations."""
+STOPPED = 0.05
+"""The same where their number of iterations differs, on a thousand contacts of layer on layer."""
 DENSE = int(mujoco.mjtJacobian.mjJAC_DENSE)
 NEWTON, CG = int(mujoco.mjtSolver.mjSOL_NEWTON), int(mujoco.mjtSolver.mjSOL_CG)
 
@@ -40,11 +42,15 @@ def test_cloth_asks_for_conjugate_gradients_with_enough_iterations():
 
 
 @pytest.mark.parametrize(
-    "env",
-    [BlockDismantlingEnv(n_bricks=16, observation="state"), TowelFoldingEnv(observation="state")],
-    ids=["blocks", "towel"],
+    ("env", "limit"),
+    [
+        (BlockDismantlingEnv(n_bricks=16, observation="state"), ROUNDING),
+        (TowelFoldingEnv(observation="state", material="soft"), ROUNDING),
+        (TowelFoldingEnv(observation="state", material="layered"), STOPPED),
+    ],
+    ids=["blocks", "soft", "layered"],
 )
-def test_dense_and_sparse_agree_while_the_expert_works(env):
+def test_dense_and_sparse_agree_while_the_expert_works(env, limit):
     expert = make_expert(env)
     env.reset_scene(0, {})
     by_newton = as_solved = 0.0
@@ -53,7 +59,7 @@ def test_dense_and_sparse_agree_while_the_expert_works(env):
         if tick % 8 == 0:
             by_newton = max(by_newton, disagreement(env.model, env.data, NEWTON))
             as_solved = max(as_solved, of_env(env))
-    assert by_newton < AGREEMENT and as_solved < ROUNDING
+    assert by_newton < AGREEMENT and as_solved < limit
 
 
 def test_dense_and_sparse_agree_in_a_tumble():

@@ -85,7 +85,7 @@ def test_a_fold_counts_once_its_corners_are_down_and_let_go():
 
 
 def test_a_perfect_fold_is_a_success_after_half_a_second_of_rest():
-    env = TowelFoldingEnv(observation="state", grid=9)
+    env = TowelFoldingEnv(observation="state", grid=9, material="soft")
     env.reset_scene(0, {"folds": "away"})
     env._towel.place(env.data, folded(9))
     mujoco.mj_kinematics(env.model, env.data)

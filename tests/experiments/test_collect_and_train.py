@@ -118,8 +118,8 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--source", "dagger1"], "--source 'dagger1': expected 'demo', 'counterfactual' or"),
-        (["--checkpoint", "x"], "--source 'demo': expected 'demo', 'counterfactual' or"),
+        (["--source", "dagger1"], "--source 'dagger1': expected one of demo, counterfactual,"),
+        (["--checkpoint", "x"], "--source 'demo': expected one of demo, counterfactual,"),
         (["--episodes", "0"], "expected --episodes >= 1"),
         (["--workers", "0"], "--workers: expected 1"),
         (["--events", "shov"], "did you mean 'shove'"),

@@ -205,9 +205,9 @@ def test_a_wrist_that_would_have_to_spin_does_not_throw_the_tool_off_its_way(env
 def test_the_protective_stop_misses_no_force_that_lasts(env, monkeypatch, forces, steps):
     env.reset_scene(0)
     assert env.model.opt.timestep == pytest.approx(HOLD_S / 6)
-    data = SimpleNamespace(efc_force=np.array(forces), ncon=len(forces))
+    data = SimpleNamespace(efc_force=np.array([900.0, *forces]), ne=1, nf=0, nl=0)
     stop = ProtectiveStop(env.model)
-    monkeypatch.setattr(stop, "_strongest", lambda data: (1, float(data.efc_force.sum())))
+    monkeypatch.setattr(stop, "_strongest", lambda data: (1, float(data.efc_force[1:].sum())))
     stopped = [stop.check(data) or bool(stop.reason) for _ in range(12)]
     assert (stopped.index(True) + 1 if any(stopped) else None) == steps
 

@@ -25,9 +25,17 @@ class Told:
         self.processor = SimpleNamespace(cameras=CAMERAS)
         self.relative = relative
 
-    def predict(self, pictures, instructions, robots, prefixes, seeds, temperature):
-        self.asked = instructions, robots.jaw[:, 0].tolist(), seeds, temperature
-        return np.stack([self.relative] * len(pictures))
+    def encode(self, pictures, instructions):
+        self.words = instructions
+        return SimpleNamespace(repeated=lambda row: None)
+
+    def noise(self, seeds):
+        return seeds
+
+    def denoise(self, cache, robots, prefixes, noise, temperature, guides, strength):
+        assert guides is None
+        self.asked = self.words, robots.jaw[:, 0].tolist(), noise, temperature
+        return np.stack([self.relative] * len(prefixes))
 
 
 @pytest.fixture(scope="module")

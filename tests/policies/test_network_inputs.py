@@ -45,9 +45,16 @@ class Listener:
     config = SimpleNamespace(action_length=HORIZON, image_size=64, prefix_max=6)
     processor = SimpleNamespace(cameras=CAMERAS)
 
-    def predict(self, images, instructions, robot, prefixes, noise_seeds, temperature=1.0):
-        self.images, self.robot, self.prefixes = images, robot, prefixes
-        return np.zeros((len(instructions), HORIZON, 32))
+    def encode(self, images, instructions):
+        self.images = images
+        return SimpleNamespace(repeated=lambda row: None)
+
+    def noise(self, seeds):
+        return None
+
+    def denoise(self, cache, robot, prefixes, noise, temperature, guides, strength):
+        self.robot, self.prefixes = robot, prefixes
+        return np.zeros((len(prefixes), HORIZON, 32))
 
 
 def shades(pictures):
@@ -113,7 +120,7 @@ def test_the_network_gets_the_prefix_relative_to_the_measured_state(scaled):
         policy = replace(policy, normalizer=statistics)
     given = {}
 
-    def sample_actions(cache, state, prefix, lengths, generators, **options):
+    def sample_actions(cache, state, prefix, lengths, **options):
         given.update(prefix=prefix.numpy(), lengths=lengths.tolist(), state=state.numpy())
         return torch.zeros(len(state), HORIZON, 32)
 
