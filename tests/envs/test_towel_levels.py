@@ -107,7 +107,7 @@ def test_a_folded_towel_elsewhere_is_not_done(whole):
 
 
 def test_towels_keep_coming_and_are_counted():
-    env = TowelFoldingEnv(continuous=True, observation="state")
+    env = TowelFoldingEnv(continuous=True, observation="state", material="soft")
     expert = TowelExpert(env.kinematics)
     env.reset_scene(4, {})
     instructions, info = {env.instruction}, {}
@@ -122,7 +122,7 @@ def test_towels_keep_coming_and_are_counted():
 
 def test_a_towel_that_takes_too_long_is_exchanged_and_missed(monkeypatch):
     monkeypatch.setattr(supply, "CUT_OFF_S", 1.0)
-    env = TowelFoldingEnv(continuous=True, observation="state")
+    env = TowelFoldingEnv(continuous=True, observation="state", material="soft")
     env.reset_scene(1, {})
     reach = env.robot_state().command + 0.2
     for _ in range(29):
