@@ -26,6 +26,7 @@ def test_configs_become_plain_json():
         "execution_horizon": 10,
         "prefix_steps": 6,
         "alignment": "report",
+        "overrun": "play",
     }
     assert data["latency"] == {"type": "Constant", "latency_s": 0.08}
     assert to_json([math.nan, np.array([1.0, 2.0])]) == [None, [1.0, 2.0]]
