@@ -148,7 +148,7 @@ class Registry(Generic[EntryT]):
         """Plug from ``name[:field=value,...]``.
 
         >>> strategies.parse("prefix_async:execution_horizon=8,prefix_steps=3")
-        PrefixAsync(execution_horizon=8, prefix_steps=3, alignment='report')
+        PrefixAsync(execution_horizon=8, prefix_steps=3, alignment='report', overrun='play')
 
         Raises:
             ConfigError: Unknown name or field, or a value that does not fit.
