@@ -98,7 +98,7 @@ from xr0_sim.runtime import Executor, PrefixAsync, parse_latency, run_episode
 
 log = TickLog()
 executor = Executor(model, PrefixAsync(), parse_latency("xr0_4090"))
-result = run_episode(EnvPlant(env), executor, [log], seed=4, max_ticks=900, images=False)
+result = run_episode(EnvPlant(env), executor, [log], seed=4, max_ticks=900 if len(SEEDS) > 2 else 120, images=False)
 print(result.outcome, f"after {result.duration_s:.1f} s")
 timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 
@@ -119,7 +119,7 @@ timeline_figure(log.table(), 0, 45, "the first one and a half seconds")
 from experiments.commands.compare import CompareConfig, draw_study
 
 out = Path(tempfile.mkdtemp(prefix="xr0_sim_"))
-seconds = 20 if len(SEEDS) > 2 else 8
+seconds = 20 if len(SEEDS) > 2 else 3
 config = CompareConfig(
     env=TASK, policy="expert", latency=("0.15s",), max_seconds=seconds, episodes=len(SEEDS)
 )
