@@ -22,8 +22,8 @@ from xr0_sim.registry import estimators, policies, strategies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator
 from xr0_sim.runtime.latency.presets import parse_latency
-from xr0_sim.runtime.strategies.base import Strategy
-from xr0_sim.runtime.strategies.prefix_async import ALIGNMENTS, TRAINED_PREFIX_STEPS
+from xr0_sim.runtime.strategies.base import TRAINED_PREFIX_STEPS, Strategy
+from xr0_sim.runtime.strategies.prefix_async import ALIGNMENTS
 
 
 @dataclass(frozen=True)

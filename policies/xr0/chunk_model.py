@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,18 +204,18 @@ class XR0ChunkModel:
     def _denoise(
         self, cache: VlmCache, requests: Sequence[ChunkRequest], noise: Tensor
     ) -> list[ActionChunk]:
+        guided: dict[str, Any] = {}
         guide = requests[0].guide
-        guides = None
         if guide is not None:
-            guides = [(self._arm_targets(guide.actions), np.asarray(guide.weights))] * len(requests)
+            target = self._arm_targets(guide.actions), np.asarray(guide.weights)
+            guided = {"guides": [target] * len(requests), "strength": guide.strength}
         relative = self._policy.denoise(
             cache,
             _stack([r.observation.robot for r in requests]),
             [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
             noise,
             self._temperature,
-            guides,
-            5.0 if guide is None else guide.strength,
+            **guided,
         )
         return [
             ActionChunk(self._decode(chunk, r), r.observation.tick)

@@ -32,8 +32,7 @@ class Told:
     def noise(self, seeds):
         return seeds
 
-    def denoise(self, cache, robots, prefixes, noise, temperature, guides, strength):
-        assert guides is None
+    def denoise(self, cache, robots, prefixes, noise, temperature):
         self.asked = self.words, robots.jaw[:, 0].tolist(), noise, temperature
         return np.stack([self.relative] * len(prefixes))
 

@@ -52,7 +52,7 @@ class Listener:
     def noise(self, seeds):
         return None
 
-    def denoise(self, cache, robot, prefixes, noise, temperature, guides, strength):
+    def denoise(self, cache, robot, prefixes, noise, temperature):
         self.robot, self.prefixes = robot, prefixes
         return np.zeros((len(prefixes), HORIZON, 32))
 

@@ -4,10 +4,10 @@ A strategy is a frozen config without state of its own: everything it needs is i
 In the pictures k is the capture tick, d the delay in ticks, T_e = ``execution_horizon``; a row of
 digits is the row index of the chunk that supplies the tick, ``.`` is a held tick.
 
-All strategies start an inference when the running chunk has ``execution_horizon`` rows behind it,
-so at delay 0 they capture in the same ticks. A chunk captured while the robot stood still with
-nothing committed (the first of an episode, or after starvation) starts from its row 0 on arrival:
-nothing was executed meanwhile, so no row is in the past.
+Strategies with an ``execution_horizon`` start an inference when the running chunk has that many
+rows behind it, so at delay 0 they capture in the same ticks. A chunk captured while the robot
+stood still with nothing committed (the first of an episode, or after starvation) starts from its
+row 0 on arrival: nothing was executed meanwhile, so no row is in the past.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from xr0_sim.types import (
 
 DEFAULT_EXECUTION_HORIZON = 10
 """Default T_e: executed rows of a chunk before the next inference starts."""
+
+TRAINED_PREFIX_STEPS = 6
+"""Longest prefix XR-0 was trained with (arXiv 2602.12684): 200 ms at 30 Hz."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.fields import CheckedFields
 from xr0_sim.runtime.strategies.base import (
     DEFAULT_EXECUTION_HORIZON,
+    TRAINED_PREFIX_STEPS,
     Arrival,
     Placement,
     Situation,
@@ -19,9 +20,6 @@ from xr0_sim.runtime.strategies.base import (
 )
 from xr0_sim.runtime.timeline import Timeline
 from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
-
-TRAINED_PREFIX_STEPS = 6
-"""Longest prefix XR-0 was trained with (arXiv 2602.12684): 200 ms at 30 Hz."""
 
 README_STEPS_LEFT = 10
 """XR-0 post-training README: an inference starts when fewer than this many steps are left."""

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.strategies.base import Arrival, Placement, Situation, Strategy, executed
+from xr0_sim.runtime.strategies.base import (
+    TRAINED_PREFIX_STEPS,
+    Arrival,
+    Placement,
+    Situation,
+    Strategy,
+    executed,
+)
 from xr0_sim.runtime.timeline import Timeline
 from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
-
-TRAINED_PREFIX_STEPS = 6
-"""Longest prefix XR-0 was trained with (arXiv 2602.12684): 200 ms at 30 Hz."""
 
 
 @dataclass(frozen=True)
