@@ -140,7 +140,8 @@ class SceneRenderer:
 
     def __del__(self) -> None:
         """Frees what nobody closed, in the order OpenGL asks for."""
-        if not sys.is_finalizing():
+        # At the very end of the interpreter not even the module is there any more.
+        if sys is not None and not sys.is_finalizing():
             self.close()
 
 

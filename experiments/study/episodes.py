@@ -41,7 +41,7 @@ def episode_log(study: Analysis, name: str, seed: int, *, twin: bool = False) ->
             return read_ticklog(path)
     raise ConfigError(
         f"tick log of {name}, seed {seed}: expected one in {folder}, found none; run the study "
-        "again with ticks=True, which adds them"
+        "with ticks=True, which adds them"
     )
 
 
