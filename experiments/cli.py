@@ -129,6 +129,11 @@ COMMANDS: dict[str, Command] = {
         "BenchChangeConfig",
         "what own motion and events change in a picture: threshold of event_triggered",
     ),
+    "bench first-look": Command(
+        "experiments.benchmarks.first_look",
+        "BenchFirstLookConfig",
+        "a policy's first chunk behind an event against the expert's",
+    ),
     "bench tracking": Command(
         "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

@@ -172,12 +172,17 @@ class VlmStage(nn.Module):
         return self.vlm.device
 
     def load(self, checkpoint: Path) -> None:
-        """Takes VLM, grounding readout (if it reads the same) and joint head over."""
+        """Takes VLM, grounding readout (if it reads the same) and an action expert over.
+
+        The expert is the joint head or, in a checkpoint that ships, which keeps none, its first
+        head: XR-0's stage 2 went on from the joint one.
+        """
         load_vlm(checkpoint, self.vlm)
         if _same_task(checkpoint, self.config):
             load_weights(checkpoint / GROUNDING_FILE, self.grounding)
-        if self.expert is not None and JOINT_HEAD in head_names(checkpoint):
-            load_head(checkpoint, JOINT_HEAD, self.expert)
+        heads = head_names(checkpoint)
+        if self.expert is not None and heads:
+            load_head(checkpoint, JOINT_HEAD if JOINT_HEAD in heads else heads[0], self.expert)
 
     def loss(
         self, rows: NDArray[np.integer], generator: torch.Generator, augment: bool = True
@@ -307,8 +312,8 @@ def train_vlm(
         show: Receives progress lines.
         evaluation_rows: Held-out rows per evaluation.
         sentences: Draws instructions for the language drill; None leaves it out.
-        start: Checkpoint whose VLM, readout and joint head are continued; None = fresh weights.
-            One of another task, whose readout differs, gives its VLM and joint head only.
+        start: Checkpoint whose VLM, readout and expert are continued; None = fresh weights.
+            One of another task, whose readout differs, gives its VLM and expert only.
         questions: Writes questions about frames; None leaves them out.
         device: Where to train, see `xr0_sim.model.compute.devices`.
 

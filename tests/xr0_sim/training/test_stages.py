@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -22,7 +23,7 @@ from xr0_sim.training.posttrain import HEADS, head_config, posttrain
 from xr0_sim.training.prefix_source import CleanPrefix, draw_prefix
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
-from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
+from xr0_sim.training.vlm_training import VlmStage, VlmStageConfig, train_vlm
 
 HORIZON = 8
 
@@ -176,6 +177,30 @@ def test_a_brain_of_another_task_is_continued_with_statistics_of_this_one(run, t
     ]
     first, second = (torch.cat([p.flatten() for p in b.parameters()]) for b in vlms)
     torch.testing.assert_close(second, first, rtol=0, atol=1e-3)
+
+
+def test_without_a_joint_head_the_expert_continues_from_one_that_ships(run, tmp_path):
+    _, store, checkpoint, _ = run
+    shipped = tmp_path / "shipped"
+    shutil.copytree(checkpoint, shipped)
+    for head in (shipped / "heads").iterdir():
+        if head.name != "joint":
+            shutil.rmtree(head)
+    (shipped / "heads" / "joint").rename(shipped / "heads" / "sync")
+    stage = VlmStageConfig(TrainerConfig(steps=1, warmup_steps=1), validation_fraction=0.1)
+    config = preset_config(
+        "nano", action_length=HORIZON, proposals=2, grounding=store.meta.grounding
+    )
+    tensors = ChunkTensors.from_store(store, load_normalizer(shipped), config.state_layout)
+    stages = [VlmStage(config, stage, store, tensors) for _ in range(2)]
+    stages[0].load(checkpoint)
+    stages[1].load(shipped)
+    fresh = VlmStage(config, stage, store, tensors)
+    first, second, other = (
+        torch.cat([p.flatten() for p in s.expert.parameters()]) for s in (*stages, fresh)
+    )
+    torch.testing.assert_close(second, first, rtol=0, atol=0)
+    assert not torch.equal(first, other)
 
 
 def test_features_are_made_once_and_damage_is_named(run):
