@@ -11,6 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 JOBS ?= 2
 BIN := $(VENV)/bin
+NOTEBOOKS = $(BIN)/python -m pytest --nbmake --nbmake-timeout=900
 STAMP := $(VENV)/.installed
 
 # Modules whose docstrings carry examples.
@@ -29,9 +30,10 @@ demo: install
 
 test: lint types doctest
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist worksteal
-	XR0_SIM_NOTEBOOK_SEEDS=2 $(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=900 notebooks
-	XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding \
-		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks/01_first_rollout.ipynb
+	@XR0_SIM_NOTEBOOK_SEEDS=1 XR0_SIM_NOTEBOOK_ENV=towel_folding $(NOTEBOOKS) \
+		notebooks/01_first_rollout.ipynb & towel=$$!; \
+	XR0_SIM_NOTEBOOK_SEEDS=2 $(NOTEBOOKS) notebooks; blocks=$$?; \
+	wait $$towel && exit $$blocks
 	$(BIN)/python .ci/wheel_test.py
 
 quick: lint types

@@ -39,6 +39,11 @@ COMMANDS: dict[str, Command] = {
     "rollout": Command(
         "experiments.commands.rollout", "RolloutConfig", "run episodes: video, tick log and table"
     ),
+    "left-states": Command(
+        "experiments.commands.left_states",
+        "LeftStatesConfig",
+        "where failed episodes ended, for the expert to go on from",
+    ),
     "film": Command(
         "experiments.commands.film", "FilmConfig", "a film of an episode that was run before"
     ),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from envs.tasks import make_env, task_spec
 from envs.world import DEFAULT_WORLD
+from experiments.datagen.left_states import LeftState, begin_in, read_left_states
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
 from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.errors import SimulationError
+from xr0_sim.errors import ConfigError, SimulationError
 from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval, summarise
 from xr0_sim.perturb.events import Event
@@ -39,6 +41,8 @@ class ExpertEvalConfig(TaskOptions):
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
         episodes: Number of episodes.
         seed: Seed of the first; the others follow.
+        states: File of ``xr0-sim left-states``: the expert goes on from where others failed, in the
+            environment that the file names; replaces ``episodes`` and ``seed``.
         workers: Worker processes; the results do not depend on it.
         json: Print the summary as one JSON object.
     """
@@ -48,19 +52,25 @@ class ExpertEvalConfig(TaskOptions):
     max_seconds: float | None = None
     episodes: int = 100
     seed: int = 0
+    states: str = ""
     workers: int = 1
     json: bool = False
 
 
 @dataclass(frozen=True)
 class ExpertTask:
-    """One episode of the expert."""
+    """One episode of the expert; from a left state if there is one.
+
+    Attributes:
+        seed: Its name in tables: the episode seed, or the number of the state in its file.
+    """
 
     seed: int
     env: str
     env_kwargs: tuple[tuple[str, Any], ...]
     events: tuple[Event, ...]
     max_ticks: int
+    start: LeftState | None = None
 
 
 @functools.lru_cache(maxsize=1)
@@ -81,7 +91,10 @@ def run_expert(task: ExpertTask) -> dict[str, Any]:
 
 def _play(task: ExpertTask) -> dict[str, Any]:
     env, expert = _stage(task.env, task.env_kwargs)
-    env.reset_scene(task.seed, {"events": list(task.events)})
+    if task.start is not None:
+        begin_in(env, task.start)
+    else:
+        env.reset_scene(task.seed, {"events": list(task.events)})
     info: dict[str, Any] = {}
     for _ in range(task.max_ticks):
         check_stop()
@@ -109,10 +122,22 @@ def _play(task: ExpertTask) -> dict[str, Any]:
 def run(config: ExpertEvalConfig) -> int:
     """Runs, prints, returns the exit status."""
     task, env_kwargs = config.task, config.env_kwargs()
+    left = None
+    if config.states:
+        left = read_left_states(Path(config.states))
+        if config.event != "none" or config != _only_states(config):
+            raise ConfigError(
+                "--states: the file names the environment, its seeds and no event; leave --event, "
+                "--episodes, --seed and the task's options out"
+            )
+        task, env_kwargs = left.env, dict(left.env_kwargs)
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
     events = choose_events(task, config.event, limit, env_kwargs.get("world", DEFAULT_WORLD))
     seeds = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
+    if left is not None:
+        seeds = list(range(len(left.states)))
+        tasks = [replace(tasks[0], seed=n, start=left.states[n]) for n in seeds]
     rows: dict[int, dict[str, Any]] = {}
     status = 0
     title = f"expert, {task_spec(task).describe(env_kwargs)}, event {config.event}"
@@ -127,33 +152,45 @@ def run(config: ExpertEvalConfig) -> int:
                 progress.advance(f"seed {done.seed}", outcome, f"{row['duration_s']:.1f} s")
     except KeyboardInterrupt:
         status = 130
-    _show(config, title, [rows[seed] for seed in seeds if seed in rows])
+    _show(config, task, title, [rows.get(seed) for seed in seeds])
     return status
 
 
-def _show(config: ExpertEvalConfig, title: str, rows: list[dict[str, Any]]) -> None:
+def _only_states(config: ExpertEvalConfig) -> ExpertEvalConfig:
+    return ExpertEvalConfig(
+        states=config.states,
+        max_seconds=config.max_seconds,
+        workers=config.workers,
+        json=config.json,
+    )
+
+
+def _show(
+    config: ExpertEvalConfig, task: str, title: str, found: list[dict[str, Any] | None]
+) -> None:
+    rows = [row for row in found if row is not None]
     invalid = [row["seed"] for row in rows if "invalid" in row]
     rows = [row for row in rows if "invalid" not in row]
     summary = summarise(rows)
     failing = [row["seed"] for row in rows if not row["success"]]
     if config.json:
-        found = {
+        shown = {
             **summary.to_dict(),
-            "requested": config.episodes,
+            "requested": len(found),
             "failing_seeds": failing,
             "invalid_seeds": invalid,
             "config": to_json(config),
         }
-        print(json.dumps(to_json(found), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(to_json(shown), ensure_ascii=False, allow_nan=False))
         return
     if not rows:
         return
     rate = wilson(len(rows) - len(failing), len(rows))
     print(f"{title}, n = {len(rows)}")
     print(f"  success               {format_interval(rate, len(rows), True)}")
-    spec = task_spec(config.task)
-    shown = ("progress", f"{spec.pieces}_per_min", "duration_s", *spec.figures.values())
-    for name in (name for name in shown if name in summary.figures):
+    spec = task_spec(task)
+    names = ("progress", f"{spec.pieces}_per_min", "duration_s", *spec.figures.values())
+    for name in (name for name in names if name in summary.figures):
         print(f"  {name:<21} {format_interval(summary.figures[name], len(rows), False)}")
     print(f"  failing seeds         {', '.join(map(str, failing)) or 'none'}")
     stopped = [row["seed"] for row in rows if row["protective_stop"]]
