@@ -39,6 +39,11 @@ COMMANDS: dict[str, Command] = {
     "rollout": Command(
         "experiments.commands.rollout", "RolloutConfig", "run episodes: video, tick log and table"
     ),
+    "view": Command(
+        "experiments.commands.view",
+        "ViewConfig",
+        "one episode of a run as a page: timeline, replay beside its twin, film",
+    ),
     "left-states": Command(
         "experiments.commands.left_states",
         "LeftStatesConfig",
