@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,10 @@ def run(config: ExpertEvalConfig) -> int:
         task, env_kwargs = left.env, dict(left.env_kwargs)
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
     events = choose_events(task, config.event, limit, env_kwargs.get("world", DEFAULT_WORLD))
-    seeds = seed_range(config.seed, config.episodes)
+    seeds: Sequence[int] = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     if left is not None:
-        seeds = list(range(len(left.states)))
+        seeds = range(len(left.states))
         tasks = [replace(tasks[0], seed=n, start=left.states[n]) for n in seeds]
     rows: dict[int, dict[str, Any]] = {}
     status = 0

@@ -126,12 +126,15 @@ def _goal(env: DualArmEnv) -> tuple[str, str]:
 def write_left_states(found: LeftStates, path: Path) -> None:
     """Writes states as one npz file, atomically."""
     header = {"version": FORMAT_VERSION, "env": found.env, "env_kwargs": dict(found.env_kwargs)}
-    columns = {
-        name: np.stack([getattr(state, name) for state in found.states])
-        for name in ("seed", "physics", "command", "clutches")
-    }
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, header=np.array(json.dumps(header)), **columns)
+    np.savez_compressed(
+        buffer,
+        header=np.array(json.dumps(header)),
+        seed=np.array([state.seed for state in found.states]),
+        physics=np.stack([state.physics for state in found.states]),
+        command=np.stack([state.command for state in found.states]),
+        clutches=np.stack([state.clutches for state in found.states]),
+    )
     write_bytes(path, buffer.getvalue())
 
 

@@ -20,10 +20,21 @@ CLOTH_COLOUR = (0.55, 0.68, 0.86)
 class Moving(Protocol):
     """What moves, see `experiments.runner.motion_again.Motion`."""
 
-    shapes: Sequence[Any]
-    poses: NDArray[np.float32]
-    cloth: NDArray[np.float32]
-    triangles: NDArray[np.int32]
+    @property
+    def shapes(self) -> Sequence[Any]:
+        """Pieces of geometry."""
+
+    @property
+    def poses(self) -> NDArray[np.float32]:
+        """(T, bodies, 7)."""
+
+    @property
+    def cloth(self) -> NDArray[np.float32]:
+        """(T, points, 3)."""
+
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """(n, 3)."""
 
 
 def scene_data(motion: Moving) -> dict[str, Any]:
