@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.episode_scene import EpisodeScene
+from envs.events import check_events
 from envs.instruction import encode_instruction
 from envs.scene.placement import Trial
 from envs.scene.pusher import Stroke
 from xr0_sim.errors import ConfigError, unknown_name
+from xr0_sim.perturb.events import Event
 from xr0_sim.types import InferenceMoment
 
 
@@ -22,6 +24,16 @@ class DisturbableScene(EpisodeScene):
     def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
         """Tells the event schedule which inferences are under way in the coming tick."""
         self._schedule.note_inferences(inferences)
+
+    def add_event(self, event: Event) -> None:
+        """Adds an event to those of the episode under way, which is another one from now on.
+
+        Raises:
+            ConfigError: It does not fit this task or world.
+        """
+        check_events((event,), type(self), world=self.world)
+        self._schedule.add(event)
+        self._episode = f"{self._episode} + {event!r}"
 
     @property
     def checks_room(self) -> bool:

@@ -55,6 +55,13 @@ def check_events(
             )
 
 
+def fitting_events(env: type, world: World) -> tuple[str, ...]:
+    """Presets that can happen in a task and world, by name."""
+    fitting = (name for name, preset in event_presets().items() if _fits(preset, env))
+    presets = event_presets()
+    return tuple(n for n in fitting if world.pushes or not getattr(presets[n], "needs_paddle", ""))
+
+
 def in_world(texts: Sequence[str], world: World) -> tuple[str, ...]:
     """Events as text, with those that need a paddle the world has not by their instant kin."""
     if world.pushes:

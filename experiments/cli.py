@@ -44,6 +44,11 @@ COMMANDS: dict[str, Command] = {
         "ViewConfig",
         "one episode of a run as a page: timeline, replay beside its twin, film",
     ),
+    "watch": Command(
+        "experiments.commands.watch",
+        "WatchConfig",
+        "the live environment in a browser: pause, push, another latency or strategy",
+    ),
     "left-states": Command(
         "experiments.commands.left_states",
         "LeftStatesConfig",

@@ -15,7 +15,7 @@ from xr0_sim.atomic import write_bytes
 from xr0_sim.record.ticklog import TickTable
 
 TEMPLATE = Path(__file__).with_name("episode_page.html")
-SCRIPT = Path(__file__).with_name("episode_page.js")
+SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("scene.js", "episode_page.js"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def write_episode_page(
         last=len(episode.table),
         # "</" would end the script element.
         data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
-        script=SCRIPT.read_text(encoding="utf-8"),
+        script="\n".join(file.read_text(encoding="utf-8") for file in SCRIPTS),
     )
     write_bytes(path, page.encode())
     return path

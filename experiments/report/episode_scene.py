@@ -54,11 +54,15 @@ def scene_data(motion: Moving) -> dict[str, Any]:
         "poses": _packed(poses),
         "cloth": _packed(cloth),
         "triangles": motion.triangles.ravel().tolist(),
-        "clothColour": CLOTH_COLOUR,
-        "shapes": [_shape(shape) for shape in motion.shapes],
+        **shape_data(motion.shapes),
         "stepM": STEP_M,
         "stepQuat": STEP_QUAT,
     }
+
+
+def shape_data(shapes: Sequence[Any]) -> dict[str, Any]:
+    """JSON values of what is drawn, see `envs.scene.shapes.Shape`."""
+    return {"clothColour": CLOTH_COLOUR, "shapes": [_shape(shape) for shape in shapes]}
 
 
 def _shape(shape: Any) -> Mapping[str, Any]:

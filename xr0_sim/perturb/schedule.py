@@ -56,6 +56,10 @@ class EventSchedule:
             return ()
         return tuple(e for i, e in enumerate(self._events) if i not in self._fired)
 
+    def add(self, event: Event) -> None:
+        """Puts another event behind those that are there."""
+        self._events += (event,)
+
     def note_inferences(self, inferences: Sequence[InferenceMoment]) -> None:
         """Takes note of the inferences under way, for triggers that wait for one.
 

@@ -1,0 +1,1 @@
+"""The live environment in a browser: `session` plays it, `server` shows it and takes orders."""
