@@ -49,6 +49,11 @@ COMMANDS: dict[str, Command] = {
         "WatchConfig",
         "the live environment in a browser: pause, push, another latency or strategy",
     ),
+    "realtime": Command(
+        "experiments.commands.realtime",
+        "RealtimeConfig",
+        "episodes against the wall clock, repeated in virtual time with their latencies",
+    ),
     "left-states": Command(
         "experiments.commands.left_states",
         "LeftStatesConfig",

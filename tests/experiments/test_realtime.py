@@ -1,0 +1,99 @@
+"""``xr0-sim realtime``: inference elsewhere, deadlines kept or counted, the same actions again."""
+
+from __future__ import annotations
+
+import json
+import time
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+import pytest
+
+from experiments.cli import main
+from experiments.realtime.loop import TICK_NS, _wait_until
+from experiments.realtime.mailbox import Layout, Mailbox
+from xr0_sim.errors import ConfigError
+from xr0_sim.record.ticklog import read_ticklog
+from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
+
+CAMERAS = ("base", "left_wrist", "right_wrist")
+WORDS = "realtime --world 0.1 --seconds 0.1 --max-seconds 1.5 --seed 704 --json"
+
+
+def request(rng, size, prefix):
+    robot = RobotState(
+        *(rng.random(shape) for shape in ((2, 6), (2, 6), (2,), (2, 3), (2, 4), (14,)))
+    )
+    images = {name: rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for name in CAMERAS}
+    seen = Observation(7, 123, robot, images, "lay it down – gently")
+    return ChunkRequest(seen, rng.random((prefix, 14)), (5, 2))
+
+
+def test_the_mailbox_gives_back_what_was_put_into_it():
+    rng = np.random.default_rng(0)
+    layout = Layout(3, CAMERAS, 13, 30)
+    memory = SharedMemory(create=True, size=layout.slots * layout.slot_bytes)
+    try:
+        box = Mailbox(memory, layout)
+        asked = [request(rng, 13, prefix) for prefix in (0, 4, 30)]
+        lines = [json.loads(json.dumps(box.write_request(n, r))) for n, r in enumerate(asked)]
+        chunks = [ActionChunk(rng.random((30, 14)), 7) for _ in asked]
+        for slot, chunk in enumerate(chunks):
+            box.write_answer(slot, chunk)
+        for slot, (line, was) in enumerate(zip(lines, asked, strict=True)):
+            found = box.read_request(line)
+            np.testing.assert_array_equal(found.prefix, was.prefix)
+            assert found.observation.instruction == was.observation.instruction
+            assert found.noise_seed == (5, 2) and found.observation.tick == 7
+            for name in CAMERAS:
+                np.testing.assert_array_equal(
+                    found.observation.images[name], was.observation.images[name]
+                )
+            for name in ("joint_pos", "tool_quat", "command"):
+                np.testing.assert_array_equal(
+                    getattr(found.observation.robot, name), getattr(was.observation.robot, name)
+                )
+            np.testing.assert_array_equal(box.read_answer(slot, 7).actions, chunks[slot].actions)
+        with pytest.raises(ConfigError, match="no more than a prefix"):
+            box.write_request(0, ChunkRequest(asked[0].observation, samples=2))
+    finally:
+        del box, found
+        memory.close()
+        memory.unlink()
+
+
+def test_waiting_ends_at_the_deadline():
+    deadline = time.monotonic_ns() + TICK_NS // 3
+    assert _wait_until(deadline) >= deadline
+    past = time.monotonic_ns() - 5
+    assert _wait_until(past) >= past
+
+
+@pytest.mark.parametrize("where", ["process", "thread"])
+def test_virtual_time_repeats_an_episode_of_real_time(where, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main([*WORDS.split(), "--inference", where, "--out", str(out)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["repeated"]["value"] == found["repeated"]["n"] == 1
+    table = read_ticklog(out / "ticks" / "seed704.parquet")
+    assert len(table) == found["rate"]["n"] == 45
+    started = table["started"] >= 0
+    assert np.isfinite(table["latency_s"][started]).all()
+    assert (out / "ticks" / "seed704.csv").read_text().count("\n") == started.sum() + 1
+    assert main([*WORDS.split(), "--out", str(out)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--policy oracle", "asks the simulator"),
+        ("--policy oracle --inference thread", "asks the simulator"),
+        ("--estimator oracle --inference thread", "does not know the true delay"),
+        ("--seconds 0", "--seconds: expected"),
+        ("--strategy rtc --inference thread", "guide"),
+    ],
+)
+def test_what_cannot_run_in_real_time_is_one_line(words, expected, tmp_path, capsys):
+    assert main([*WORDS.split(), *words.split(), "--out", str(tmp_path / "run")]) == 2
+    assert expected in capsys.readouterr().err
