@@ -70,3 +70,12 @@ def test_an_event_that_never_fires_is_one_line(monkeypatch):
         run(BenchFirstLookConfig(event="teleport@never", episodes=1, execution_horizon=30))
     with pytest.raises(ConfigError, match="execution-horizon 1"):
         run(BenchFirstLookConfig(execution_horizon=31))
+
+
+def test_closing_when_the_expert_closes_is_not_early(oracle):
+    planner = Planner(oracle)
+    drive(oracle.env, planner, 8, 701, "", until=24)
+    best = oracle.next_actions(np.zeros((0, 14)))[:20, [6, 13]].min(0)
+    look = compare(oracle, Planner(oracle, jaw=0.0), 701)
+    assert best.min() < 0.4
+    np.testing.assert_array_equal(look.closes_early, best > 0.4)
