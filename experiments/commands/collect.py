@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from policies.xr0.chunk_model import XR0ChunkModel
     from xr0_sim.data.chunk_schema import StoreMeta
 
-EXPERT_SOURCES = ("demo", "counterfactual", "sighting", "late_look", "recovery", "start_anywhere")
+EXPERT_SOURCES = (
+    "demo",
+    "counterfactual",
+    "sighting",
+    "late_look",
+    "first_look",
+    "recovery",
+    "start_anywhere",
+)
 BLOCK = 10
 """Episodes per task and shard prefix."""
 
@@ -44,9 +52,9 @@ class CollectConfig(TaskOptions):
             of corrections, and none of the other kinds.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
             the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
-            without chunks; "late_look", "recovery" and "start_anywhere" for the expert where a
-            plan for the old scene, hands gone astray or a new scene have led; any other name for
-            corrections.
+            without chunks; "late_look", "first_look", "recovery" and "start_anywhere" for the
+            expert where a plan for the old scene, hands gone astray or a new scene have led; any
+            other name for corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -108,7 +116,7 @@ def run(config: CollectConfig) -> int:
 
 def _check_events(config: CollectConfig) -> None:
     """Refuses what an episode would refuse later, and options that would do nothing."""
-    from experiments.datagen.detours import LATE_LOOK, RECOVERY, START_ANYWHERE
+    from experiments.datagen.detours import AFTER_EVENTS, RECOVERY, START_ANYWHERE
     from experiments.datagen.rearranged_scenes import KINDS
 
     if config.events:
@@ -125,10 +133,10 @@ def _check_events(config: CollectConfig) -> None:
             f"--source {config.source!r}: expected neither --events nor --event-share, got "
             f"{config.events!r} and {share}; nothing happens there, leave them out"
         )
-    if config.source == LATE_LOOK and share is not None:
+    if config.source in AFTER_EVENTS and share is not None:
         raise ConfigError(
-            f"--source {config.source!r}: expected no --event-share, got {share}; every late look "
-            "follows an event, leave it out"
+            f"--source {config.source!r}: expected no --event-share, got {share}; each of its "
+            "looks follows an event, leave it out"
         )
 
 

@@ -4,9 +4,10 @@ A chunk policy looks seldom. When the scene changes, it goes on for a while with
 old scene, and then has to know what to do from where that has led. An expert that reacts in every
 tick is never there. So the expert's undisturbed episode, the trunk, is left at random moments; on a
 detour something else acts for some ticks, then the expert takes over again, and what it does from
-there labels what is seen. Three kinds:
+there labels what is seen. Four kinds:
 
 * ``late_look``: an event changes the scene, and the plan from before it runs on;
+* ``first_look``: the same, often, and only the moments in which a policy first sees it;
 * ``recovery``: hands wander off and open or close at the wrong time;
 * ``start_anywhere``: bricks or towel lie elsewhere, and hands are moved at random.
 
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 STREAM = 0x6465746F
 LATE_LOOK, RECOVERY, START_ANYWHERE = "late_look", "recovery", "start_anywhere"
-DETOURS = (LATE_LOOK, RECOVERY, START_ANYWHERE)
+FIRST_LOOK = "first_look"
+DETOURS = (LATE_LOOK, RECOVERY, START_ANYWHERE, FIRST_LOOK)
+AFTER_EVENTS = (LATE_LOOK, FIRST_LOOK)
+"""Kinds that follow an event."""
 
 Actions = list[NDArray[np.float64]]
 
@@ -74,6 +78,12 @@ class DetourConfig:
     strays: DisturbanceConfig = field(default_factory=lambda: STRAYS)
 
 
+CONFIGS = {
+    FIRST_LOOK: DetourConfig(trunk_stride=(15, 25), gap=(6, 14), stride=(3, 5), watched=8),
+}
+"""Kind -> its settings, where they are not the usual ones; chosen."""
+
+
 @dataclass
 class _Trunk:
     """The expert's episode, and where it can be left."""
@@ -103,12 +113,12 @@ def record_detours(
         lesson: What the task teaches.
         source: One of `DETOURS`.
         seed: Episode seed.
-        config: Settings instead of the usual ones.
+        config: Settings instead of those of the kind.
 
     Returns:
         Whether the expert finished the task on the trunk.
     """
-    config = config or DetourConfig()
+    config = config or CONFIGS.get(source, DetourConfig())
     rng = np.random.default_rng([seed, STREAM, DETOURS.index(source)])
     env.reset_scene(seed)
     trunk = _play_trunk(env, recorder, oracle, config, rng)
@@ -117,7 +127,7 @@ def record_detours(
         recorder.store(frame, np.stack(trunk.actions[window]), 0, seed, "demo")
     names = in_world(lesson.events, env.world)
     for number, fork in enumerate(trunk.forks):
-        if source == LATE_LOOK:
+        if source in AFTER_EVENTS:
             # Events that never fire keep their places, so that every detour draws its own.
             first = fork.tick + int(rng.integers(0, config.before_event + 1))
             first = min(first, len(trunk.actions) - 1)

@@ -12,7 +12,7 @@ import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
 from experiments.cli import main
 from experiments.datagen.demonstrations import SampleRecorder
-from experiments.datagen.detours import DETOURS, DetourConfig, record_detours
+from experiments.datagen.detours import AFTER_EVENTS, DETOURS, DetourConfig, record_detours
 from policies.scripted.oracle import HORIZON, ChunkOracle
 from policies.supervision.table import lesson
 
@@ -79,7 +79,7 @@ def test_labels_are_what_the_expert_does_from_there(recorded):
 def test_a_late_look_begins_with_the_old_plan(recorded):
     source, rows, trunk = recorded
     begun = [row for row in rows if row["committed"]]
-    assert bool(begun) == (source == "late_look")
+    assert bool(begun) == (source in AFTER_EVENTS)
     for row in begun:
         own = slice(row["tick"], row["tick"] + row["committed"])
         np.testing.assert_array_equal(row["actions"][: row["committed"]], trunk[own])
