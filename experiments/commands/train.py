@@ -53,6 +53,8 @@ class TrainConfig:
         base_rate: Learning rate of the base.
         head_rate: Learning rate of the heads.
         correction_weight: How often a correction of the policy is drawn, per demonstration.
+        source_weights: How often samples of single sources are drawn instead, per demonstration, as
+            SOURCE=WEIGHT with commas, e.g. first_look=8.
         validation: Share of episodes held out.
         vl_share: Share of the VLM's frames that are vision-language data, questions about the
             pictures; 0 none, 1 nothing else.
@@ -85,6 +87,7 @@ class TrainConfig:
     base_rate: float = 1e-3
     head_rate: float = 3e-4
     correction_weight: float = 2.0
+    source_weights: str = ""
     validation: float = 0.05
     vl_share: float = 1 / 7
     proposals: int = 4
@@ -171,7 +174,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
     ranks.micros(config.accumulation)
     store = ChunkStore(Path(config.data))
-    _weigh_corrections(store, config.correction_weight)
+    weigh_sources(store, config.correction_weight, config.source_weights)
     _say(f"{len(store)} samples of {config.data}")
     if "vlm" in stages:
         _model(config, store)  # what does not fit is refused before anything is written
@@ -297,10 +300,32 @@ def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
     return model
 
 
-def _weigh_corrections(store: ChunkStore, weight: float) -> None:
-    """Raises the sampling weight of everything that is no demonstration."""
-    demo = np.array([source == DEMO_SOURCE for source in store.sources])
-    store.column("weight")[~demo[store.column("source")]] *= weight
+def weigh_sources(store: ChunkStore, weight: float, single: str) -> None:
+    """Sets how often samples are drawn by where they come from.
+
+    Args:
+        store: Its column ``weight`` is changed in memory.
+        weight: Factor for everything that is no demonstration.
+        single: SOURCE=WEIGHT with commas; factors of single sources in its place.
+
+    Raises:
+        ConfigError: A source that the store does not have, or a weight that is none.
+    """
+    factors = {name: 1.0 if name == DEMO_SOURCE else weight for name in store.sources}
+    for part in filter(None, single.split(",")):
+        name, _, text = part.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if name not in factors or not 0.0 <= value < np.inf:
+            raise ConfigError(
+                f"--source-weights: expected SOURCE=WEIGHT with a source of the store, "
+                f"{', '.join(factors)}, and a weight >= 0, got {part!r}"
+            )
+        factors[name] = value
+    table = np.array([factors[name] for name in store.sources], dtype=np.float32)
+    store.column("weight")[:] *= table[store.column("source")]
 
 
 def _note(config: TrainConfig, store: ChunkStore) -> None:
