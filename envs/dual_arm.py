@@ -48,6 +48,7 @@ from envs.scene.looks import Looks, dress, find_looks
 from envs.scene.pusher import Pusher
 from envs.scene.stage import substeps
 from envs.scene.views import Views, views_of
+from envs.scene.window import Window
 from envs.senses.base import Senses, find_senses
 from envs.senses.episode import EpisodeSenses
 from envs.simulation import Simulation
@@ -71,7 +72,8 @@ class DualArmEnv(RestorableScene):
         image_size: Side of the square camera pictures [px]; None for the world's.
         action_mode: ``joint`` targets or ``tool`` poses, see `envs.robot.actions.action_space`.
         timestep_s: Physics step [s]; must divide 1/30 s exactly.
-        render_mode: None or ``rgb_array``.
+        render_mode: None, ``rgb_array``, or ``human``: a window that every reset and step renews;
+            it needs a display.
         render_size: (height, width) of `render` [px].
         world: Physics, judges and views, see `envs.world.World`.
         servo: How the joints follow their targets, ``name[:field=value,...]`` of
@@ -81,7 +83,7 @@ class DualArmEnv(RestorableScene):
             `xr0_sim.registry.looks`.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": CONTROL_HZ}  # noqa: RUF012
     reward_weights: Mapping[str, float] = {}
 
     def __init__(
@@ -113,6 +115,7 @@ class DualArmEnv(RestorableScene):
         self.timestep_s = timestep_s
         self.substeps = substeps(timestep_s)
         self.render_mode = render_mode
+        self._window = Window() if render_mode == "human" else None
         self.render_size = check_video_size(render_size)
         self.action_space = action_space()
         self._kinematics = None
@@ -135,6 +138,7 @@ class DualArmEnv(RestorableScene):
                 ``instruction`` (text that replaces the drawn one) and the task's own keys.
         """
         self.reset_scene(seed, options)
+        self._show()
         return self._observation(), self._info(())
 
     def reset_scene(self, seed: int | None, options: Mapping[str, Any] | None = None) -> None:
@@ -145,7 +149,7 @@ class DualArmEnv(RestorableScene):
         events = parse_events(options.get("events", ()))
         check_events(events, type(self), world=self.world)
         event_seed = int(self.np_random.integers(2**31)) if seed is None else seed
-        self.close()
+        self._free_renderers()
         route_engine_warnings()
         model = self._build(options).compile()
         drive = Drive.of(self.world, self.servo)
@@ -190,6 +194,7 @@ class DualArmEnv(RestorableScene):
         """
         physical = from_unit(check_action(action), self.action_mode)
         reward, terminated, truncated, info = self._advance(physical)
+        self._show()
         return self._observation(), reward, terminated, truncated, info
 
     def advance(self, action: NDArray[np.floating]) -> tuple[float, bool, bool, dict[str, Any]]:
@@ -228,8 +233,9 @@ class DualArmEnv(RestorableScene):
         return float(reward), terminated, False, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A picture of the whole scene for videos, (H, W, 3) uint8; None without a render mode."""
-        if self.render_mode is None:
+        """A picture of the whole scene for videos, (H, W, 3) uint8; None in other render modes."""
+        if self.render_mode != "rgb_array":
+            self._show()
             return None
         return self._views("render").video_image()
 
@@ -238,9 +244,18 @@ class DualArmEnv(RestorableScene):
         return self._views("film_image").video_image(camera)
 
     def close(self) -> None:
-        """Frees the renderers; may be called more than once."""
+        """Frees the renderers and closes the window; may be called more than once."""
+        self._free_renderers()
+        if self._window is not None:
+            self._window.close()
+
+    def _free_renderers(self) -> None:
         if self._cameras is not None:
             self._cameras.close()
+
+    def _show(self) -> None:
+        if self._window is not None:
+            self._window.show(self.model, self.data)
 
     def _check_options(self, options: Any) -> dict[str, Any]:
         options = {} if options is None else options
