@@ -73,7 +73,7 @@ class DualArmEnv(RestorableScene):
         action_mode: ``joint`` targets or ``tool`` poses, see `envs.robot.actions.action_space`.
         timestep_s: Physics step [s]; must divide 1/30 s exactly.
         render_mode: None, ``rgb_array``, or ``human``: a window that every reset and step renews;
-            it needs a display.
+            without a display nothing is shown.
         render_size: (height, width) of `render` [px].
         world: Physics, judges and views, see `envs.world.World`.
         servo: How the joints follow their targets, ``name[:field=value,...]`` of

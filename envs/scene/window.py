@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
 
 import mujoco
 
-from xr0_sim.errors import RenderError
+_log = logging.getLogger(__name__)
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 """Variables that name a display on Linux; other systems have one."""
@@ -17,21 +18,23 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 class Window:
     """MuJoCo's own viewer, opened at the first picture and anew for every scene.
 
-    Raises:
-        RenderError: There is no display.
+    Without a display nothing is shown, and one line says what to do instead.
     """
 
     def __init__(self) -> None:
-        if sys.platform == "linux" and not any(os.environ.get(name) for name in DISPLAYS):
-            raise RenderError(
-                "render_mode 'human': expected a display, found none; take render_mode "
-                "'rgb_array', or look at the live scene in a browser by xr0-sim watch"
-            )
         self._viewer: Any = None
         self._model: mujoco.MjModel | None = None
+        self._usable = sys.platform != "linux" or any(os.environ.get(name) for name in DISPLAYS)
+        if not self._usable:
+            _log.warning(
+                "render_mode 'human': expected a display, found none, nothing is shown; take "
+                "render_mode 'rgb_array', or look at the live scene in a browser by xr0-sim watch"
+            )
 
     def show(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Shows the present state; a window that its user has closed stays closed till a reset."""
+        if not self._usable:
+            return
         if model is not self._model:
             self.close()
             import mujoco.viewer
