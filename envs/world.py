@@ -6,8 +6,9 @@ name prints them again, bit for bit. The newest is the default.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from xr0_sim.registry import look_up
 
@@ -90,3 +91,8 @@ def find_world(name: str | World) -> World:
         ConfigError: Unknown name.
     """
     return name if isinstance(name, World) else look_up("world", name, WORLDS)
+
+
+def world_name(env_kwargs: Mapping[str, Any]) -> str:
+    """Name of the world that an environment's arguments choose."""
+    return find_world(env_kwargs.get("world", DEFAULT_WORLD)).name

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.tasks import make_env, register_events
+from envs.world import world_name
 from experiments.benchmarks.report import Measure, report
 from experiments.options.task_options import TaskOptions
 from xr0_sim.conventions import ENV_ACTION_DIM
@@ -87,9 +88,10 @@ def run(config: BenchFirstLookConfig) -> int:
             f"{config.episodes} and {config.execution_horizon}"
         )
     register_events(config.task)
-    checkpoint = config.checkpoint or default_checkpoint(config.task)
+    env_kwargs = config.env_kwargs()
+    checkpoint = config.checkpoint or default_checkpoint(config.task, world_name(env_kwargs))
     model = load_chunk_model(checkpoint, config.head, task=config.task)
-    env = make_env(config.task, image_size=model.image_size, **config.env_kwargs())
+    env = make_env(config.task, image_size=model.image_size, **env_kwargs)
     oracle = ChunkOracle(env)
     found: dict[str, list[Look]] = {"undisturbed": [], config.event: []}
     try:

@@ -32,6 +32,7 @@ class ShipConfig:
         replace: Replace a policy of this name.
         task: Task of the policy; default: the one its training recorded. For policies of earlier
             versions, which recorded none.
+        world: World that the policy was trained in; default: the one its training recorded.
         execution_horizon: Rows of a chunk to execute before the next inference, measured best;
             default: that of the task.
     """
@@ -42,6 +43,7 @@ class ShipConfig:
     label: str = ""
     replace: bool = False
     task: str | None = None
+    world: str | None = None
     execution_horizon: int | None = None
 
 
@@ -93,6 +95,7 @@ def _check(source: Path, target: Path, heads: list[str], replace: bool) -> None:
 def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
     """Completes the record of what belongs together, and holds the copied files to it."""
     from envs.tasks import task_spec
+    from envs.world import find_world
     from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint, record_shared
     from xr0_sim.model.checkpoints.shipped import load_config
 
@@ -106,8 +109,11 @@ def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
         )
     if recorded is None:
         record_checkpoint(policy, task)
+    world = None if found is None else found.world
+    if config.world is not None and config.world != find_world(world or config.world).name:
+        raise ConfigError(f"--world: expected {world}, in which it was trained, got {config.world}")
     horizon = config.execution_horizon or task_spec(task).execution_horizon
-    record_shared(policy, (), task, horizon)
+    record_shared(policy, (), task, horizon, world=config.world)
     for head in heads:
         load_config(policy, head)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from envs.world import world_name
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import Condition, choose_strategy, make_condition
@@ -63,7 +64,9 @@ class ConditionOptions(TaskOptions, WeightOptions):
             env=self.task,
             env_kwargs=env_kwargs,
             policy=self.policy,
-            weights=self.weights_of(self.task, self.policy, strategy, self.head),
+            weights=self.weights_of(
+                self.task, self.policy, strategy, self.head, world_name(env_kwargs)
+            ),
             strategy=strategy,
             latency=self.latency,
             delay_error=self.delay_error,

@@ -51,7 +51,12 @@ class WeightOptions:
     window: int | None = None
 
     def weights_of(
-        self, task: str, policy: str, strategy: Strategy, head: str | None
+        self,
+        task: str,
+        policy: str,
+        strategy: Strategy,
+        head: str | None,
+        world: str | None = None,
     ) -> Weights | None:
         """What these options stand for, checked, with the task's and the executor's own filled in.
 
@@ -60,6 +65,7 @@ class WeightOptions:
             policy: Text that names a policy of `xr0_sim.registry.policies`.
             strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.
+            world: Name of the world it is going to act in; decides between shipped checkpoints.
 
         Returns:
             None for a policy without weights.
@@ -75,7 +81,7 @@ class WeightOptions:
 
         check_temperature(self.temperature, "--temperature")
         check_window(self.window, "--window")
-        checkpoint = self.checkpoint or default_checkpoint(task)
+        checkpoint = self.checkpoint or default_checkpoint(task, world)
         path = find_checkpoint(checkpoint)
         heads = checkpoint_heads(checkpoint)
         head = head or (heads[0] if is_released(path) else strategy.head)

@@ -14,6 +14,8 @@ from xr0_sim.model.network_options import NetworkOptions
 
 RELEASED_HEAD = "released"
 """Name of the one expert of a released checkpoint, in run cards and captions."""
+FIRST_WORLD = "0.1"
+"""World of the checkpoints that were trained before worlds had names."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,27 @@ class Weights(NetworkOptions):
         return f"{self.head} Λ={self.window} (trained: {trained})"
 
 
-def default_checkpoint(task: str) -> str:
-    """Shipped checkpoint for a task: the first by name that was trained for it."""
+def default_checkpoint(task: str, world: str | None = None) -> str:
+    """Shipped checkpoint for a task: the first by name that was trained in a world, else the first.
+
+    Args:
+        task: What it was trained for.
+        world: Name of the world it is going to act in; None where that does not matter. Records
+            that name none are of `FIRST_WORLD`.
+    """
     names = checkpoint_names()
+    found = {}
     for name in names:
         record = read_manifest(CHECKPOINT_DIR / name)
         if record is not None and record.task == task:
-            return name
-    raise CheckpointError(
-        f"policy 'xr0': expected a shipped checkpoint trained for env {task!r}, got "
-        f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy oracle"
-    )
+            found[name] = record.world or FIRST_WORLD
+    if not found:
+        raise CheckpointError(
+            f"policy 'xr0': expected a shipped checkpoint trained for env {task!r}, got "
+            f"{', '.join(names) or 'none'}; train one, give --checkpoint PATH, or use --policy "
+            "oracle"
+        )
+    return next((name for name, trained in found.items() if trained == world), next(iter(found)))
 
 
 def is_released(directory: Path) -> bool:

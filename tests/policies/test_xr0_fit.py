@@ -16,11 +16,12 @@ from envs.robot.kinematics import DualArmKinematics
 from experiments.commands.rollout import RolloutConfig
 from experiments.options.network_options import WeightOptions
 from policies import XR0Policy
+from policies.xr0.checkpoints import default_checkpoint
 from policies.xr0.chunk_model import load_chunk_model
 from policies.xr0.execution import execution_horizon_for
 from policies.xr0.fit import check_instruction, longest_prefix_of
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.checkpoints.manifest import read_manifest
+from xr0_sim.model.checkpoints.manifest import read_manifest, record_shared
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix
@@ -204,3 +205,18 @@ def test_the_mode_look_up_tells_the_modes_apart():
     joint = limit_step(from_unit(unit), command)
     tool = tool_to_joint_action(from_unit(unit, "tool"), command, DualArmKinematics())
     assert np.abs(joint - limit_step(tool, command)).max() > 1e-2
+
+
+def test_of_two_policies_of_a_task_the_one_of_the_world_is_taken(monkeypatch, tmp_path):
+    worlds = {"blocks": None, "blocks_later": "0.2", "towels": "0.1"}
+    for name, world in worlds.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        record_shared(tmp_path / name, (), TOWEL if name == "towels" else BLOCKS, world=world)
+    monkeypatch.setattr("policies.xr0.checkpoints.CHECKPOINT_DIR", tmp_path)
+    monkeypatch.setattr("policies.xr0.checkpoints.checkpoint_names", lambda: sorted(worlds))
+    assert default_checkpoint(BLOCKS) == "blocks"
+    assert default_checkpoint(BLOCKS, "0.1") == "blocks"
+    assert default_checkpoint(BLOCKS, "0.2") == "blocks_later"
+    assert default_checkpoint(BLOCKS, "0.9") == "blocks"
+    assert default_checkpoint(TOWEL, "0.2") == "towels"

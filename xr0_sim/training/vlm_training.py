@@ -367,10 +367,17 @@ def _task(store: ChunkStore) -> str | None:
     return None if env is None else str(env).partition(":")[0]
 
 
+def _world(store: ChunkStore) -> str | None:
+    """World that a store was collected in; None for stores that do not tell."""
+    world = store.meta.provenance.get("env_kwargs", {}).get("world")
+    return None if world is None else str(world)
+
+
 def _write(target: Path, config: XR0Config, module: VlmStage, normalizer: Normalizer) -> None:
     """Writes VLM, readout and joint head as they are now."""
-    told = module.store.instructions
-    save_vlm(target, config, module.vlm, _task(module.store), instructions=told)
+    store = module.store
+    told, world = store.instructions, _world(store)
+    save_vlm(target, config, module.vlm, _task(store), instructions=told, world=world)
     save_grounding(target, module.grounding)
     save_normalizer(target, normalizer)
     if module.expert is not None:

@@ -69,6 +69,7 @@ def save_vlm(
     task: str | None = None,
     execution_horizon: int | None = None,
     instructions: Iterable[str] = (),
+    world: str | None = None,
 ) -> None:
     """Writes ``config.json`` and the VLM, and records them (`manifest`).
 
@@ -79,12 +80,13 @@ def save_vlm(
         task: Task of the policy; None keeps what is recorded.
         execution_horizon: See `manifest.Manifest`; None keeps what is recorded.
         instructions: What the policy is told in training; none keep what is recorded.
+        world: World of its episodes; None keeps what is recorded.
     """
     write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
     save_weights(directory / VLM_FILE, tensors)
     files = (CONFIG_FILE, VLM_FILE)
-    record_shared(directory, files, task, execution_horizon, instructions)
+    record_shared(directory, files, task, execution_horizon, instructions, world)
 
 
 def save_normalizer(directory: Path, normalizer: Normalizer) -> None:
