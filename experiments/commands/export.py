@@ -109,9 +109,13 @@ def _bind(config: ShipConfig, policy: Path, heads: list[str]) -> None:
         )
     if recorded is None:
         record_checkpoint(policy, task)
-    world = None if found is None else found.world
-    if config.world is not None and config.world != find_world(world or config.world).name:
-        raise ConfigError(f"--world: expected {world}, in which it was trained, got {config.world}")
+    trained = None if found is None else found.world
+    if config.world is not None:
+        find_world(config.world)
+        if trained not in (None, config.world):
+            raise ConfigError(
+                f"--world: expected {trained}, in which it was trained, got {config.world}"
+            )
     horizon = config.execution_horizon or task_spec(task).execution_horizon
     record_shared(policy, (), task, horizon, world=config.world)
     for head in heads:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import experiments.datagen.dagger as relabelling
+from envs.world import DEFAULT_WORLD
 from experiments.cli import main
 from policies.supervision.block_labels import block_grounding_spec
 from policies.xr0.chunk_model import load_chunk_model
 from xr0_sim.data.chunk_store import ChunkStore
+from xr0_sim.model.checkpoints.manifest import read_manifest
 from xr0_sim.model.checkpoints.shipped import head_names
 from xr0_sim.runtime import Executor
 from xr0_sim.training.run_log import read_metrics
@@ -233,6 +235,8 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
     policy = tmp_path / "policy"
     assert set(head_names(policy)) == {"sync", "prefix"}
     assert load_chunk_model(policy, "prefix").prefix_max == 6
+    manifest = read_manifest(policy)
+    assert (manifest.task, manifest.world) == ("block_dismantling", DEFAULT_WORLD)
     record = sorted(path.name for path in (policy / "training").iterdir())
     assert record == [
         *("commands.json", "curves.png", "prefix.jsonl", "recipes.json", "sync.jsonl", "vlm.jsonl")
@@ -252,6 +256,7 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
         (["--heads", "snyc", "--replace"], "did you mean 'sync'"),
         (["--heads", "sync", "--label", "d9", "--replace"], "check --label"),
         (["--run-folder", str(tmp_path / "none"), "--replace"], "found none; train it"),
+        (["--world", "0.1", "--replace"], "expected 0.2, in which it was trained"),
     ):
         assert main([*words, *more]) == 2
         assert expected in capsys.readouterr().err
