@@ -88,6 +88,11 @@ COMMANDS: dict[str, Command] = {
     "expert-eval": Command(
         "experiments.commands.expert_eval", "ExpertEvalConfig", "success of the scripted expert"
     ),
+    "serve": Command(
+        "experiments.commands.serve",
+        "ServeConfig",
+        "a policy behind a websocket, openpi's protocol",
+    ),
     "collect": Command(
         "experiments.commands.collect",
         "CollectConfig",

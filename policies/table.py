@@ -53,10 +53,12 @@ class PolicySpec:
         trained: Whether it has a checkpoint, and heads in it.
         looks: Whether it wants pictures.
         image_size: Side of the pictures it wants [px]; None for the world's.
+        rehearses: Whether it plays on in the simulator of the episode, so that it cannot be served.
     """
 
     trained: ClassVar[bool] = False
     looks: ClassVar[bool] = True
+    rehearses: ClassVar[bool] = False
     image_size: ClassVar[int | None] = None
 
     def bind(self, env: DualArmEnv) -> ChunkModel:
@@ -77,6 +79,7 @@ class Oracle(PolicySpec):
     """The scripted expert's exact future as chunks: a perfect planner with latency."""
 
     looks: ClassVar[bool] = False
+    rehearses: ClassVar[bool] = True
 
     def bind(self, env: DualArmEnv) -> ChunkModel:
         """See `PolicySpec.bind`."""
@@ -95,6 +98,7 @@ class OracleRandomSpeed(PolicySpec):
     """
 
     looks: ClassVar[bool] = False
+    rehearses: ClassVar[bool] = True
 
     slowest: float = 0.55
     fastest: float = 1.1
@@ -133,6 +137,11 @@ class XR0(PolicySpec):
 policies.add("xr0", XR0, "XR-0 report, arXiv 2602.12684; trained on this project's tasks")
 policies.add("oracle", Oracle, "the scripted expert, rehearsed in the simulator")
 policies.add("oracle_random_speed", OracleRandomSpeed, "the oracle, one speed per chunk")
+policies.add(
+    "remote",
+    "policies.remote.policy:Remote",
+    "a policy behind a websocket, the protocol of openpi (`xr0-sim serve`, or another server)",
+)
 policies.alias("expert", "oracle")
 policies.alias("expert_redrawn", "oracle_random_speed")
 

@@ -31,8 +31,16 @@ class RenderError(Xr0SimError):
     """No usable OpenGL backend, or rendering failed."""
 
 
-class SimulationError(Xr0SimError):
+class InvalidEpisodeError(Xr0SimError):
+    """Something happened after which an episode says nothing about its policy."""
+
+
+class SimulationError(InvalidEpisodeError):
     """The physics broke (a number that is not finite, a solver error): the episode is invalid."""
+
+
+class PolicyLostError(InvalidEpisodeError):
+    """A policy in another process no longer answers: the episode is invalid."""
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -106,6 +106,11 @@ class XR0ChunkModel:
         return self._policy.config.action_length
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """Cameras it looks at, in the order of the prompt."""
+        return tuple(self._cameras)
+
+    @property
     def image_size(self) -> int:
         """Side of the square pictures the weights were trained on [px]."""
         from xr0_sim.model.spec.presets import PUBLIC_IMAGE_SIZE

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.conventions import NS_PER_S, tick_ns
-from xr0_sim.errors import ConfigError, SimulationError
+from xr0_sim.errors import ConfigError, InvalidEpisodeError
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.tick_record import TickRecord
 from xr0_sim.types import (
@@ -105,8 +105,8 @@ class EpisodeResult:
         truncated: A limit ended it: the task's own or ``max_ticks``.
         events: Events that fired, in order.
         info: Info of the last tick.
-        invalid_reason: Why it is ``invalid``: the physics broke or an event did not fire; empty
-            for every other outcome.
+        invalid_reason: Why it is ``invalid``: the physics broke, an event did not fire or the
+            policy was lost; empty for every other outcome.
         stopped_early: The agreement that ended it before its time, e.g. ``no progress for 10 s``;
             empty for all others.
     """
@@ -393,7 +393,8 @@ def run_episode(
 
     Returns:
         The result; the same object every subscriber got in `on_end`. An episode whose physics
-        breaks (`SimulationError`) ends as ``invalid`` and raises nothing.
+        breaks (`SimulationError`) or whose policy is lost (`PolicyLostError`) ends as ``invalid``
+        and raises nothing.
     """
     if max_ticks < 1:
         raise ConfigError(f"max_ticks: expected >= 1, got {max_ticks}")
@@ -435,7 +436,7 @@ def finish(loop: EpisodeLoop, play: Callable[[], None]) -> EpisodeResult:
     """Calls ``play`` and ends the episode, whatever comes of it; see `run_episode`."""
     try:
         play()
-    except SimulationError as error:
+    except InvalidEpisodeError as error:
         if not loop.running:
             raise
         return loop.end("invalid", str(error))
