@@ -3,6 +3,7 @@
 # make quick        linter, formatter, types and the fastest tests, in less than a minute
 # make mutants      known faults, one at a time: do the tests notice
 # make wheel-test   builds the wheel and runs it from another folder
+# make doors        stock clients of other projects, in an environment of their own, against ours
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -13,6 +14,9 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 NOTEBOOKS = $(BIN)/python -m pytest --nbmake --nbmake-timeout=900
 STAMP := $(VENV)/.installed
+DOORS ?= .venv-doors
+# openpi-client 0.1.2 wants numpy 1 and forgets to name typing_extensions.
+DOOR_PACKAGES := openpi-client==0.1.2 typing_extensions websockets==17.4 msgpack==1.2.4
 
 # Modules whose docstrings carry examples.
 DOCTESTS := xr0_sim/conventions.py xr0_sim/grammar.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
@@ -22,7 +26,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -59,6 +63,15 @@ notebooks: install
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py
 
+doors: install $(DOORS)/.installed
+	XR0_SIM_OPENPI_PYTHON=$(abspath $(DOORS))/bin/python \
+		$(BIN)/python -m pytest tests/policies/remote/test_stock_openpi.py
+
+$(DOORS)/.installed: Makefile
+	$(PYTHON) -m venv $(DOORS)
+	$(DOORS)/bin/python -m pip install $(DOOR_PACKAGES)
+	touch $@
+
 install: system $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -85,4 +98,4 @@ system:
 	fi
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DOORS) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -29,7 +29,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.robot.actions import join_arms
 from policies.remote.wire import WireError
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
@@ -79,6 +78,8 @@ def request_message(
         views: Cameras whose pictures are sent.
         reset: Seed of the episode, in its first request.
     """
+    from envs.robot.actions import join_arms  # loads MuJoCo
+
     seen = request.observation
     missing = [name for name in views if name not in seen.images]
     if missing:
@@ -213,7 +214,7 @@ def _images(value: Any, views: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
         known = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
         if not known or image.shape[-1] != 3 or 0 in image.shape:
             raise WireError(f"'images' {name}: expected (H, W, 3) uint8")
-    return {name: value[name] for name in views}
+    return {name: np.array(value[name]) for name in views}
 
 
 def _rows(message: Mapping[str, Any], name: str) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from policies.remote.authorization import key_from_environment
+from policies.remote.authorization import KEY_VARIABLE, key_from_environment
 from policies.remote.chunk_model import RemoteChunkModel
 from policies.remote.connection import Connection
 from policies.remote.description import Description
@@ -51,6 +51,11 @@ class Remote(CheckedFields, PolicySpec):
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ConfigError(
                 f"Remote.url: expected ws://host:port or wss://host:port, got {self.url!r}"
+            )
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError(
+                "Remote.url: expected no name and password in it, since run cards show it; set "
+                f"{KEY_VARIABLE} instead"
             )
         check_range(self, "horizon", 0, 10_000, "rows")
         check_range(self, "connect_s", 0.1, 3600.0, "s")

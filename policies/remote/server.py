@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from policies.remote.authorization import HEADER, admits
-from policies.remote.session import LatencyRecord, ServedPolicy, Session
+from policies.remote.session import POLICY_FAILED, LatencyRecord, ServedPolicy, Session
 from policies.remote.wire import DEFAULT_MAX_BYTES, pack
 from xr0_sim.errors import ConfigError
 
@@ -192,8 +192,9 @@ class PolicyServer:
         self._clients += 1
         _log.info("client %s came", connection.remote_address)
         try:
-            session = await self._in_policy_thread(lambda: Session(self.served, self.latencies))
-            await connection.send(pack(self.metadata()))
+            session = await self._begin(connection)
+            if session is None:
+                return
             async for frame in connection:
                 turn = asyncio.create_task(self._take_turn(connection, session, frame))
                 self._turns.add(turn)
@@ -204,6 +205,18 @@ class PolicyServer:
         finally:
             self._clients -= 1
             _log.info("client %s left", connection.remote_address)
+
+    async def _begin(self, connection: ServerConnection) -> Session | None:
+        """A session, after its client was told of the policy; None if the policy failed."""
+        try:
+            session = await self._in_policy_thread(lambda: Session(self.served, self.latencies))
+        except Exception:
+            _log.exception("the policy could not be bound")
+            await connection.send(POLICY_FAILED)
+            await connection.close(1011, "the policy failed")
+            return None
+        await connection.send(pack(self.metadata()))
+        return session
 
     async def _take_turn(
         self, connection: ServerConnection, session: Session, frame: bytes | str

@@ -18,6 +18,8 @@ from xr0_sim.types import ChunkModel, ChunkRequest, infer_chunks
 
 _log = logging.getLogger(__name__)
 
+POLICY_FAILED = "the policy failed; the log of its server says why"
+"""All that a client hears of an error that is not its own."""
 LATENCIES_KEPT = 200
 """Inferences whose latency a server remembers; chosen."""
 
@@ -95,7 +97,7 @@ class Session:
             return Reply(f"refused: {' '.join(str(error).split())}")
         except Exception:
             _log.exception("the policy failed")
-            return Reply("the policy failed; the log of its server says why", broken=True)
+            return Reply(POLICY_FAILED, broken=True)
 
     def _answer(self, frame: bytes | str, received_s: float) -> bytes:
         if isinstance(frame, str):

@@ -38,7 +38,7 @@ def rollout(capsys, policy, *words):
     status = main(
         [
             *["rollout", "--plugin", PLUGIN, "--policy", policy, "--no-video", "--json"],
-            *["--max-seconds", "2", "--episodes", "2", "--event", "none", *map(str, words)],
+            *["--max-seconds", "2", "--episodes", "2", "--event", "shove@1s", *map(str, words)],
         ]
     )
     out, err = capsys.readouterr()
@@ -82,7 +82,6 @@ def test_the_policy_that_ships_does_the_same_behind_a_websocket(capsys, tmp_path
         (["--host", "0.0.0.0"], "expected a key for an address that others can reach"),
         (["--port", "70000"], "--port: expected 0 .. 65535"),
         (["--max-mib", "0"], "--max-mib: expected 1 .. 1024"),
-        (["--head", "nothing"], "unknown head"),
         (["--strategy", "hope"], "unknown strategy"),
     ],
 )

@@ -300,6 +300,7 @@ def test_a_server_that_hangs_up_is_lost(plant):
     [
         ("remote:url=http://x:1", "expected ws://host:port"),
         ("remote:url=127.0.0.1:8000", "expected ws://host:port"),
+        ("remote:url=ws://me:secret@host:1", "expected no name and password"),
         ("remote:answer_s=0", "expected 0.01 .. 3600 s"),
         ("remote:horizon=-1", "expected 0 .. 10000 rows"),
         ("remote:hots=x", "unknown field"),
