@@ -17,15 +17,15 @@ VIEW = "base"
 
 
 class Toy:
-    """Adds the number of the inference to the last command; keeps what it was told."""
+    """Adds the number of the inference to the last command; keeps what it was told, if it may."""
 
     horizon = HORIZON
     needs_images = True
     views = (VIEW,)
     capabilities = frozenset({"prefix", "samples"})
 
-    def __init__(self, sleep_s=0.0, fault=None):
-        self.sleep_s, self.fault = sleep_s, fault
+    def __init__(self, sleep_s=0.0, fault=None, keeps=True):
+        self.sleep_s, self.fault, self.keeps = sleep_s, fault, keeps
         self.seen, self.resets = [], []
 
     def reset(self, episode_seed):
@@ -35,7 +35,8 @@ class Toy:
         return self.infer_request(ChunkRequest(observation, prefix, noise_seed))[0]
 
     def infer_request(self, request):
-        self.seen.append(request)
+        if self.keeps:
+            self.seen.append(request)
         time.sleep(self.sleep_s)
         if self.fault is not None:
             raise self.fault

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from malformed import LARGEST_FRAME, malformed_frames
-from remote_toys import HORIZON, message, served, server
+from remote_toys import HORIZON, Toy, message, served, server
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -15,8 +15,9 @@ from policies.remote.session import LatencyRecord, Session
 from policies.remote.wire import pack, unpack
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-GROWTH = 12 * 2**20
-"""Resident memory that all frames after the first fifth may add [bytes]; chosen."""
+GROWTH = 2 * 2**20
+"""Resident memory that all frames after the first fifth may add [bytes]; chosen. msgpack before
+1.2.1 loses what it had read of a malformed frame: 45 MB for these."""
 
 _unpickled = []
 _watching = False
@@ -73,7 +74,7 @@ def send_all(url, frames):
 
 
 def over_the_wire(count, seed):
-    with server(max_bytes=LARGEST_FRAME) as serving:
+    with server(Toy(keeps=False), max_bytes=LARGEST_FRAME) as serving:
         found, sizes = send_all(serving.url, malformed_frames(seed, count))
         good, _ = send_all(serving.url, [pack(message())])
     assert good == {"answered": 1}
@@ -88,7 +89,7 @@ def check(found, sizes, count):
 
 
 def test_ten_thousand_malformed_frames(watched):
-    talk, found, sizes = Session(served(), LatencyRecord()), Counter(), []
+    talk, found, sizes = Session(served(Toy(keeps=False)), LatencyRecord()), Counter(), []
     for frame in malformed_frames(2, 10_000):
         reply = talk.answer(frame, 0.0)
         assert not reply.broken
