@@ -125,3 +125,9 @@ def test_a_small_frame_cannot_become_many_objects():
     bomb = b"\x81\xa1x" + b"\xdc\x04\x00" + b"\x80" * 1024
     with pytest.raises(WireError, match="at most 256 maps"):
         unpack(bomb)
+
+
+def test_bytes_that_are_too_few_or_too_many_are_counted():
+    for shape in ((3,), (1,)):
+        with pytest.raises(WireError, match=f"expected {8 * shape[0]} bytes for its .* got 16"):
+            unpack(frame(array(shape=shape)))
