@@ -14,7 +14,7 @@ from experiments.options.condition_options import ConditionOptions
 from experiments.report.episode_scene import shape_data
 from experiments.runner.episode_run import EpisodeSetup
 from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.errors import ConfigError, SimulationError, Xr0SimError
+from xr0_sim.errors import ConfigError, InvalidEpisodeError, Xr0SimError
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.registry import latencies, strategies
 
@@ -164,7 +164,7 @@ class LiveSession:
             self._record = setup.executor.tick(lambda: plant.observe(images=policy.looks))
             plant.note_inferences(setup.executor.inferences())
             _, ended, _, self._info = plant.step(self._record.action)
-        except SimulationError as error:
+        except InvalidEpisodeError as error:
             ended = True
             self._say(f"invalid: {error}")
         self._what = [

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from experiments.realtime.mailbox import Layout, Mailbox, receive_line, send_line
 from policies.table import policy_spec
 from policies.xr0.checkpoints import Weights
-from xr0_sim.errors import ConfigError, SimulationError, Xr0SimError
+from xr0_sim.errors import ConfigError, PolicyLostError, Xr0SimError
 from xr0_sim.plugins import load_plugin, loaded_plugins
 from xr0_sim.types import ActionChunk, ChunkModel, ChunkRequest, capabilities_of, infer_chunks
 
@@ -180,10 +180,10 @@ class ProcessInference:
     def _hear(self, seconds: float) -> dict[str, Any]:
         try:
             if not self._pipe.poll(seconds):
-                raise SimulationError(f"inference process: expected a word within {seconds:g} s")
+                raise PolicyLostError(f"inference process: expected a word within {seconds:g} s")
             line = receive_line(self._pipe)
         except (EOFError, OSError) as error:
-            raise SimulationError(
+            raise PolicyLostError(
                 f"inference process: expected an answer, it has ended ({error or 'no word'})"
             ) from error
         if "error" in line:

@@ -78,8 +78,6 @@ def request_message(
         views: Cameras whose pictures are sent.
         reset: Seed of the episode, in its first request.
     """
-    from envs.robot.actions import join_arms  # loads MuJoCo
-
     seen = request.observation
     missing = [name for name in views if name not in seen.images]
     if missing:
@@ -88,7 +86,7 @@ def request_message(
             f"{', '.join(missing)}; capture with images=True"
         )
     message: dict[str, Any] = {
-        "state": join_arms(seen.robot.joint_pos, seen.robot.jaw),
+        "state": np.column_stack([seen.robot.joint_pos, seen.robot.jaw]).ravel(),
         "images": {name: seen.images[name] for name in views},
         "prompt": seen.instruction,
         "robot": {name: np.asarray(getattr(seen.robot, name), float) for name in ROBOT_SHAPES},

@@ -38,7 +38,7 @@ def rollout(capsys, policy, *words):
     status = main(
         [
             *["rollout", "--plugin", PLUGIN, "--policy", policy, "--no-video", "--json"],
-            *["--max-seconds", "2", "--episodes", "2", "--event", "shove@1s", *map(str, words)],
+            *["--max-seconds", "2", "--episodes", "1", "--event", "shove@1s", *map(str, words)],
         ]
     )
     out, err = capsys.readouterr()

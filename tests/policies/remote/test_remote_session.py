@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from remote_toys import HORIZON, VIEW, Toy, message, request, served
 
+from envs.robot.actions import join_arms
 from policies.remote.messages import read_answer, read_request, request_message
 from policies.remote.session import LatencyRecord, Session
 from policies.remote.wire import pack, unpack
@@ -42,6 +43,11 @@ def test_a_request_is_the_same_after_the_wire():
     assert np.array_equal(seen.images[VIEW], was.images[VIEW])
     for name, value in vars(was.robot).items():
         assert np.array_equal(getattr(seen.robot, name), value), name
+
+
+def test_the_state_is_in_the_order_of_an_action():
+    seen = request().observation.robot
+    assert np.array_equal(message()["state"], join_arms(seen.joint_pos, seen.jaw))
 
 
 def test_an_answer_is_the_chunk_of_the_model_bit_for_bit():
