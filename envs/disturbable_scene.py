@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.episode_scene import EpisodeScene
 from envs.events import check_events
 from envs.instruction import encode_instruction
+from envs.scene.belt import BeltRun
 from envs.scene.placement import Trial
 from envs.scene.pusher import Stroke
 from xr0_sim.errors import ConfigError, unknown_name
@@ -52,6 +53,13 @@ class DisturbableScene(EpisodeScene):
                 pusher.begin(self.data, stroke)
                 return stroke
         return None
+
+    def begin_drift(self, run: BeltRun) -> bool:
+        """Lets the table top run like a belt; whether it stood still and begins."""
+        if self._belt.running:
+            return False
+        self._belt.begin(run)
+        return True
 
     def set_instruction(self, text: str) -> None:
         """Changes the instruction from the next observation on."""

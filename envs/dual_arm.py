@@ -42,6 +42,7 @@ from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import home_joints
 from envs.robot.proprioception import proprio_vector
 from envs.robot.servos import Servo, find_servo
+from envs.scene.belt import Belt
 from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Looks, dress, find_looks
@@ -168,6 +169,7 @@ class DualArmEnv(RestorableScene):
         self.tick = 0
         self._failure = None
         drawn = self._start(options)
+        self._belt = Belt(model, self._tables_at_rest())
         self.instruction = str(options.get("instruction") or drawn)
         encode_instruction(self.instruction)
         mujoco.mj_forward(self.model, self.data)
@@ -223,6 +225,7 @@ class DualArmEnv(RestorableScene):
         self._failure = self._simulate(target)
         self._command = target
         self.tick += 1
+        self._belt.tidy(self.tick)
         if self._failure is not None:
             raise self._broken()
         assessment = self._assessment = self._assess()
@@ -303,6 +306,7 @@ class DualArmEnv(RestorableScene):
             "events": tuple(fired),
             "pending_events": self._schedule.pending,
             **({} if self._pusher is None else {"pushes": self._pusher.told()}),
+            "drifts": self._belt.told(self.tick),
             "tick": self.tick,
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,

@@ -21,6 +21,7 @@ from envs.robot.kinematics import DualArmKinematics
 from envs.robot.proprioception import RobotPorts
 from envs.robot.protective_stop import ProtectiveStop
 from envs.robot.servos import Servo
+from envs.scene.belt import Belt, Rectangle
 from envs.scene.cameras import Glimpse, SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Dye, Looks
@@ -72,6 +73,7 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     _kinematics: DualArmKinematics | None
     _simulation: Simulation | None
     _pusher: Pusher | None
+    _belt: Belt
     _cameras: SceneCameras | None
     _perception: EpisodeSenses[Glimpse]
     _schedule: EventSchedule
@@ -110,6 +112,10 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         """Task hook: where the middle of what a push moves is, x and y first [m]."""
         raise ConfigError(f"{type(self).__name__}: expected _middle_of_pushed, to measure a push")
+
+    def _tables_at_rest(self) -> Sequence[Rectangle]:
+        """Task hook: parts of the table that do not run when the rest does, after `_start`."""
+        return ()
 
     def _task_snapshot(self) -> Any:
         """Task hook: state outside the physics."""
@@ -217,6 +223,7 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def _simulate(self, target: NDArray[np.float64]) -> str | None:
         assert self._simulation is not None
         route_engine_warnings()  # an unpickled environment may be in a fresh process
+        self._simulation.step = self._belt.step
         pusher = self._pusher
         if pusher is None or pusher.stroke is None:
             return self._simulation.run(self._command, target, self._after_segment)

@@ -41,6 +41,7 @@ class RestorableScene(DisturbableScene):
             protective_stop=self._stop.snapshot(),
             task=self._task_snapshot(),
             pusher=self._pusher.snapshot() if self._pusher is not None else None,
+            belt=self._belt.snapshot(),
         )
 
     def restore(self, state: Snapshot) -> None:
@@ -73,6 +74,7 @@ class RestorableScene(DisturbableScene):
         self._task_restore(state.task)
         if self._pusher is not None:
             self._pusher.restore(state.pusher)
+        self._belt.restore(state.belt)
 
     def events_due(self, events: Sequence[Event]) -> bool:
         """Whether one of some events, none of them scheduled, would fire in the coming tick."""

@@ -70,12 +70,13 @@ def episode_row(
 
 
 def _told(event: EventRecord, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of an event in the end: of a push, also what came of it."""
+    """What is known of an event in the end: of a push or a drift, also what came of it."""
     told = dict(event.parameters)
-    if "asked_m" in told:
-        for push in info.get("pushes", ()):
-            told |= push if push["tick"] == event.tick else {}
-        told.pop("tick", None)
+    for mark, kind in (("asked_m", "pushes"), ("way_m", "drifts")):
+        if mark in told:
+            for outcome in info.get(kind, ()):
+                told |= outcome if outcome["tick"] == event.tick else {}
+            told.pop("tick", None)
     return told
 
 
