@@ -27,6 +27,7 @@ from xr0_sim.types import (
     InferenceMoment,
     Observation,
     capabilities_of,
+    flops_of,
     infer_chunks,
 )
 
@@ -52,6 +53,7 @@ class Inference:
     prefix_steps: int
     standstill: bool
     refresh: bool = False
+    flops: float = float("nan")
 
     @property
     def moment(self) -> InferenceMoment:
@@ -254,6 +256,8 @@ class Executor:
             overrun=self._overrun,
             seam=handover is not None,
             handover=handover,
+            refresh=started is not None and started.refresh,
+            flops=float("nan") if started is None else started.flops,
         )
 
     def _select(self, tick: int) -> NDArray[np.float64]:
@@ -311,7 +315,7 @@ class Executor:
         request = replace(request, noise_seed=(self._seed, number))
         if refresh is not None:
             request = replace(request, refresh=refresh, memory=self._memories[refresh])
-        return inference, request
+        return replace(inference, flops=flops_of(self.model, request)), request
 
     def _deliver(self, tick: int) -> tuple[int, bool]:
         """Places every chunk that has arrived; number of the last one and whether it overran."""
