@@ -16,6 +16,8 @@ from envs.scene.placement import Trial
 from envs.scene.pusher import Stroke
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.signals.pictures import PictureFault
+from xr0_sim.perturb.signals.proprioception import JointFault
 from xr0_sim.types import InferenceMoment
 
 
@@ -69,6 +71,14 @@ class DisturbableScene(EpisodeScene):
     def freeze_camera(self, camera: str, duration_s: float) -> None:
         """Shows the present picture of `camera` for `duration_s`; see `FrozenCameras`."""
         self._views("freeze_camera").freeze(camera, self.tick, duration_s)
+
+    def alter_pictures(self, fault: PictureFault) -> None:
+        """Begins a fault of one camera's pictures."""
+        self._views("alter_pictures").alter(fault, self.tick)
+
+    def alter_readings(self, fault: JointFault) -> None:
+        """Begins a fault of the encoders."""
+        self._joint_faults.begin(fault, self.tick, self.measured_state())
 
     def move_light(self, light: str, shift: NDArray[np.float64]) -> None:
         """Moves a light by `shift` (3,) [m]."""

@@ -61,6 +61,7 @@ from xr0_sim.conventions import CONTROL_HZ, NS_PER_S
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
+from xr0_sim.perturb.signals.proprioception import JointFaults
 from xr0_sim.types import EventRecord
 
 
@@ -162,6 +163,7 @@ class DualArmEnv(RestorableScene):
         )
         paddle = self.paddle
         self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
+        self._joint_faults = JointFaults()
         self._event_seed = event_seed
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._resting_command()
@@ -288,7 +290,7 @@ class DualArmEnv(RestorableScene):
         return out
 
     def _proprio(self) -> NDArray[np.float32]:
-        if self.senses.alters_joints:
+        if self.senses.alters_joints or self._joint_faults.any:
             return proprio_vector(self.measured_state())
         return self._ports.vector(self.data, self._command)
 

@@ -34,6 +34,7 @@ class RestorableScene(DisturbableScene):
             instruction=self.instruction,
             schedule=self._schedule.snapshot(),
             frozen=views.frozen.snapshot(),
+            faults=(views.faults.snapshot(), self._joint_faults.snapshot()),
             senses=self._perception.snapshot(),
             rng=self.np_random.bit_generator.state,
             assessment=self._assessment,
@@ -66,6 +67,8 @@ class RestorableScene(DisturbableScene):
         self.instruction = state.instruction
         self._schedule.restore(state.schedule)
         views.frozen.restore(state.frozen)
+        views.faults.restore(state.faults[0])
+        self._joint_faults.restore(state.faults[1])
         self._perception.restore(state.senses)
         self.np_random.bit_generator.state = state.rng
         self._assessment = state.assessment

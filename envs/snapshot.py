@@ -53,6 +53,7 @@ class Snapshot:
     task: Any
     pusher: Any = None
     belt: Any = None
+    faults: Any = None
 
 
 def physics_state(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from envs.tasks import task_spec
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
 from experiments.runner.episode_run import Ran
-from xr0_sim.metrics.compute import refreshes
+from xr0_sim.metrics.compute import looks
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import Reaction, event_reactions
 from xr0_sim.metrics.schedule import open_loop_ticks
@@ -53,7 +53,7 @@ def episode_row(
         row["stopped_early"] = result.stopped_early or None
     figures = _own_figures(condition, result, table)
     if result.events:
-        figures["open_loop_ticks"] = _open_loop(table, result.events[0].tick)
+        figures["open_loop_ticks"] = open_loop_ticks(result.events[0].tick, looks(table.columns))
     if twin is not None:
         row["twin_digest"] = twin.table.digest()
         reactions = reactions_of(result, table, [twin.table, *later])
@@ -82,11 +82,6 @@ def _told(event: EventRecord, info: Mapping[str, Any]) -> dict[str, Any]:
                 told |= outcome if outcome["tick"] == event.tick else {}
             told.pop("tick", None)
     return told
-
-
-def _open_loop(table: TickTable, event_tick: int) -> int | None:
-    looks = (table["started"] >= 0) & ~refreshes(table.columns)
-    return open_loop_ticks(event_tick, looks)
 
 
 def _own_figures(condition: Condition, result: EpisodeResult, table: TickTable) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def reactions_of(
         started=table["started"],
         d_ceil=table["d_ceil"],
         prefix_steps=table["prefix_steps"],
-        refresh=refreshes(table.columns),
+        blind=~looks(table.columns),
     )
 
 

@@ -19,13 +19,13 @@ def compute_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[s
 
     Args:
         columns: Tick log of at least one tick, see `xr0_sim.record.ticklog`; one without the
-            columns ``refresh`` and ``flops`` is of no refreshes and unknown costs.
+            columns ``refresh``, ``lost`` and ``flops`` has none of these and unknown costs.
         control_hz: Control rate [Hz].
 
     Returns:
-        ``refreshes``; ``compute_tflop``, the floating-point operations of all inferences (a
-        multiply-add counts two) [10^12], NaN where the model does not tell those of each;
-        ``tflop_per_s``, the same per simulated second; ``device_load``.
+        ``refreshes``; ``lost_chunks``; ``compute_tflop``, the floating-point operations of all
+        inferences (a multiply-add counts two) [10^12], NaN where the model does not tell those of
+        each; ``tflop_per_s``, the same per simulated second; ``device_load``.
     """
     begun = np.asarray(columns["started"]) >= 0
     ticks = len(begun)
@@ -34,15 +34,23 @@ def compute_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[s
     left = ticks - np.flatnonzero(begun)
     busy = np.minimum(np.asarray(columns["latency_s"])[begun] * control_hz, left)
     return {
-        "refreshes": int(refreshes(columns).sum()),
+        "refreshes": int(_marked(columns, "refresh").sum()),
+        "lost_chunks": int(_marked(columns, "lost").sum()),
         "compute_tflop": float(spent),
         "tflop_per_s": float(spent * control_hz / ticks),
         "device_load": float(busy.sum() / ticks),
     }
 
 
-def refreshes(columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-    """(K,) ticks in which an inference began that looked at no new picture."""
+def looks(columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """(K,) ticks whose capture shows new pictures to chunks that arrive.
+
+    A refresh of the action expert goes on with older pictures, a lost chunk is never executed.
+    """
     begun = np.asarray(columns["started"]) >= 0
-    told = np.asarray(columns.get("refresh", np.zeros(len(begun), dtype=bool)), dtype=bool)
-    return begun & told
+    return begun & ~_marked(columns, "refresh") & ~_marked(columns, "lost")
+
+
+def _marked(columns: Mapping[str, NDArray], name: str) -> NDArray[np.bool_]:
+    begun = np.asarray(columns["started"]) >= 0
+    return begun & np.asarray(columns.get(name, np.zeros(len(begun), dtype=bool)), dtype=bool)

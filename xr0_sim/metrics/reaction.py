@@ -68,7 +68,7 @@ def earliest_reaction_ticks(
     started: ArrayLike,
     d_ceil: ArrayLike,
     prefix_steps: ArrayLike,
-    refresh: ArrayLike | None = None,
+    blind: ArrayLike | None = None,
 ) -> int | None:
     """Ticks from the event to the first command it can have changed.
 
@@ -82,14 +82,14 @@ def earliest_reaction_ticks(
         started: (K,) tick-log column, -1 where no inference was captured.
         d_ceil: (K,) delay of that inference [ticks].
         prefix_steps: (K,) length of its prefix [ticks].
-        refresh: (K,) whether it is a refresh; None for none.
+        blind: (K,) whether it shows no new picture (a refresh) or never arrives; None for none.
 
     Returns:
         None if no picture was captured after the event.
     """
     looks = np.asarray(started) >= 0
-    if refresh is not None:
-        looks = looks & ~np.asarray(refresh, dtype=bool)
+    if blind is not None:
+        looks = looks & ~np.asarray(blind, dtype=bool)
     captures = np.flatnonzero(looks)
     captures = captures[captures > event_tick]
     if len(captures) == 0:
@@ -153,7 +153,7 @@ def event_reactions(
     started: ArrayLike,
     d_ceil: ArrayLike,
     prefix_steps: ArrayLike,
-    refresh: ArrayLike | None = None,
+    blind: ArrayLike | None = None,
 ) -> tuple[Reaction, ...]:
     """Reaction to each event of one run, in the window from it to the next.
 
@@ -169,7 +169,7 @@ def event_reactions(
         started: (K,) tick-log column of the run, see `earliest_reaction_ticks`.
         d_ceil: (K,) likewise.
         prefix_steps: (K,) likewise.
-        refresh: (K,) likewise.
+        blind: (K,) likewise.
 
     Raises:
         ConfigError: Ticks out of order, or another number of twins than one or one per event.
@@ -186,7 +186,7 @@ def event_reactions(
     for k, tick in enumerate(ticks):
         twin = np.asarray(twins[k if len(twins) > 1 else 0], dtype=np.float64)
         later = [other for other in ticks if other > tick]
-        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps, refresh)
+        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps, blind)
         if k > 0 and (len(twin) < tick or not np.array_equal(run[:tick], twin[:tick])):
             bound = None if earliest is None else earliest / control_hz
             found.append(Reaction(None, 0.0, bound, comparable=False))

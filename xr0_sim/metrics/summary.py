@@ -44,6 +44,7 @@ MEASURES = (
     "_n",
     "calls",
     "refreshes",
+    "_chunks",
     "drops",
     "grasps",
     "seams",

@@ -83,9 +83,10 @@ events are those of its end; seam_gap is (3, 14) flattened, NaN except at a seam
 UNSIGNED_COLUMNS: dict[str, TickColumn] = {
     "refresh": _record("refresh", "?"),
     "flops": _record("flops", "f8"),
+    "lost": _record("lost", "?"),
 }
 """Columns beside them that are in no digest, so that digests of older logs keep their meaning; a
-file without them reads as one without refreshes and with unknown costs."""
+file without them reads as one without refreshes and losses, and with unknown costs."""
 _ALL_COLUMNS = TICK_COLUMNS | UNSIGNED_COLUMNS
 
 
@@ -175,7 +176,7 @@ class TickLog:
 
 def _unknown(name: str, count: int) -> NDArray:
     """A column of `UNSIGNED_COLUMNS` of which nothing is known."""
-    return np.zeros(count, dtype=bool) if name == "refresh" else np.full(count, np.nan)
+    return np.full(count, np.nan) if name == "flops" else np.zeros(count, dtype=bool)
 
 
 def write_ticklog(table: TickTable, path: str | Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
-from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel
+from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChunks
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
@@ -54,6 +54,7 @@ class Inference:
     standstill: bool
     refresh: bool = False
     flops: float = float("nan")
+    lost: bool = False
 
     @property
     def moment(self) -> InferenceMoment:
@@ -258,6 +259,7 @@ class Executor:
             handover=handover,
             refresh=started is not None and started.refresh,
             flops=float("nan") if started is None else started.flops,
+            lost=started is not None and started.lost,
         )
 
     def _select(self, tick: int) -> NDArray[np.float64]:
@@ -287,6 +289,9 @@ class Executor:
         rng = stream_rng(self._seed, Stream.LATENCY, number)
         context = LatencyContext(number, time_ns, refresh is not None, self._previous_s)
         latency_s = self._previous_s = self.latency.sample(rng, context)
+        lost = isinstance(self.latency, LosesChunks) and self.latency.lost(
+            stream_rng(self._seed, Stream.LATENCY, number), context
+        )
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None
@@ -308,6 +313,7 @@ class Executor:
             prefix_steps=len(request.prefix),
             standstill=standstill,
             refresh=refresh is not None,
+            lost=lost,
         )
         self._last_seen = seen
         if refresh is None:
@@ -323,10 +329,11 @@ class Executor:
         if not arrived:
             return NONE, False
         self._in_flight = [entry for entry in self._in_flight if entry[0].due_tick > tick]
-        overrun = False
+        delivered, overrun = NONE, False
         for inference, chunks in arrived:
-            overrun = self._place(inference, chunks, tick)
-        return arrived[-1][0].number, overrun
+            if not inference.lost:
+                delivered, overrun = inference.number, self._place(inference, chunks, tick)
+        return delivered, overrun
 
     def _place(self, done: Inference, chunks: tuple[ActionChunk, ...], tick: int) -> bool:
         """Merges the chosen chunk into the timeline; whether its delay exceeded its prefix."""

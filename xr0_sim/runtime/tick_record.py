@@ -64,6 +64,7 @@ class TickRecord:
         refresh: The inference captured in this tick runs the action expert alone, on the pictures
             of an earlier one.
         flops: Floating-point operations of that inference; NaN also where the model does not tell.
+        lost: Its chunk never arrives.
     """
 
     tick: int
@@ -87,6 +88,7 @@ class TickRecord:
     handover: Handover | None
     refresh: bool = False
     flops: float = float("nan")
+    lost: bool = False
 
 
 def continued(chunk: PlacedChunk, index: int) -> NDArray[np.float64]:
