@@ -286,12 +286,11 @@ class Executor:
             )
         number = self._count
         self._count += 1
-        rng = stream_rng(self._seed, Stream.LATENCY, number)
+        key = (self._seed, Stream.LATENCY, number)
         context = LatencyContext(number, time_ns, refresh is not None, self._previous_s)
-        latency_s = self._previous_s = self.latency.sample(rng, context)
-        lost = isinstance(self.latency, LosesChunks) and self.latency.lost(
-            stream_rng(self._seed, Stream.LATENCY, number), context
-        )
+        latency_s = self._previous_s = self.latency.sample(stream_rng(*key), context)
+        lossy = self.latency
+        lost = isinstance(lossy, LosesChunks) and lossy.lost(stream_rng(*key), context)
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None
