@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from envs.episode_scene import EpisodeScene
 from envs.events import check_events
 from envs.instruction import encode_instruction
+from envs.scene.belt import BeltRun
 from envs.scene.placement import Trial
 from envs.scene.pusher import Stroke
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.events import Event
+from xr0_sim.perturb.signals.pictures import PictureFault
+from xr0_sim.perturb.signals.proprioception import JointFault
 from xr0_sim.types import InferenceMoment
 
 
@@ -53,6 +56,13 @@ class DisturbableScene(EpisodeScene):
                 return stroke
         return None
 
+    def begin_drift(self, run: BeltRun) -> bool:
+        """Lets the table top run like a belt; whether it stood still and begins."""
+        if self._belt.running:
+            return False
+        self._belt.begin(run)
+        return True
+
     def set_instruction(self, text: str) -> None:
         """Changes the instruction from the next observation on."""
         check_text(text)
@@ -61,6 +71,14 @@ class DisturbableScene(EpisodeScene):
     def freeze_camera(self, camera: str, duration_s: float) -> None:
         """Shows the present picture of `camera` for `duration_s`; see `FrozenCameras`."""
         self._views("freeze_camera").freeze(camera, self.tick, duration_s)
+
+    def alter_pictures(self, fault: PictureFault) -> None:
+        """Begins a fault of one camera's pictures."""
+        self._views("alter_pictures").alter(fault, self.tick)
+
+    def alter_readings(self, fault: JointFault) -> None:
+        """Begins a fault of the encoders."""
+        self._joint_faults.begin(fault, self.tick, self.measured_state())
 
     def move_light(self, light: str, shift: NDArray[np.float64]) -> None:
         """Moves a light by `shift` (3,) [m]."""

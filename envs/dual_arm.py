@@ -42,6 +42,7 @@ from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import home_joints
 from envs.robot.proprioception import proprio_vector
 from envs.robot.servos import Servo, find_servo
+from envs.scene.belt import Belt
 from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Looks, dress, find_looks
@@ -60,6 +61,7 @@ from xr0_sim.conventions import CONTROL_HZ, NS_PER_S
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
+from xr0_sim.perturb.signals.proprioception import JointFaults
 from xr0_sim.types import EventRecord
 
 
@@ -161,6 +163,7 @@ class DualArmEnv(RestorableScene):
         )
         paddle = self.paddle
         self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
+        self._joint_faults = JointFaults()
         self._event_seed = event_seed
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._resting_command()
@@ -168,6 +171,7 @@ class DualArmEnv(RestorableScene):
         self.tick = 0
         self._failure = None
         drawn = self._start(options)
+        self._belt = Belt(model, self._tables_at_rest())
         self.instruction = str(options.get("instruction") or drawn)
         encode_instruction(self.instruction)
         mujoco.mj_forward(self.model, self.data)
@@ -223,6 +227,7 @@ class DualArmEnv(RestorableScene):
         self._failure = self._simulate(target)
         self._command = target
         self.tick += 1
+        self._belt.tidy(self.tick)
         if self._failure is not None:
             raise self._broken()
         assessment = self._assessment = self._assess()
@@ -285,7 +290,7 @@ class DualArmEnv(RestorableScene):
         return out
 
     def _proprio(self) -> NDArray[np.float32]:
-        if self.senses.alters_joints:
+        if self.senses.alters_joints or self._joint_faults.any:
             return proprio_vector(self.measured_state())
         return self._ports.vector(self.data, self._command)
 
@@ -303,6 +308,7 @@ class DualArmEnv(RestorableScene):
             "events": tuple(fired),
             "pending_events": self._schedule.pending,
             **({} if self._pusher is None else {"pushes": self._pusher.told()}),
+            "drifts": self._belt.told(self.tick),
             "tick": self.tick,
             "time_s": self.time_ns / NS_PER_S,
             **assessment.details,

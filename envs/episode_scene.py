@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -21,6 +22,7 @@ from envs.robot.kinematics import DualArmKinematics
 from envs.robot.proprioception import RobotPorts
 from envs.robot.protective_stop import ProtectiveStop
 from envs.robot.servos import Servo
+from envs.scene.belt import Belt, Rectangle
 from envs.scene.cameras import Glimpse, SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Dye, Looks
@@ -33,6 +35,7 @@ from envs.world import World
 from xr0_sim.conventions import CONTROL_HZ, tick_ns
 from xr0_sim.errors import ConfigError, SimulationError
 from xr0_sim.perturb.schedule import EventSchedule
+from xr0_sim.perturb.signals.proprioception import JointFaults
 from xr0_sim.types import Observation, RobotState
 
 NO_EPISODE = "expected a reset first; call env.reset(seed=...)"
@@ -72,6 +75,8 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     _kinematics: DualArmKinematics | None
     _simulation: Simulation | None
     _pusher: Pusher | None
+    _belt: Belt
+    _joint_faults: JointFaults
     _cameras: SceneCameras | None
     _perception: EpisodeSenses[Glimpse]
     _schedule: EventSchedule
@@ -110,6 +115,10 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         """Task hook: where the middle of what a push moves is, x and y first [m]."""
         raise ConfigError(f"{type(self).__name__}: expected _middle_of_pushed, to measure a push")
+
+    def _tables_at_rest(self) -> Sequence[Rectangle]:
+        """Task hook: parts of the table that do not run when the rest does, after `_start`."""
+        return ()
 
     def _task_snapshot(self) -> Any:
         """Task hook: state outside the physics."""
@@ -188,9 +197,13 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def measured_state(self) -> RobotState:
         """The robot as its encoders tell: what a policy gets."""
         state = self.robot_state()
-        if not self.senses.alters_joints:
+        if self.senses.alters_joints:
+            state = self._perception.measured(self.tick, state, self.kinematics)
+        read = self._joint_faults.filter(state, self.tick)
+        if read is state:
             return state
-        return self._perception.measured(self.tick, state, self.kinematics)
+        tool_pos, tool_quat = self.kinematics.forward(read.joint_pos)
+        return replace(read, tool_pos=tool_pos, tool_quat=tool_quat)
 
     def observe(self, images: bool = True) -> Observation:
         """What a chunk model may see now; renders the cameras only if asked to."""
@@ -217,6 +230,7 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def _simulate(self, target: NDArray[np.float64]) -> str | None:
         assert self._simulation is not None
         route_engine_warnings()  # an unpickled environment may be in a fresh process
+        self._simulation.step = self._belt.step
         pusher = self._pusher
         if pusher is None or pusher.stroke is None:
             return self._simulation.run(self._command, target, self._after_segment)
@@ -246,7 +260,8 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
 
     def _keep_for_late_senses(self) -> None:
         """Remembers this tick for senses that come late; without a delay there is nothing to."""
-        if self.senses.delays_pictures:
-            self._views("senses").keep(self.tick)
+        views = self._views("senses")
+        if self.senses.delays_pictures or views.faults.any:
+            views.keep(self.tick)
         if self.senses.joint_delay_s:
             self._perception.keep_reading(self.tick, self.robot_state())

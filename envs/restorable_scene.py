@@ -34,6 +34,7 @@ class RestorableScene(DisturbableScene):
             instruction=self.instruction,
             schedule=self._schedule.snapshot(),
             frozen=views.frozen.snapshot(),
+            faults=(views.faults.snapshot(), self._joint_faults.snapshot()),
             senses=self._perception.snapshot(),
             rng=self.np_random.bit_generator.state,
             assessment=self._assessment,
@@ -41,6 +42,7 @@ class RestorableScene(DisturbableScene):
             protective_stop=self._stop.snapshot(),
             task=self._task_snapshot(),
             pusher=self._pusher.snapshot() if self._pusher is not None else None,
+            belt=self._belt.snapshot(),
         )
 
     def restore(self, state: Snapshot) -> None:
@@ -65,6 +67,8 @@ class RestorableScene(DisturbableScene):
         self.instruction = state.instruction
         self._schedule.restore(state.schedule)
         views.frozen.restore(state.frozen)
+        views.faults.restore(state.faults[0])
+        self._joint_faults.restore(state.faults[1])
         self._perception.restore(state.senses)
         self.np_random.bit_generator.state = state.rng
         self._assessment = state.assessment
@@ -73,6 +77,7 @@ class RestorableScene(DisturbableScene):
         self._task_restore(state.task)
         if self._pusher is not None:
             self._pusher.restore(state.pusher)
+        self._belt.restore(state.belt)
 
     def events_due(self, events: Sequence[Event]) -> bool:
         """Whether one of some events, none of them scheduled, would fire in the coming tick."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.robot.arms import Drive
 from envs.robot.proprioception import RobotPorts
 from envs.robot.protective_stop import ProtectiveStop
+from envs.scene.belt import Step
 from xr0_sim.conventions import CONTROL_HZ
 
 MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
@@ -28,6 +29,7 @@ class Simulation:
 
     Attributes:
         protective_stop: Watches the contact forces on the arms, in a world with guards.
+        step: What plays one physics step.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Simulation:
         self._guards = drive.guards
         self._ends_segment = [step in marks for step in range(1, substeps + 1)]
         self._watcher: Callable[[], None] | None = None
+        self.step: Step = mujoco.mj_step
 
     def watch(self, callback: Callable[[], None] | None) -> None:
         """Calls `callback` right after each physics step, before the task acts; None ends it.
@@ -58,7 +61,7 @@ class Simulation:
         self._watcher = callback
 
     def _watched_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        mujoco.mj_step(model, data)
+        self.step(model, data)
         assert self._watcher is not None
         self._watcher()
 
@@ -81,7 +84,7 @@ class Simulation:
             None, or in which way the physics broke; the state is then of no use.
         """
         data, model = self.data, self.model
-        mj_step = mujoco.mj_step if self._watcher is None else self._watched_step
+        mj_step = self.step if self._watcher is None else self._watched_step
         table = command + self._ramp * (target - command)
         table *= self.ports.ctrl_scale
         ctrl = data.ctrl

@@ -52,6 +52,8 @@ class Snapshot:
     protective_stop: tuple[int, str]
     task: Any
     pusher: Any = None
+    belt: Any = None
+    faults: Any = None
 
 
 def physics_state(model: mujoco.MjModel, data: mujoco.MjData) -> NDArray[np.float64]:

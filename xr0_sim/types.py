@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -311,6 +312,33 @@ def infer_chunks(model: ChunkModel, request: ChunkRequest) -> tuple[ActionChunk,
             f"{type(model).__name__}: expected {request.samples} chunks, got {len(chunks)}"
         )
     return chunks
+
+
+@runtime_checkable
+class CountingChunkModel(ChunkModel, Protocol):
+    """A chunk model that knows what its inferences cost."""
+
+    def flops(self, request: ChunkRequest) -> float | None:
+        """Floating-point operations of a request, a multiply-add counts two; None if unknown."""
+        ...
+
+
+def flops_of(model: object, request: ChunkRequest) -> float:
+    """What a model says of a request; NaN where it does not say.
+
+    Raises:
+        ConfigError: A number that no count can be.
+    """
+    if not isinstance(model, CountingChunkModel):
+        return math.nan
+    told = model.flops(request)
+    if told is None:
+        return math.nan
+    if not 0.0 <= told < math.inf:
+        raise ConfigError(
+            f"{type(model).__name__}.flops: expected a count >= 0 or None, got {told}"
+        )
+    return float(told)
 
 
 @runtime_checkable

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 import envs.block_dismantling.events  # noqa: F401  (registers what may happen here)
 from envs.block_dismantling.assembly import Level, sample_assembly
 from envs.block_dismantling.assessment import BrickJudge
-from envs.block_dismantling.bins import BINS, add_bins, paint_bin, sample_bin_centres
+from envs.block_dismantling.bins import (
+    BIN_HALF_SIZE,
+    BINS,
+    WALL,
+    add_bins,
+    paint_bin,
+    sample_bin_centres,
+)
 from envs.block_dismantling.bricks import CLEARANCE, COLOURS, add_brick
 from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
 from envs.block_dismantling.contacts import ContactReader, Touch
@@ -23,6 +30,7 @@ from envs.block_dismantling.pushes import BLADE, SIGNS
 from envs.block_dismantling.rules import BlockRules
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.dual_arm import DualArmEnv
+from envs.scene.belt import Rectangle
 from envs.scene.looks import Dye
 from envs.scene.placement import OVERLAP_LIMIT, Trial
 from envs.scene.pusher import add_paddle
@@ -355,6 +363,10 @@ class BrickScene(DualArmEnv):
 
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         return self.middle_of(list(which))
+
+    def _tables_at_rest(self) -> list[Rectangle]:
+        reach = BIN_HALF_SIZE + 2 * WALL
+        return [(x, y, reach, reach) for x, y in self.bins.tolist()]
 
     def _outside(self) -> list[int]:
         """Bricks that are not over a bin."""

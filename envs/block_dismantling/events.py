@@ -1,7 +1,8 @@
 """Scene events of block dismantling; importing this module registers them and their presets.
 
 ``shove`` and ``shove_brick`` push with a paddle, see `envs.scene.pusher`; ``teleport`` and
-``teleport_brick`` put the same bricks elsewhere in one instant.
+``teleport_brick`` put the same bricks elsewhere in one instant; ``drift`` carries them off slowly,
+see `envs.scene.belt`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.block_dismantling.pushes import strokes
+from envs.drifts import Drift
 from envs.events import Instant
 from envs.pushes import Push, shifts
 from xr0_sim.fields import check_range
@@ -156,6 +158,25 @@ class TeleportBrick(Instant):
         return refused("no free place", bricks=list(bricks))
 
 
+@event_kind("drift")
+@dataclass(frozen=True)
+class BlockDrift(Drift):
+    """The table top runs like a belt, with the assembly on it, to the edge of the free area.
+
+    Loose bricks on the table are carried along; bricks in a hand or in a tray are not.
+
+    Attributes:
+        speed: [m/s]
+        direction_deg: Direction about the vertical, 0 = +x; drawn where none is given [°].
+    """
+
+    def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
+        """Starts the belt."""
+        bricks = scene.largest_cluster()
+        middle = scene.middle_of(bricks)[:2]
+        return self.start(scene, middle, FREE_AREA, rng, bricks=list(bricks))
+
+
 @event_kind("swap_bins")
 @dataclass(frozen=True)
 class SwapBins(Event):
@@ -247,6 +268,7 @@ def _slips(slip_m: float) -> Iterator[np.ndarray]:
             yield from (way + reach * turn for way in ways if way[2] <= -DROP_STEP or reach)
 
 
+register_preset("drift", BlockDrift(trigger=AtPhase("reach")))
 register_preset("shove", Shove(trigger=AtPhase("reach")))
 register_preset("shove_brick", ShoveBrick(trigger=AtPhase("carry", 0.3)))
 register_preset("teleport", Teleport(trigger=AtPhase("reach")))

@@ -15,6 +15,7 @@ from envs.scene.rendering import SceneRenderer
 from envs.snapshot import model_fields
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.perturb.signals.cameras import FrozenCameras
+from xr0_sim.perturb.signals.pictures import PictureFault, PictureFaults
 from xr0_sim.registry import look_up
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 
@@ -64,6 +65,7 @@ class SceneCameras:
         self._past: mujoco.MjData | None = None
         self._senses = senses
         self.frozen = FrozenCameras()
+        self.faults: PictureFaults[Glimpse] = PictureFaults(senses.frames)
         for name, drawn in senses.cameras.items():
             displace_camera(simulation.model, MJ_CAMERAS[name], drawn.shift, drawn.rotvec)
 
@@ -71,15 +73,25 @@ class SceneCameras:
         """The three policy views at `tick`, (S, S, 3) uint8 each, as perceived."""
         self._update_poses()
         images = {name: self._frame(name, tick) for name in CAMERAS}
-        return self.frozen.filter(images, tick_ns(tick))
+        images = self.frozen.filter(images, tick_ns(tick))
+        return self.faults.dropped(images, tick) if self.faults.any else images
 
     def keep(self, tick: int) -> None:
         """Remembers the present for pictures that arrive late."""
         if self._senses.senses.delays_pictures:
-            data = self._simulation.data
-            mocap = np.hstack([data.mocap_pos, data.mocap_quat])
-            glimpse = Glimpse(data.qpos.copy(), mocap, model_fields(self._simulation.model))
-            self._senses.keep_scene(tick, glimpse)
+            self._senses.keep_scene(tick, self._glimpse())
+        if self.faults.any:
+            self.faults.keep(tick, self._glimpse())
+
+    def alter(self, fault: PictureFault, tick: int) -> None:
+        """Begins a fault of one camera; see `PictureFaults`."""
+        self.faults.begin(fault, tick, self._senses.scenes)
+        self.faults.keep(tick, self._glimpse())
+
+    def _glimpse(self) -> Glimpse:
+        data = self._simulation.data
+        mocap = np.hstack([data.mocap_pos, data.mocap_quat])
+        return Glimpse(data.qpos.copy(), mocap, model_fields(self._simulation.model))
 
     def video_image(self, camera: str | None = None) -> NDArray[np.uint8]:
         """A picture for films, (H, W, 3) uint8: of the whole scene, or by a policy camera."""
@@ -111,14 +123,20 @@ class SceneCameras:
 
     def _frame(self, camera: str, tick: int) -> NDArray[np.uint8]:
         """The newest frame of a policy camera that has arrived; poses must be current."""
-        taken = self._senses.frame_tick(camera, tick)
+        sent = self.faults.source_tick(camera, tick)
+        taken = self._senses.frame_tick(camera, sent)
         name = MJ_CAMERAS[camera]
         if taken == tick:
             image = self._draw("fast", name)
         else:
-            with self._as_of(self._senses.scene_of(taken)) as past:
+            with self._as_of(self._past_scene(taken)) as past:
                 image = self._draw("fast", name, past)
-        return self._senses.develop(camera, taken, image)
+        return self.faults.noisy(camera, sent, self._senses.develop(camera, taken, image))
+
+    def _past_scene(self, taken: int) -> Glimpse:
+        """The scene of a past frame."""
+        kept = self.faults.scene_of(taken)
+        return self._senses.scene_of(taken) if kept is None else kept
 
     @contextmanager
     def _as_of(self, glimpse: Glimpse) -> Iterator[mujoco.MjData]:

@@ -49,6 +49,9 @@ class EpisodeSenses(Generic[SceneT]):
     Args:
         senses: How well.
         seed: Seed of the episode.
+
+    Attributes:
+        frames: Ticks by which a frame may be old when it arrives.
     """
 
     def __init__(self, senses: Senses, seed: int) -> None:
@@ -58,8 +61,8 @@ class EpisodeSenses(Generic[SceneT]):
             name: _draw_camera(senses, scene_rng(seed, SceneStream.OPTICS, index))
             for index, name in enumerate(CAMERAS)
         }
-        self._frames = _ticks(senses.camera_delay_s + senses.camera_jitter_s)
-        self._scenes: deque[tuple[int, SceneT]] = deque(maxlen=self._frames + 1)
+        self.frames = _ticks(senses.camera_delay_s + senses.camera_jitter_s)
+        self._scenes: deque[tuple[int, SceneT]] = deque(maxlen=self.frames + 1)
         self._readings: deque[tuple[int, RobotState]] = deque(
             maxlen=_ticks(senses.joint_delay_s) + 1
         )
@@ -69,16 +72,21 @@ class EpisodeSenses(Generic[SceneT]):
         """Remembers what a picture of `tick` is drawn from; only needed with delays."""
         self._scenes.append((tick, scene))
 
+    @property
+    def scenes(self) -> dict[int, SceneT]:
+        """What is remembered, by tick."""
+        return dict(self._scenes)
+
     def frame_tick(self, camera: str, tick: int) -> int:
         """Tick in which the newest frame was taken that has arrived at `tick`."""
         if not self.senses.delays_pictures:
             return tick
         now = tick_ns(tick)
-        for taken in range(tick, max(0, tick - self._frames), -1):
+        for taken in range(tick, max(0, tick - self.frames), -1):
             if tick_ns(taken) + self._age_ns(camera, taken) <= now + _ns(ROUNDING / CONTROL_HZ):
                 return taken
         # Before the first tick the scene stood as it stands in it.
-        return max(0, tick - self._frames)
+        return max(0, tick - self.frames)
 
     def scene_of(self, tick: int) -> SceneT:
         """What was kept for `tick`, or for the oldest tick in memory."""

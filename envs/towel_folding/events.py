@@ -1,7 +1,7 @@
 """Scene events of towel folding; importing this module registers them and their presets.
 
-``shove`` and ``teleport`` are shared by name with block dismantling, where they move the assembly;
-here the towel's own kinds carry the prefix ``towel_``.
+``shove``, ``teleport`` and ``drift`` are shared by name with block dismantling, where they move
+the assembly; here the towel's own kinds carry the prefix ``towel_``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from envs.drifts import Drift
 from envs.events import Instant
 from envs.pushes import Push, shifts
 from envs.towel_folding.pushes import strokes
@@ -84,6 +85,22 @@ class TowelTeleport(Instant):
                 scene.displace(shift, yaw)
                 return {"shift_m": shift.tolist(), "yaw_rad": yaw}
         return refused("no free place")
+
+
+@event_kind("towel_drift")
+@dataclass(frozen=True)
+class TowelDrift(Drift):
+    """The table top runs like a belt, with the towel on it, to the edge of the free area.
+
+    Attributes:
+        speed: [m/s]
+        direction_deg: Direction about the vertical, 0 = +x; drawn where none is given [°].
+    """
+
+    def apply(self, scene: Any, rng: np.random.Generator) -> dict[str, Any]:
+        """Starts the belt."""
+        reach = (-FREE_RADIUS, FREE_RADIUS)
+        return self.start(scene, scene.points[:, :2].mean(axis=0), (reach, reach), rng)
 
 
 @event_kind("gust")
@@ -177,6 +194,7 @@ def _is_free(place: np.ndarray) -> bool:
 
 register_preset("towel_shove", TowelShove(trigger=AtPhase("reach")))
 register_preset("towel_teleport", TowelTeleport(trigger=AtPhase("reach")))
+register_preset("towel_drift", TowelDrift(trigger=AtPhase("reach")))
 register_preset("gust", Gust(trigger=AtPhase("reach")))
 register_preset("corner_slip", CornerSlip(trigger=AtPhase("lift", 0.3)))
 register_preset("obstacle", Obstacle(trigger=AtPhase("grasp")))

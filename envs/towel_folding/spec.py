@@ -69,7 +69,11 @@ SPEC = TaskSpec(
     pieces="towels",
     count=_folded_towels,
     events="envs.towel_folding.events",
-    event_aliases={"shove": "towel_shove", "teleport": "towel_teleport"},
+    event_aliases={
+        "shove": "towel_shove",
+        "teleport": "towel_teleport",
+        "drift": "towel_drift",
+    },
     figures={name: name for name in ("failed_grasps", "crossings", "strain_max")},
     columns=(MetricColumn("towels_per_min", "towels/min", 1.0, "folded per simulated minute"),),
     bench=_bench,

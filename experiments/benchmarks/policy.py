@@ -84,7 +84,7 @@ def run(config: BenchPolicyConfig) -> int:
         ways = make_ways(policy, setting, compiled=not config.no_compile)
         deviations = deviations_of(ways)
         times = time_ways(ways, config.repeats)
-        bound = lower_bound(policy, setting.inputs, setting.state, setting.noise, machine)
+        bound = lower_bound(policy, setting.inputs, machine)
         rows += table(batch, times, bound, deviations)
         if not measures:
             measures = headline(times, bound, deviations, config.preset)

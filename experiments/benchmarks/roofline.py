@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from experiments.benchmarks.report import Measure
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from xr0_sim.model.policy_model import PolicyModel
     from xr0_sim.model.vlm.forward import VlmInputs
 
@@ -54,38 +52,30 @@ def measure_machine() -> Machine:
     return Machine(2 * MATMUL_SIZE**3 / matmul_s, 4 * STREAM_FLOATS / read_s)
 
 
-def lower_bound(
-    policy: PolicyModel, inputs: VlmInputs, state: Tensor, noise: Tensor, machine: Machine
-) -> NDArray[np.float64]:
+def lower_bound(policy: PolicyModel, inputs: VlmInputs, machine: Machine) -> NDArray[np.float64]:
     """Least time of one inference in float32: its arithmetic, or one read of its weights.
 
     Args:
         policy: The network.
         inputs: Prompts and pictures of B observations.
-        state: (B, 32).
-        noise: (B, T, 32).
         machine: What it runs on.
 
     Returns:
         (2,) VLM and denoising [ms].
     """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from xr0_sim.model.spec.flops import denoise_flops, encode_flops
 
-    from xr0_sim.model.action_expert.flow import euler_sample
-
-    model = policy.model
-    none = torch.zeros(len(state), dtype=torch.long)
-    steps = policy.config.num_euler_steps
-    with torch.no_grad(), FlopCounterMode(display=False) as seeing:
-        cache = model.encode(inputs)
-    with FlopCounterMode(display=False) as acting:
-        euler_sample(model.expert, cache, state, noise, none, noise, steps)
+    model, config = policy.model, policy.config
+    frames, tokens = inputs.input_ids.shape
+    grids = [group.grid for group in inputs.pictures for _ in range(len(group.patches) // frames)]
+    seeing = frames * encode_flops(config, tokens, grids)
+    acting = frames * denoise_flops(config, tokens)
     text, visual = model.vlm.model.language_model, model.vlm.model.visual
+    steps = config.num_euler_steps
     read = [_size(text.layers) + _size(visual), steps * _size(model.expert.dit)]
     needs = []
-    for counter, weights in zip((seeing, acting), read, strict=True):
-        arithmetic = counter.get_total_flops() / machine.flops
+    for flops, weights in zip((seeing, acting), read, strict=True):
+        arithmetic = flops / machine.flops
         needs.append(1e3 * max(arithmetic, weights * BYTES_PER_WEIGHT / machine.bandwidth))
     return np.array(needs)
 

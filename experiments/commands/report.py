@@ -43,13 +43,17 @@ def run(config: ReportConfig) -> int:
         raise ConfigError("report: expected the folder of a study, got nothing")
     study = Study.load(config.study)
     if config.json:
-        print(json.dumps(to_json(study_object(study)), ensure_ascii=False, allow_nan=False))
+        limits = study.latency_limits() if study.rows else []
+        told = study_object(study) | {"latency_limits": [limit.to_dict() for limit in limits]}
+        print(json.dumps(to_json(told), ensure_ascii=False, allow_nan=False))
     else:
         print(study_text(study))
         if study.rows:
             effects = study.effects(kinds=["main"])
             print(f"\n{headline(list(effects))}")
             print("\n".join(f"- {sentence}" for sentence in effects.sentences()))
+            for number, limit in enumerate(study.latency_limits()):
+                print(f"{'' if number else chr(10)}- {limit}")
     if config.table is not None:
         print(study.table().save(config.table), file=sys.stderr)
     if config.html or config.films:

@@ -11,8 +11,10 @@ from envs.tasks import task_spec
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
 from experiments.runner.episode_run import Ran
+from xr0_sim.metrics.compute import looks
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import Reaction, event_reactions
+from xr0_sim.metrics.schedule import open_loop_ticks
 from xr0_sim.perturb.registry import event_text
 from xr0_sim.record import TickTable
 from xr0_sim.runtime.episode import EpisodeResult
@@ -50,6 +52,8 @@ def episode_row(
     if condition.stall_ticks is not None:
         row["stopped_early"] = result.stopped_early or None
     figures = _own_figures(condition, result, table)
+    if result.events:
+        figures["open_loop_ticks"] = open_loop_ticks(result.events[0].tick, looks(table.columns))
     if twin is not None:
         row["twin_digest"] = twin.table.digest()
         reactions = reactions_of(result, table, [twin.table, *later])
@@ -70,12 +74,13 @@ def episode_row(
 
 
 def _told(event: EventRecord, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of an event in the end: of a push, also what came of it."""
+    """What is known of an event in the end: of a push or a drift, also what came of it."""
     told = dict(event.parameters)
-    if "asked_m" in told:
-        for push in info.get("pushes", ()):
-            told |= push if push["tick"] == event.tick else {}
-        told.pop("tick", None)
+    for mark, kind in (("asked_m", "pushes"), ("way_m", "drifts")):
+        if mark in told:
+            for outcome in info.get(kind, ()):
+                told |= outcome if outcome["tick"] == event.tick else {}
+            told.pop("tick", None)
     return told
 
 
@@ -108,6 +113,7 @@ def reactions_of(
         started=table["started"],
         d_ceil=table["d_ceil"],
         prefix_steps=table["prefix_steps"],
+        blind=~looks(table.columns),
     )
 
 

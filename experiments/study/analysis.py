@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from experiments.runner.condition import Condition
     from experiments.runner.episode_rows import Row
     from experiments.study.effects import Effects
+    from experiments.study.latency_limit import LatencyLimit
     from xr0_sim.record import TickTable
 
 BOOTSTRAP_SEED = 0
@@ -48,6 +49,11 @@ class Analysis(abc.ABC):
     @abc.abstractmethod
     def cluster(self) -> str | None:
         """Factor whose levels are a sample."""
+
+    @property
+    @abc.abstractmethod
+    def latencies(self) -> dict[str, dict[str, float]]:
+        """Factors whose levels are latencies -> level -> its mean [s]."""
 
     @property
     @abc.abstractmethod
@@ -158,6 +164,24 @@ class Analysis(abc.ABC):
 
         told = self._options(options)
         return study_effects(*self._told(), outcomes=outcomes, kinds=kinds, **told)
+
+    def latency_limits(self, points: float = 10.0, **options: Any) -> list[LatencyLimit]:
+        """L_max: the largest latency that costs at most ``points`` of success, with its bound.
+
+        Averaged over all contexts first, then in each context of the other factors; each prints as
+        a sentence, see `experiments.study.latency_limit`. Empty without a factor of latencies that
+        has a level of zero.
+        """
+        from experiments.study.latency_limit import latency_limits
+
+        frame, factors, reference = self._told()
+        told = {"points": points, "reference": reference, **self._options(options)}
+        return [
+            limit
+            for factor, seconds in self.latencies.items()
+            if 0.0 in seconds.values() and factor != self.cluster
+            for limit in latency_limits(frame, factors, seconds, factor=factor, **told)
+        ]
 
     def plot(
         self,

@@ -100,6 +100,19 @@ KNOWN = (
     Outcome("reaction_ratio", "reaction / bound", "ratio", 1.0, "", "less", (0.0, math.inf)),
 )
 """Outcomes of every study, in the order of its table; throughputs stand after the time."""
+ASKED = (
+    Outcome("model_calls", "model calls", better="less"),
+    Outcome("compute_tflop", "compute", unit="TFLOP", better="less"),
+    Outcome("tflop_per_s", "compute rate", unit="TFLOP/s", better="less"),
+    Outcome("device_load", "device load", unit="inferences", better="less"),
+    Outcome("expected_reaction_s", "expected reaction", scale=1e3, unit="ms", better="less"),
+    Outcome("worst_reaction_s", "worst reaction", scale=1e3, unit="ms", better="less"),
+    Outcome("serial_floor_s", "serial floor", scale=1e3, unit="ms"),
+    Outcome("open_loop_ticks", "open-loop exposure", unit="ticks", better="less"),
+    Outcome("stale_share", "stale actions", scale=100.0, unit="% of ticks", better="less"),
+    Outcome("effective_control_hz", "effective control rate", unit="Hz", better="more"),
+)
+"""Outcomes that a table shows where they are named."""
 PER_MINUTE = "_per_min"
 
 
@@ -117,8 +130,8 @@ def study_outcomes(
     Raises:
         ConfigError: No such outcome.
     """
-    known = {outcome.name: outcome for outcome in KNOWN}
-    usual = list(known)
+    known = {outcome.name: outcome for outcome in (*KNOWN, *ASKED)}
+    usual = [outcome.name for outcome in KNOWN]
     place = usual.index("time_to_success_s") + 1
     usual[place:place] = [column for column in frame if str(column).endswith(PER_MINUTE)]
     wanted = usual if names is None else list(names)

@@ -49,7 +49,10 @@ COLUMNS: dict[str, str] = {
 }
 """Columns of every study -> their types."""
 FLAGS = ("success", "event_fired", "twin_success", "reaction_censored", "protective_stop")
-COUNTS = ("model_calls", "seams", "starved_ticks", "longest_gap_ticks", "initial_wait_ticks")
+COUNTS = (
+    *("model_calls", "refreshes", "lost_chunks", "seams"),
+    *("starved_ticks", "longest_gap_ticks", "initial_wait_ticks", "open_loop_ticks"),
+)
 COUNTS_OF_TASKS = ("drops",)
 FIRST_FIGURES = ("success", "progress", "duration_s", "time_to_success_s")
 EVENT_FIGURES = (
@@ -59,6 +62,7 @@ EVENT_FIGURES = (
     "reaction_bound_s",
     "reaction_censored",
     "extra_time_s",
+    "open_loop_ticks",
 )
 """Figures of the comparison with the twin, missing in rows without events."""
 JSON_COLUMNS = ("events", "reactions", "pending_events")

@@ -19,6 +19,7 @@ from experiments.study.engines import engine_of
 from experiments.study.folder import CARD, StudyFolder, read_rows
 from experiments.study.freeze import freeze
 from experiments.study.jobs import Key
+from experiments.study.latency_limit import latency_factors
 from experiments.study.running import run_study, study_card
 from experiments.study.schema import check_factor_names, data_frame
 from experiments.study.until import MOST_SEEDS, run_until
@@ -118,6 +119,11 @@ class Study(Analysis):
     def reference(self) -> dict[str, str]:
         """Factor -> level that the others are compared with."""
         return dict(self.design.reference)
+
+    @property
+    def latencies(self) -> dict[str, dict[str, float]]:
+        """Factors whose levels are latencies -> level -> its mean [s]."""
+        return latency_factors(self.design)
 
     @property
     def excluded(self) -> list[dict[str, Any]]:

@@ -200,6 +200,12 @@ class XR0ChunkModel:
         chunks = self._denoise(many, [request] * request.samples, noise)
         return [replace(chunk, memory=cache) for chunk in chunks]
 
+    def flops(self, request: ChunkRequest) -> float | None:
+        """See `xr0_sim.types.CountingChunkModel.flops`."""
+        from policies.xr0.compute import request_flops
+
+        return request_flops(self._policy, self._cameras, request)
+
     def _encode(self, requests: Sequence[ChunkRequest]) -> VlmCache:
         return self._policy.encode(
             np.stack([_pictures(r.observation, self._cameras) for r in requests]),

@@ -11,7 +11,13 @@ from experiments.runner.seed_run import run_seed
 from experiments.runner.shared_twin import run_from_twin
 from xr0_sim.runtime.episode import NOT_FIRED
 
-FEW = ("none", "shove@tick:6", "move_light@tick:4,teleport@tick:9", "shove@phase:carry")
+FEW = (
+    "none",
+    "shove@tick:6",
+    "drift:speed=0.1@tick:6",
+    "move_light@tick:4,teleport@tick:9",
+    "shove@phase:carry",
+)
 BLOCKS = (
     "none",
     "shove@tick:6",
@@ -22,9 +28,10 @@ BLOCKS = (
     "swap_bins@tick:2",
     "shove@inference:in_prefix#2",
     "drop@tick:4",
+    "drift@tick:3",
     "shove@phase:carry",
 )
-TOWEL = ("gust@tick:5", "obstacle@tick:8", "towel_shove@tick:10")
+TOWEL = ("gust@tick:5", "towel_drift@tick:4", "obstacle@tick:8", "towel_shove@tick:10")
 
 
 def condition(event, **options):
@@ -50,10 +57,11 @@ def test_rows_are_those_of_whole_episodes():
     family, rows = rows_of(conditions)
     for found, row in zip(conditions, rows, strict=True):
         assert row == whole(found), found.events
-    assert [ran.shared_ticks for ran, _ in family.members] == [0, 6, 4, 18]
-    assert rows[1]["digest"] != rows[0]["digest"] == rows[3]["digest"]
-    assert rows[3]["invalid_reason"] == f"{NOT_FIRED}shove"
-    assert [len(row["reactions"]) for row in rows] == [0, 1, 2, 0]
+    assert [ran.shared_ticks for ran, _ in family.members] == [0, 6, 6, 4, 18]
+    assert rows[1]["digest"] != rows[0]["digest"] == rows[4]["digest"]
+    assert rows[2]["events"][0]["parameters"]["ran_m"] == pytest.approx(0.04)
+    assert rows[4]["invalid_reason"] == f"{NOT_FIRED}shove"
+    assert [len(row["reactions"]) for row in rows] == [0, 1, 1, 2, 0]
 
 
 @pytest.mark.slow

@@ -57,6 +57,15 @@ def test_fields_are_set_in_front_of_the_trigger():
         condition_of({**FIXED, "event": "shove,drop", "event.distance_m": 0.1})
 
 
+@pytest.mark.parametrize("task", ["block_dismantling", "towel_folding"])
+def test_speeds_of_a_drift_are_levels(task):
+    name, levels = factor_arguments(["event=none;drift:speed=0.05;drift:speed=0.1"]).popitem()
+    fixed = {"policy": "oracle", "max_seconds": 1.0}
+    found = Study(task, **fixed, factors={name: levels})
+    speeds = [[e.speed for e in c.events] for c in found.resolved().values()]
+    assert speeds == [[], [0.05], [0.1]]
+
+
 def test_what_is_left_out_keeps_its_reason():
     found = study(
         factors={"strategy": ["sync", "prefix_async"], "latency": [0, 80, 200]},

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from xr0_sim.conventions import ARMS, ENV_ACTION_DIM
 from xr0_sim.metrics.columns import JOINT_COLUMNS
+from xr0_sim.metrics.compute import compute_figures
 from xr0_sim.metrics.motion import (
     point_speed,
     rms_joint_jerk,
     rms_point_jerk,
     spectral_arc_length,
 )
+from xr0_sim.metrics.schedule import schedule_figures
 from xr0_sim.metrics.seam import jump_summary, seam_jumps
 from xr0_sim.metrics.staleness import staleness
 from xr0_sim.runtime.episode import EpisodeResult
@@ -52,6 +54,8 @@ def episode_metrics(
         row[f"{pieces}_per_min"] = float(result.info["pieces"]) / minutes
     if len(columns["tick"]):
         row |= _timing(columns)
+        row |= compute_figures(columns, control_hz)
+        row |= schedule_figures(columns, control_hz)
         row |= _seams(columns, control_hz)
         row |= _motion(columns, control_hz)
     return row

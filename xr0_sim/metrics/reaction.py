@@ -64,29 +64,38 @@ class ReactionSummary:
 
 
 def earliest_reaction_ticks(
-    event_tick: int, started: ArrayLike, d_ceil: ArrayLike, prefix_steps: ArrayLike
+    event_tick: int,
+    started: ArrayLike,
+    d_ceil: ArrayLike,
+    prefix_steps: ArrayLike,
+    blind: ArrayLike | None = None,
 ) -> int | None:
     """Ticks from the event to the first command it can have changed.
 
-    Time to the next capture, plus the inference, plus what is left of the frozen prefix when the
-    chunk takes over. An event in tick t is seen by captures after t.
+    Time to a capture, plus the inference, plus what is left of the frozen prefix when the chunk
+    takes over; the smallest over all captures, since a later one may overtake. An event in tick t
+    is seen by captures after t. A refresh sees no new picture, so it is none of them; what an event
+    does to the arms themselves may show in its proprioception before.
 
     Args:
         event_tick: Tick of the event.
         started: (K,) tick-log column, -1 where no inference was captured.
         d_ceil: (K,) delay of that inference [ticks].
         prefix_steps: (K,) length of its prefix [ticks].
+        blind: (K,) whether it shows no new picture (a refresh) or never arrives; None for none.
 
     Returns:
-        None if no inference was captured after the event.
+        None if no picture was captured after the event.
     """
-    captures = np.flatnonzero(np.asarray(started) >= 0)
+    looks = np.asarray(started) >= 0
+    if blind is not None:
+        looks = looks & ~np.asarray(blind, dtype=bool)
+    captures = np.flatnonzero(looks)
     captures = captures[captures > event_tick]
     if len(captures) == 0:
         return None
-    capture = int(captures[0])
-    frozen = max(int(np.asarray(d_ceil)[capture]), int(np.asarray(prefix_steps)[capture]))
-    return capture - event_tick + frozen
+    frozen = np.maximum(np.asarray(d_ceil)[captures], np.asarray(prefix_steps)[captures])
+    return int((captures + frozen).min()) - event_tick
 
 
 def reaction(
@@ -144,6 +153,7 @@ def event_reactions(
     started: ArrayLike,
     d_ceil: ArrayLike,
     prefix_steps: ArrayLike,
+    blind: ArrayLike | None = None,
 ) -> tuple[Reaction, ...]:
     """Reaction to each event of one run, in the window from it to the next.
 
@@ -159,6 +169,7 @@ def event_reactions(
         started: (K,) tick-log column of the run, see `earliest_reaction_ticks`.
         d_ceil: (K,) likewise.
         prefix_steps: (K,) likewise.
+        blind: (K,) likewise.
 
     Raises:
         ConfigError: Ticks out of order, or another number of twins than one or one per event.
@@ -175,7 +186,7 @@ def event_reactions(
     for k, tick in enumerate(ticks):
         twin = np.asarray(twins[k if len(twins) > 1 else 0], dtype=np.float64)
         later = [other for other in ticks if other > tick]
-        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps)
+        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps, blind)
         if k > 0 and (len(twin) < tick or not np.array_equal(run[:tick], twin[:tick])):
             bound = None if earliest is None else earliest / control_hz
             found.append(Reaction(None, 0.0, bound, comparable=False))

@@ -80,6 +80,16 @@ TICK_COLUMNS: dict[str, TickColumn] = {
 events are those of its end; seam_gap is (3, 14) flattened, NaN except at a seam."""
 
 
+UNSIGNED_COLUMNS: dict[str, TickColumn] = {
+    "refresh": _record("refresh", "?"),
+    "flops": _record("flops", "f8"),
+    "lost": _record("lost", "?"),
+}
+"""Columns beside them that are in no digest, so that digests of older logs keep their meaning; a
+file without them reads as one without refreshes and losses, and with unknown costs."""
+_ALL_COLUMNS = TICK_COLUMNS | UNSIGNED_COLUMNS
+
+
 @dataclass(frozen=True)
 class TickTable:
     """A tick log as arrays.
@@ -141,7 +151,7 @@ class TickLog:
                 np.array(spec.get(sample), dtype=np.float64).ravel()
                 if spec.width > 1
                 else spec.get(sample)
-                for spec in TICK_COLUMNS.values()
+                for spec in _ALL_COLUMNS.values()
             )
         )
 
@@ -156,12 +166,17 @@ class TickLog:
         """Everything logged so far."""
         count = len(self._rows)
         columns = {}
-        for place, (name, spec) in enumerate(TICK_COLUMNS.items()):
+        for place, (name, spec) in enumerate(_ALL_COLUMNS.items()):
             shape = (count,) if spec.width == 1 else (count, spec.width)
             values = [row[place] for row in self._rows]
             dtype = np.dtype(object) if spec.dtype == "U" else np.dtype(spec.dtype)
             columns[name] = np.array(values, dtype=dtype).reshape(shape)
         return TickTable(columns, dict(self._meta))
+
+
+def _unknown(name: str, count: int) -> NDArray:
+    """A column of `UNSIGNED_COLUMNS` of which nothing is known."""
+    return np.full(count, np.nan) if name == "flops" else np.zeros(count, dtype=bool)
 
 
 def write_ticklog(table: TickTable, path: str | Path) -> None:
@@ -171,8 +186,8 @@ def write_ticklog(table: TickTable, path: str | Path) -> None:
     from pyarrow.fs import LocalFileSystem
 
     arrays = {}
-    for name, spec in TICK_COLUMNS.items():
-        values = table[name]
+    for name, spec in _ALL_COLUMNS.items():
+        values = table[name] if name in table.columns else _unknown(name, len(table))
         if spec.width > 1:
             flat = pa.array(np.ascontiguousarray(values).ravel())
             arrays[name] = pa.FixedSizeListArray.from_arrays(flat, spec.width)
@@ -211,7 +226,10 @@ def read_ticklog(path: str | Path) -> TickTable:
 def _columns(frame: Any) -> dict[str, NDArray]:
     """Arrays of a parquet table, by column."""
     columns = {}
-    for name, spec in TICK_COLUMNS.items():
+    for name, spec in _ALL_COLUMNS.items():
+        if name in UNSIGNED_COLUMNS and name not in frame.column_names:
+            columns[name] = _unknown(name, frame.num_rows)
+            continue
         column = frame[name].combine_chunks()
         if spec.width > 1:
             columns[name] = column.flatten().to_numpy().reshape(-1, spec.width)

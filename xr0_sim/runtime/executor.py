@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
-from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel
+from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChunks
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
@@ -27,6 +27,7 @@ from xr0_sim.types import (
     InferenceMoment,
     Observation,
     capabilities_of,
+    flops_of,
     infer_chunks,
 )
 
@@ -52,6 +53,8 @@ class Inference:
     prefix_steps: int
     standstill: bool
     refresh: bool = False
+    flops: float = float("nan")
+    lost: bool = False
 
     @property
     def moment(self) -> InferenceMoment:
@@ -254,6 +257,9 @@ class Executor:
             overrun=self._overrun,
             seam=handover is not None,
             handover=handover,
+            refresh=started is not None and started.refresh,
+            flops=float("nan") if started is None else started.flops,
+            lost=started is not None and started.lost,
         )
 
     def _select(self, tick: int) -> NDArray[np.float64]:
@@ -280,9 +286,11 @@ class Executor:
             )
         number = self._count
         self._count += 1
-        rng = stream_rng(self._seed, Stream.LATENCY, number)
+        key = (self._seed, Stream.LATENCY, number)
         context = LatencyContext(number, time_ns, refresh is not None, self._previous_s)
-        latency_s = self._previous_s = self.latency.sample(rng, context)
+        latency_s = self._previous_s = self.latency.sample(stream_rng(*key), context)
+        lossy = self.latency
+        lost = isinstance(lossy, LosesChunks) and lossy.lost(stream_rng(*key), context)
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         estimated = self.estimator.estimate(self._delays, d_ceil)
         standstill = self._timeline.at(tick) is None
@@ -304,6 +312,7 @@ class Executor:
             prefix_steps=len(request.prefix),
             standstill=standstill,
             refresh=refresh is not None,
+            lost=lost,
         )
         self._last_seen = seen
         if refresh is None:
@@ -311,7 +320,7 @@ class Executor:
         request = replace(request, noise_seed=(self._seed, number))
         if refresh is not None:
             request = replace(request, refresh=refresh, memory=self._memories[refresh])
-        return inference, request
+        return replace(inference, flops=flops_of(self.model, request)), request
 
     def _deliver(self, tick: int) -> tuple[int, bool]:
         """Places every chunk that has arrived; number of the last one and whether it overran."""
@@ -319,10 +328,11 @@ class Executor:
         if not arrived:
             return NONE, False
         self._in_flight = [entry for entry in self._in_flight if entry[0].due_tick > tick]
-        overrun = False
+        delivered, overrun = NONE, False
         for inference, chunks in arrived:
-            overrun = self._place(inference, chunks, tick)
-        return arrived[-1][0].number, overrun
+            if not inference.lost:
+                delivered, overrun = inference.number, self._place(inference, chunks, tick)
+        return delivered, overrun
 
     def _place(self, done: Inference, chunks: tuple[ActionChunk, ...], tick: int) -> bool:
         """Merges the chosen chunk into the timeline; whether its delay exceeded its prefix."""

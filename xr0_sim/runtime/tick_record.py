@@ -51,7 +51,8 @@ class TickRecord:
         queue: Consecutive further ticks that already have an action.
         inferring: An inference is under way after this tick's deliveries and starts.
         started: Number of the inference captured in this tick.
-        latency_s: Its true latency [s]; NaN if none started. So for the next four fields.
+        latency_s: Its true latency [s]; NaN if none started. So for the next four fields, and for
+            ``flops``.
         d_floor: Its delay, floor(L f) [ticks].
         d_ceil: Its delay, ceil(L f) [ticks]: the delay the controller lives with.
         estimated_ticks: What the estimator believed [ticks].
@@ -60,6 +61,10 @@ class TickRecord:
         overrun: That inference took longer than its prefix covers (prefix strategies only).
         seam: The action is the first from a chunk other than the one executed before.
         handover: Both plans at a seam, else None.
+        refresh: The inference captured in this tick runs the action expert alone, on the pictures
+            of an earlier one.
+        flops: Floating-point operations of that inference; NaN also where the model does not tell.
+        lost: Its chunk never arrives.
     """
 
     tick: int
@@ -81,6 +86,9 @@ class TickRecord:
     overrun: bool
     seam: bool
     handover: Handover | None
+    refresh: bool = False
+    flops: float = float("nan")
+    lost: bool = False
 
 
 def continued(chunk: PlacedChunk, index: int) -> NDArray[np.float64]:

@@ -64,6 +64,19 @@ def test_the_lower_bound_counts_capture_inference_and_frozen_prefix():
     assert earliest_reaction_ticks(20, started, d_ceil, prefix) is None
 
 
+def test_a_refresh_is_no_look_and_a_later_capture_may_overtake():
+    started, refresh = np.full(40, -1), np.zeros(40, dtype=bool)
+    started[[0, 6, 10, 13]] = [0, 1, 2, 3]
+    refresh[6] = True
+    d_ceil, prefix = np.full(40, 3), np.full(40, 0)
+    assert earliest_reaction_ticks(4, started, d_ceil, prefix) == 2 + 3
+    assert earliest_reaction_ticks(4, started, d_ceil, prefix, refresh) == 6 + 3
+    d_ceil[10] = 9
+    assert earliest_reaction_ticks(4, started, d_ceil, prefix, refresh) == 9 + 3
+    refresh[[10, 13]] = True
+    assert earliest_reaction_ticks(4, started, d_ceil, prefix, refresh) is None
+
+
 def test_quantiles_count_censored_episodes_as_slowest():
     quick = [reaction(*runs(differ_at=20 + k), event_tick=20, control_hz=HZ) for k in (3, 6, 9)]
     never = reaction(*runs(), event_tick=20, control_hz=HZ)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from toys import Detour, DoubleIntegrator
 
-from xr0_sim.errors import DatasetError
+from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.metrics import episode_metrics, reaction, summarise
 from xr0_sim.metrics.reaction import earliest_reaction_ticks
 from xr0_sim.perturb import AtInference, AtTick, FreezeCamera
@@ -73,6 +73,39 @@ def test_a_file_reads_back_bit_by_bit(tmp_path):
         assert back[name].shape == table[name].shape
     assert back["events"][9] == "freeze_camera"
     assert [p.name for p in path.parent.iterdir()] == ["episode.parquet"]
+
+
+class Counting(Detour):
+    """Knows what an inference costs."""
+
+    def flops(self, request):
+        return 2e12 + len(request.prefix)
+
+
+def test_costs_and_refreshes_are_kept_and_in_no_digest(tmp_path):
+    _, plain = run(max_ticks=40)
+    result, table = run(max_ticks=40, model=Counting)
+    begun = table["started"] >= 0
+    assert (table["flops"][begun] == 2e12).all() and np.isnan(table["flops"][~begun]).all()
+    assert not table["refresh"].any() and table.digest() == plain.digest()
+    write_ticklog(table, tmp_path / "new.parquet")
+    assert np.array_equal(read_ticklog(tmp_path / "new.parquet")["flops"], table["flops"], True)
+    older = TickTable({name: table[name] for name in TICK_COLUMNS}, table.meta)
+    write_ticklog(older, tmp_path / "old.parquet")
+    assert np.isnan(read_ticklog(tmp_path / "old.parquet")["flops"]).all()
+    row = episode_metrics(result, table.columns, 30)
+    assert row["compute_tflop"] == pytest.approx(2.0 * row["model_calls"])
+    assert row["tflop_per_s"] == pytest.approx(row["compute_tflop"] / (40 / 30))
+    assert np.isnan(episode_metrics(result, older.columns, 30)["compute_tflop"])
+
+
+def test_a_count_that_is_none_is_refused():
+    class Wrong(Counting):
+        def flops(self, request):
+            return -1.0
+
+    with pytest.raises(ConfigError, match="expected a count >= 0 or None, got -1"):
+        run(model=Wrong)
 
 
 def test_an_empty_log_survives(tmp_path):

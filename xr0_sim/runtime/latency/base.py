@@ -42,6 +42,15 @@ class LatencyModel(Protocol):
         ...
 
 
+@runtime_checkable
+class LosesChunks(LatencyModel, Protocol):
+    """A latency whose chunks may never arrive; `sample` is then when they are given up."""
+
+    def lost(self, rng: np.random.Generator, context: LatencyContext) -> bool:
+        """Whether the chunk is lost; the generator is at the start that `sample` gets it at."""
+        ...
+
+
 def check_seconds(name: str, seconds: float) -> None:
     """Rejects durations [s] that are negative or not finite."""
     if not math.isfinite(seconds) or seconds < 0:

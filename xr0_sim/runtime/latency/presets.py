@@ -8,6 +8,7 @@ from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.registry import latencies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.bursts import MarkovBursts, Spikes
+from xr0_sim.runtime.latency.lossy import Lossy  # noqa: F401  (registers itself)
 from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
 from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.latency.tails import GammaTail, Normal
