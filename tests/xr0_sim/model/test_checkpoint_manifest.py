@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from assets import CHECKPOINT_DIR, checkpoint_names
+from envs.world import WORLDS
 from policies.xr0.checkpoints import checkpoint_digest
 from xr0_sim.errors import CheckpointError
 from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint
@@ -134,7 +135,8 @@ def test_a_damaged_record_is_one_line(pair, folder, text):
 @pytest.mark.parametrize("name", checkpoint_names())
 def test_shipped_checkpoints_carry_their_record(name):
     shared = read_manifest(CHECKPOINT_DIR / name)
-    assert shared.task == name and shared.execution_horizon in (8, 20)
+    assert name.startswith(shared.task) and shared.world in WORLDS
+    assert shared.execution_horizon in (8, 20)
     assert set(shared.files) == set(SHARED)
     for head in ("sync", "prefix", "prefix_lambda"):
         load_config(CHECKPOINT_DIR / name, head)
