@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.tasks import make_env, register_events
+from envs.world import DEFAULT_WORLD
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
@@ -97,7 +98,7 @@ class State:
 def run(config: ProbeConfig) -> int:
     """Asks, prints, returns the exit status."""
     lengths = prefix_lengths(config.lengths)
-    checkpoint = config.checkpoint or default_checkpoint(TASK)
+    checkpoint = config.checkpoint or default_checkpoint(TASK, DEFAULT_WORLD)
     seeds = seed_range(config.seed, config.states)
     rows: dict[int, list[dict[str, Any]]] = {}
     with TaskPool(config.workers) as pool, Progress(len(seeds), "probe") as progress:
