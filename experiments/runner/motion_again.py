@@ -1,7 +1,6 @@
 """What moved in an episode: its recorded actions played again, and every shape's pose kept.
 
-Neither weights nor pictures are needed, so this takes seconds, and it stands for the episode only
-if the robot goes where the log says.
+Neither weights nor pictures are needed, so this takes seconds; see `Replay` for what is checked.
 """
 
 from __future__ import annotations
@@ -14,15 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.scene.shapes import SceneShapes, Shape
-from xr0_sim.errors import DatasetError
+from experiments.runner.replay import Replay
 from xr0_sim.perturb.events import Event
 from xr0_sim.record.ticklog import TickTable
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
-
-SAME_RAD = 1e-9
-"""Joints that differ by more from the log belong to another episode; chosen."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +49,14 @@ def motion_again(env: DualArmEnv, seed: int, events: Sequence[Event], table: Tic
         table: Its tick log.
 
     Raises:
-        DatasetError: The robot moved otherwise than the log says.
+        DatasetError: What happened is not what the log says.
     """
-    env.reset_scene(seed, {"events": list(events)})
+    replay = Replay(env, seed, events, table)
     drawn = SceneShapes(env.model)
-    poses, cloth = [drawn.poses(env.data)], [drawn.cloth(env.data)]
-    for row, action in enumerate(table["action"]):
-        told, found = table["joint_pos"][row], env.robot_state().joint_pos.ravel()
-        if np.abs(told - found).max() > SAME_RAD:
-            raise DatasetError(
-                f"seed {seed}, tick {row}: expected the joints of the tick log, got others; use "
-                "the versions that the run's card names"
-            )
-        env.advance(action)
+    poses, cloth = [], []
+    for _ in replay.ticks():
         poses.append(drawn.poses(env.data))
         cloth.append(drawn.cloth(env.data))
+    poses.append(drawn.poses(env.data))
+    cloth.append(drawn.cloth(env.data))
     return Motion(drawn.shapes, np.stack(poses), np.stack(cloth), drawn.triangles)
