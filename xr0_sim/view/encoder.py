@@ -27,9 +27,18 @@ class Encoder:
         size: (width, height) [px], both even.
         fps: Frames per second.
         name: What errors call the video.
+        key_every: A key frame every this many frames and no B-frames, for readers that jump
+            about; None leaves it to the encoder.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float, name: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: float,
+        name: Path,
+        key_every: int | None = None,
+    ) -> None:
         import imageio_ffmpeg
 
         self._name = name
@@ -37,6 +46,8 @@ class Encoder:
         words += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
         words += ["-r", f"{fps:.6g}", "-i", "-", "-an", "-vcodec", "libx264"]
         words += ["-pix_fmt", "yuv420p", "-crf", str(CONSTANT_RATE_FACTOR)]
+        if key_every is not None:
+            words += ["-g", str(key_every), "-bf", "0"]
         # An absolute path: a colon would name a protocol and a leading dash an option.
         words += ["-movflags", "+faststart", f"file:{os.path.abspath(path)}"]
         try:
@@ -81,6 +92,17 @@ class Encoder:
         if self._process.wait() != 0:
             raise self._failure()
         self._close_messages()
+
+    def stop(self) -> None:
+        """Ends it at once; its file is not complete."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:
+                pass
 
     def _failure(self) -> Xr0SimError:
         assert self._process.stdin is not None and self._process.stderr is not None
