@@ -98,6 +98,11 @@ COMMANDS: dict[str, Command] = {
         "CollectConfig",
         "training samples: demonstrations or corrections",
     ),
+    "dataset export": Command(
+        "experiments.commands.dataset_export",
+        "DatasetExportConfig",
+        "the episodes of a run as a LeRobotDataset",
+    ),
     "train": Command(
         "experiments.commands.train", "TrainConfig", "VLM, base and heads from collected samples"
     ),
