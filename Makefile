@@ -4,6 +4,7 @@
 # make mutants      known faults, one at a time: do the tests notice
 # make wheel-test   builds the wheel and runs it from another folder
 # make doors        stock clients of other projects, in an environment of their own, against ours
+# make lerobot-check  stock lerobot, in its own environment, reads an exported run
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -26,7 +27,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -59,6 +60,9 @@ doctest: install
 
 notebooks: install
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1800 notebooks
+
+lerobot-check: install
+	$(BIN)/python tests/doors/lerobot_check.py
 
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py
