@@ -35,6 +35,17 @@ class RobotState:
     command: NDArray[np.float64]
 
 
+ROBOT_SHAPES: dict[str, tuple[int, ...]] = {
+    "joint_pos": (2, 6),
+    "joint_vel": (2, 6),
+    "jaw": (2,),
+    "tool_pos": (2, 3),
+    "tool_quat": (2, 4),
+    "command": (ENV_ACTION_DIM,),
+}
+"""Fields of `RobotState` and their shapes, in the order in which others get them."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What a chunk model may see, captured at the start of a control tick.

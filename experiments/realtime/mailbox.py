@@ -14,18 +14,9 @@ from numpy.typing import NDArray
 
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
+from xr0_sim.types import ROBOT_SHAPES, ActionChunk, ChunkRequest, Observation, RobotState
 
-ROBOT = {
-    "joint_pos": (2, 6),
-    "joint_vel": (2, 6),
-    "jaw": (2,),
-    "tool_pos": (2, 3),
-    "tool_quat": (2, 4),
-    "command": (ENV_ACTION_DIM,),
-}
-"""Arrays of `RobotState` in memory order."""
-ROBOT_NUMBERS = sum(int(np.prod(shape)) for shape in ROBOT.values())
+ROBOT_NUMBERS = sum(int(np.prod(shape)) for shape in ROBOT_SHAPES.values())
 LONGEST_LINE = 1 << 16
 PLAIN = frozenset({"prefix"})
 """What a request may need: noise, samples and memories stay with the model."""
@@ -86,7 +77,7 @@ class Mailbox:
         for view, name in zip(pictures, self.layout.cameras, strict=True):
             if seen.images:
                 view[:] = seen.images[name]
-        robot[:] = np.concatenate([np.ravel(getattr(seen.robot, name)) for name in ROBOT])
+        robot[:] = np.concatenate([np.ravel(getattr(seen.robot, name)) for name in ROBOT_SHAPES])
         prefix[: len(request.prefix)] = request.prefix
         return {
             "slot": slot,
@@ -102,7 +93,7 @@ class Mailbox:
         """The request that a line tells of, in arrays of its own."""
         pictures, robot, prefix, _ = self._parts(line["slot"])
         parts, start = {}, 0
-        for name, shape in ROBOT.items():
+        for name, shape in ROBOT_SHAPES.items():
             count = int(np.prod(shape))
             parts[name] = robot[start : start + count].reshape(shape).copy()
             start += count

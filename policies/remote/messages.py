@@ -32,17 +32,15 @@ from numpy.typing import NDArray
 from policies.remote.wire import WireError
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.types import ActionChunk, ChunkRequest, Guide, Observation, RobotState, no_prefix
-
-ROBOT_SHAPES: dict[str, tuple[int, ...]] = {
-    "joint_pos": (2, 6),
-    "joint_vel": (2, 6),
-    "jaw": (2,),
-    "tool_pos": (2, 3),
-    "tool_quat": (2, 4),
-    "command": (ENV_ACTION_DIM,),
-}
-"""Fields of `xr0_sim.types.RobotState` and their shapes; units stand there."""
+from xr0_sim.types import (
+    ROBOT_SHAPES,
+    ActionChunk,
+    ChunkRequest,
+    Guide,
+    Observation,
+    RobotState,
+    no_prefix,
+)
 
 LONGEST_PROMPT = 1024
 """Characters of an instruction; chosen, four times what an observation of ours can hold."""

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.conventions import CAMERAS
-from xr0_sim.errors import ConfigError, unknown_name
-from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_kind, register_preset
+from xr0_sim.perturb.signals.pictures import CameraFault
 from xr0_sim.perturb.triggers import AtTime
 from xr0_sim.runtime.clock import seconds_to_ns
 
@@ -29,25 +28,8 @@ class CameraScene(Protocol):
 
 @event_kind("freeze_camera")
 @dataclass(frozen=True)
-class FreezeCamera(Event):
-    """One camera repeats its present picture for a while.
-
-    Attributes:
-        camera: Name of the camera.
-        duration_s: How long [s].
-    """
-
-    camera: str = CAMERAS[0]
-    duration_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Rejects unknown cameras and durations that are not positive."""
-        if self.camera not in CAMERAS:
-            raise unknown_name("camera", self.camera, CAMERAS)
-        if self.duration_s <= 0:
-            raise ConfigError(
-                f"FreezeCamera.duration_s: expected finite seconds > 0, got {self.duration_s}"
-            )
+class FreezeCamera(CameraFault):
+    """One camera repeats its present picture for a while."""
 
     def apply(self, scene: CameraScene, rng: np.random.Generator) -> None:
         """Freezes the camera from this tick on."""
