@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.scene.shapes import SceneShapes, Shape
 from experiments.runner.replay import Replay
 from xr0_sim.perturb.events import Event
 from xr0_sim.record.ticklog import TickTable
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
+    from envs.scene.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ def motion_again(env: DualArmEnv, seed: int, events: Sequence[Event], table: Tic
     Raises:
         DatasetError: What happened is not what the log says.
     """
+    from envs.scene.shapes import SceneShapes  # MuJoCo: not for those who only ask for help
+
     replay = Replay(env, seed, events, table)
     drawn = SceneShapes(env.model)
     poses, cloth = [], []

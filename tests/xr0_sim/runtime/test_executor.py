@@ -127,7 +127,8 @@ def test_the_readme_alignment_is_consistent_only_when_the_prefix_is_all_that_is_
         assert np.abs(record.handover.incoming - record.handover.outgoing).max() < 1e-9
 
 
-def test_a_delay_beyond_the_prefix_is_flagged_and_said_once(caplog):
+def test_a_delay_beyond_the_prefix_is_flagged_and_said_once(caplog, monkeypatch):
+    monkeypatch.setattr("xr0_sim.runtime.executor._overruns_told", set())
     executor = Executor(Wave(), PrefixAsync(10, 2), Constant(0.2))
     with caplog.at_level(logging.WARNING):
         records = play(executor, DoubleIntegrator(start=Wave.at(0)), 80)
