@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from experiments.runner.episode_rows import log_path
 from xr0_sim.record.ticklog import read_ticklog
 
 ENV = "block_dismantling:n_bricks=2"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "left_states_blocks.npz"
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,15 @@ def test_nothing_is_written_over(run_folder, states, capsys):
     assert main(["left-states", str(run_folder), "--out", str(states)]) == 2
     assert "--replace" in capsys.readouterr().err
     assert states.read_bytes() == before
+
+
+def test_what_policies_left_behind_can_be_begun_in():
+    """29 states that failed episodes of the first policies of world 0.2 ended in."""
+    found = read_left_states(FIXTURE)
+    assert len(found.states) == 29 and found.env == "block_dismantling"
+    env = make_env(found.env, **found.env_kwargs)
+    for state in (found.states[0], found.states[-1]):
+        begin_in(env, state)
+        assert not env.privileged().sorted.all()
+        np.testing.assert_array_equal(env.robot_state().command, state.command)
+    env.close()
