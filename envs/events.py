@@ -57,9 +57,11 @@ def check_events(
 
 def fitting_events(env: type, world: World) -> tuple[str, ...]:
     """Presets that can happen in a task and world, by name."""
-    fitting = (name for name, preset in event_presets().items() if _fits(preset, env))
-    presets = event_presets()
-    return tuple(n for n in fitting if world.pushes or not getattr(presets[n], "needs_paddle", ""))
+    return tuple(
+        name
+        for name, preset in event_presets().items()
+        if _fits(preset, env) and (world.pushes or not getattr(preset, "needs_paddle", ""))
+    )
 
 
 def in_world(texts: Sequence[str], world: World) -> tuple[str, ...]:

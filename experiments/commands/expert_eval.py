@@ -126,7 +126,7 @@ def run(config: ExpertEvalConfig) -> int:
     left = None
     if config.states:
         left = read_left_states(Path(config.states))
-        if config.event != "none" or config != _only_states(config):
+        if config != _only_states(config):
             raise ConfigError(
                 "--states: the file names the environment, its seeds and no event; leave --event, "
                 "--episodes, --seed and the task's options out"

@@ -72,8 +72,8 @@ def run(config: LeftStatesConfig) -> int:
                 or (config.most and len(states) >= config.most)
             ):
                 continue
-            actions = read_ticklog(log_path(folder, seed))["action"]
-            state = find_left_state(env, seed, condition.events, actions)
+            table = read_ticklog(log_path(folder, seed))
+            state = find_left_state(env, seed, condition.events, table)
             if state is not None:
                 states.append(state)
         env.close()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.tasks import make_env, register_events
-from envs.world import DEFAULT_WORLD
+from envs.world import DEFAULT_WORLD, find_world
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
@@ -48,6 +48,7 @@ class ProbeConfig:
         states: Number of states, one per seed.
         seed: Seed of the first state.
         n_bricks: Bricks in the assembly.
+        world: World of the states: 0.1 or 0.2.
         offset_rad: Size of the offset on every joint of the prefix, random sign [rad].
         shove_m: How far the assembly moves in the pictures [m].
         workers: Worker processes; the results do not depend on it.
@@ -60,6 +61,7 @@ class ProbeConfig:
     states: int = 200
     seed: int = 500_000
     n_bricks: int = 2
+    world: str = DEFAULT_WORLD
     offset_rad: float = 0.03
     shove_m: float = 0.06
     workers: int = 2
@@ -98,7 +100,7 @@ class State:
 def run(config: ProbeConfig) -> int:
     """Asks, prints, returns the exit status."""
     lengths = prefix_lengths(config.lengths)
-    checkpoint = config.checkpoint or default_checkpoint(TASK, DEFAULT_WORLD)
+    checkpoint = config.checkpoint or default_checkpoint(TASK, find_world(config.world).name)
     seeds = seed_range(config.seed, config.states)
     rows: dict[int, list[dict[str, Any]]] = {}
     with TaskPool(config.workers) as pool, Progress(len(seeds), "probe") as progress:
@@ -129,11 +131,11 @@ def _named(config: ProbeConfig, checkpoint: str) -> ProbeConfig:
 
 
 @functools.lru_cache(maxsize=1)
-def _stage(n_bricks: int, image_size: int) -> ChunkOracle:
+def _stage(n_bricks: int, world: str, image_size: int) -> ChunkOracle:
     from policies.scripted.oracle import ChunkOracle
 
     register_events(TASK)
-    return ChunkOracle(make_env(TASK, n_bricks=n_bricks, image_size=image_size))
+    return ChunkOracle(make_env(TASK, n_bricks=n_bricks, world=world, image_size=image_size))
 
 
 @functools.lru_cache(maxsize=4)
@@ -184,7 +186,7 @@ def probe_state(task: ProbeTask) -> list[dict[str, Any]]:
     config = task.config
     heads = config.heads.split(",")
     models = {head: _model(config.checkpoint, head) for head in heads}
-    oracle = _stage(config.n_bricks, next(iter(models.values())).image_size)
+    oracle = _stage(config.n_bricks, config.world, next(iter(models.values())).image_size)
     state = capture_state(oracle, config, task.seed)
     if state is None:
         return []

@@ -43,7 +43,8 @@ class RealtimeConfig(ConditionOptions):
     same actions.
 
     Attributes:
-        estimator: What the controller believes about the delay: last (default), fixed, max, p95.
+        estimator: What the controller believes about the delay: last (default), fixed,
+            window_max, p95, ..., but not oracle.
         inference: process (its own, by shared memory), or thread (of the control process).
         seed: Seed of the first episode; the others follow.
         seconds: Episodes are begun until so much time has passed [s].
@@ -74,26 +75,25 @@ def run(config: RealtimeConfig) -> int:
     setup = EpisodeSetup(condition)
     looks, size = setup.policy.looks, setup.env.image_size
     inference = _inference(config, condition, size)
-    kept, runs, same = Punctuality(), list[WallRun](), list[bool]()
-    before = _resources()
+    kept, runs = Punctuality(), list[WallRun]()
+    card = run_card(condition, seeds=[config.seed], renderer=renderer)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "run.json", {**card, "realtime": to_json(config)})
+    before = after = _resources()
     begin = time.monotonic()
     try:
         while time.monotonic() - begin < config.seconds:
             seed = config.seed + len(runs)
             runs.append(run_wall_episode(setup.plant, inference, condition, seed, looks, kept))
-        after = _resources()
+            _keep(runs[-1], _log(folder, runs[-1]))
+            after = _resources()
     finally:
         inference.close()
-    for number, done in enumerate(runs):
-        path = log_path(folder, config.seed + number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_ticklog(done.table, path)
-        trace = path.with_suffix(".csv")
-        write_trace(done.table, trace)
-        if not config.no_replay:
-            same.append(_repeats(condition, done, trace))
-    card = run_card(condition, seeds=range(config.seed, config.seed + len(runs)), renderer=renderer)
-    write_json(folder / "run.json", {**card, "realtime": to_json(config)})
+    same = [
+        _repeats(condition, done, _log(folder, done).with_suffix(".csv"))
+        for done in runs
+        if not config.no_replay
+    ]
     measures = _measures(kept, runs, same, before, after)
     title = (
         f"{condition.label.rsplit(' | ', 1)[0]}, in real time, inference in a {config.inference}"
@@ -107,6 +107,17 @@ def _inference(config: RealtimeConfig, condition: Condition, image_size: int) ->
         return ThreadInference(condition.policy, condition.weights)
     layout = Layout(condition.strategy.max_in_flight + 1, CAMERAS, image_size, ROWS)
     return ProcessInference(condition.policy, condition.weights, layout)
+
+
+def _log(folder: Path, done: WallRun) -> Path:
+    return log_path(folder, done.result.seed)
+
+
+def _keep(done: WallRun, path: Path) -> None:
+    """Writes an episode when it is over: an interruption loses the one under way, no other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_ticklog(done.table, path)
+    write_trace(done.table, path.with_suffix(".csv"))
 
 
 def _repeats(condition: Condition, done: WallRun, trace: Path) -> bool:

@@ -8,6 +8,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
+from envs.world import world_name
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from policies.remote.authorization import KEY_VARIABLE, key_from_environment
@@ -66,8 +67,10 @@ def run(config: ServeConfig) -> int:
         )
     check_servable(config.policy)
     strategy = strategies.value(config.strategy, Strategy)
-    weights = config.weights_of(config.task, config.policy, strategy, config.head)
     env_kwargs = config.env_kwargs()
+    weights = config.weights_of(
+        config.task, config.policy, strategy, config.head, world_name(env_kwargs)
+    )
 
     def load() -> ServedPolicy:
         return load_served(config.policy, weights, config.task, env_kwargs, server.latencies)

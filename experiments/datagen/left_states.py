@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.tasks import parse_task
+from experiments.runner.replay import Replay
 from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import DatasetError
 from xr0_sim.perturb.events import Event
+from xr0_sim.record.ticklog import TickTable
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
@@ -64,26 +67,25 @@ class LeftStates:
 
 
 def find_left_state(
-    env: DualArmEnv, seed: int, events: Sequence[Event], actions: Iterable[NDArray[np.float64]]
+    env: DualArmEnv, seed: int, events: Sequence[Event], table: TickTable
 ) -> LeftState | None:
-    """Plays the actions of an episode again and keeps where it ended.
+    """Plays an episode again and keeps where it ended.
 
     Args:
         env: Environment of the episode, without pictures if they are not to be drawn.
         seed: Episode seed.
         events: Events of the episode.
-        actions: (T, 14) recorded actions.
+        table: Its tick log.
 
     Returns:
         The state; None if its goal has become another one, which a seed alone does not tell.
 
     Raises:
-        SimulationError: The physics broke.
+        DatasetError: What happens is not what the log says.
     """
-    env.reset_scene(seed, {"events": list(events)})
+    replay = Replay(env, seed, events, table)
     goal = _goal(env)
-    for action in actions:
-        env.advance(action)
+    deque(replay.ticks(), maxlen=0)
     if _goal(env) != goal:
         return None
     found = env.snapshot()

@@ -139,11 +139,14 @@ def _handler(live: LiveServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             if not self._allowed(self.headers.get("X-Token", "")):
                 return
+            # What is refused is not read, so that the rest of it is no next request.
+            self.close_connection = True
             if self.headers.get_content_type() != "application/json":
                 self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
                 return
             length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > LONGEST_ORDER:
+            # Not isdigit, which takes superscripts for digits.
+            if not length.isdecimal() or len(length) > 9 or int(length) > LONGEST_ORDER:
                 self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LONGEST_ORDER} bytes")
                 return
             try:

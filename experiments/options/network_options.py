@@ -56,7 +56,7 @@ class WeightOptions:
         policy: str,
         strategy: Strategy,
         head: str | None,
-        world: str | None = None,
+        world: str | None,
     ) -> Weights | None:
         """What these options stand for, checked, with the task's and the executor's own filled in.
 
@@ -65,7 +65,8 @@ class WeightOptions:
             policy: Text that names a policy of `xr0_sim.registry.policies`.
             strategy: Execution strategy; it decides the head when none is named.
             head: Action-expert head asked for.
-            world: Name of the world it is going to act in; decides between shipped checkpoints.
+            world: Name of the world it is going to act in, which decides between shipped
+                checkpoints; None where there is no world.
 
         Returns:
             None for a policy without weights.

@@ -51,14 +51,13 @@ def load_model(policy: str, weights: Weights | None) -> ChunkModel:
     Raises:
         ConfigError: It needs one.
     """
-    loaded = policy_spec(policy).load(weights)
-    try:
-        return loaded.bind(None)  # type: ignore[arg-type]  # beside the loop there is none
-    except (Xr0SimError, AttributeError, TypeError) as error:
+    spec = policy_spec(policy)
+    if spec.rehearses:
         raise ConfigError(
             f"real time: expected a policy that answers from observations, got {policy!r}, which "
             "asks the simulator; choose xr0 or one of yours"
-        ) from error
+        )
+    return spec.load(weights).bind(None)  # type: ignore[arg-type]  # beside the loop there is none
 
 
 class ThreadInference:

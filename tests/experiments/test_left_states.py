@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,15 @@ import pytest
 
 from envs.tasks import make_env
 from experiments.cli import main
-from experiments.datagen.left_states import begin_in, read_left_states, write_left_states
+from experiments.datagen.left_states import (
+    begin_in,
+    find_left_state,
+    read_left_states,
+    write_left_states,
+)
 from experiments.runner.episode_rows import log_path
+from xr0_sim.errors import DatasetError
+from xr0_sim.perturb.registry import parse_events
 from xr0_sim.record.ticklog import read_ticklog
 
 ENV = "block_dismantling:n_bricks=2"
@@ -93,4 +101,15 @@ def test_what_policies_left_behind_can_be_begun_in():
         begin_in(env, state)
         assert not env.privileged().sorted.all()
         np.testing.assert_array_equal(env.robot_state().command, state.command)
+    env.close()
+
+
+def test_a_log_that_the_simulator_does_not_bear_out_leaves_no_state(run_folder):
+    table = read_ticklog(log_path(run_folder, 701))
+    joints = table["joint_pos"].copy()
+    joints[30] += 1e-6
+    other = replace(table, columns={**table.columns, "joint_pos": joints})
+    env = make_env("block_dismantling", n_bricks=2)
+    with pytest.raises(DatasetError, match="seed 701, tick 30"):
+        find_left_state(env, 701, parse_events(["teleport@tick:8"]), other)
     env.close()

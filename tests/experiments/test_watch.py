@@ -145,11 +145,29 @@ def test_only_the_page_with_the_token_gives_orders(served):
     assert ask(server, "POST", "/order", "x" * (LONGEST_ORDER + 1), **token, **json_type)[0] == 413
     assert ask(server, "POST", "/order", "[1]", **token, **json_type)[0] == 400
     assert ask(server, "POST", "/order", "[" * 4000, **token, **json_type)[0] == 400
+    for length in ("\xb2", "9" * 5000, "-1"):
+        odd = {**token, **json_type, "Content-Length": length}
+        assert ask(server, "POST", "/order", "", **odd)[0] == 413
     assert not orders
     assert ask(server, "POST", "/order", order, **token, **json_type)[0] == 200
     assert orders == [{"do": "play"}]
     status, page = ask(server, "GET", f"/?token={server.token}")
     assert status == 200 and server.token.encode() in page
+
+
+def test_the_rest_of_a_refused_order_is_no_request(served):
+    server, orders, _ = served
+    hidden = json.dumps({"do": "play"})
+    hidden = (
+        f"POST /order HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nX-Token: {server.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(hidden)}\r\n\r\n{hidden}"
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", "/order", hidden, {"X-Token": server.token})
+    assert connection.getresponse().status == 415
+    connection.close()
+    threading.Event().wait(0.3)
+    assert not orders
 
 
 def test_who_is_behind_loses_frames_but_no_message():

@@ -94,15 +94,15 @@ def test_statistics_decide(released, tmp_path):
 
 def test_the_command_line_names_it(released):
     options = WeightOptions(checkpoint=str(released), robot_type="two_arms", views=("base",))
-    weights = options.weights_of("towel_folding", "xr0", Sync(), None)
+    weights = options.weights_of("towel_folding", "xr0", Sync(), None, None)
     assert (weights.head, weights.robot_type, weights.views) == ("released", "two_arms", ("base",))
     assert weights.precision == "float32" and len(weights.digest) == 16
     with pytest.raises(ConfigError, match=r"two arms"):
         WeightOptions(checkpoint=str(released), robot_type="one_arm").weights_of(
-            "towel_folding", "xr0", Sync(), None
+            "towel_folding", "xr0", Sync(), None, None
         )
     for option in ({"robot_type": "two_arms"}, {"views": ("base",)}):
         with pytest.raises(ConfigError, match=r"only released checkpoints"):
-            WeightOptions(**option).weights_of("towel_folding", "xr0", Sync(), None)
+            WeightOptions(**option).weights_of("towel_folding", "xr0", Sync(), None, None)
         with pytest.raises(ConfigError, match=r"only released checkpoints"):
             load_chunk_model("towel_folding", **option)

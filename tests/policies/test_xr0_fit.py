@@ -125,7 +125,7 @@ def test_a_prefix_longer_than_trained_is_refused(prefix_model, seen):
         with pytest.raises(ConfigError, match=r"expected a prefix of at most 6 rows.*'prefix'"):
             XR0Policy(BLOCKS, "prefix", strategy)
         with pytest.raises(ConfigError, match=r"lower prefix_steps"):
-            WeightOptions().weights_of(BLOCKS, "xr0", strategy, "prefix")
+            WeightOptions().weights_of(BLOCKS, "xr0", strategy, "prefix", "0.1")
     assert longest_prefix_of(Sync()) == longest_prefix_of(NaiveAsync()) == 0
 
 
@@ -139,13 +139,15 @@ def test_a_head_without_prefix_training_gets_one_warning(seen, capsys):
         "head 'sync' was trained without a prefix and get"
     ]
     for _ in range(2):
-        assert WeightOptions().weights_of(BLOCKS, "xr0", PrefixAsync(4), "sync").head == "sync"
+        assert (
+            WeightOptions().weights_of(BLOCKS, "xr0", PrefixAsync(4), "sync", "0.1").head == "sync"
+        )
     assert capsys.readouterr().err.count("trained without a prefix") == 1
 
 
 def test_the_command_line_refuses_the_checkpoint_of_another_task():
     with pytest.raises(ConfigError, match=r"--env block_dismantling"):
-        WeightOptions(checkpoint=BLOCKS).weights_of(TOWEL, "xr0", Sync(), None)
+        WeightOptions(checkpoint=BLOCKS).weights_of(TOWEL, "xr0", Sync(), None, "0.1")
 
 
 def test_weights_of_another_world_are_told_about_once(capsys):

@@ -6,6 +6,9 @@ import math
 import sys
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import delay_ticks, seconds_to_ns
 from xr0_sim.runtime.executor import Executor, Inference
@@ -32,16 +35,17 @@ class WallExecutor(Executor):
     """
 
     measured: dict[int, float]
+    _prefixes: dict[int, NDArray[np.float64]]
 
     def reset(self, episode_seed: int, command: object, first_tick: int = 0) -> None:
         """See `Executor.reset`."""
         if isinstance(self.estimator, TrueDelay):
             raise ConfigError(
                 "real time: expected an estimator that does not know the true delay; choose last, "
-                "fixed, max or p95"
+                "fixed, window_max or p95"
             )
         super().reset(episode_seed, command, first_tick)  # type: ignore[arg-type]
-        self.measured = {}
+        self.measured, self._prefixes = {}, {}
 
     def post(self) -> tuple[int, ChunkRequest] | None:
         """What `request` asked for, with its number; the tick goes on without the answer."""
@@ -49,6 +53,7 @@ class WallExecutor(Executor):
         if request is None or started is None:
             return None
         self._in_flight.append((started, ()))
+        self._prefixes[started.number] = request.prefix
         self._request = None
         return started.number, request
 
@@ -70,6 +75,7 @@ class WallExecutor(Executor):
             )
         place = open_[number]
         asked = self._in_flight[place][0]
+        self._check_chunk(chunk, asked.capture_tick, self._prefixes.pop(number))
         latency_s = self._within_tick(latency_s, self._tick - asked.capture_tick)
         d_floor, d_ceil = delay_ticks(seconds_to_ns(latency_s), self.control_hz)
         done = replace(

@@ -123,3 +123,28 @@ def test_a_request_is_what_the_strategy_asked():
     executor.request(lambda: seen(0))
     number, request = executor.post()
     assert isinstance(request, ChunkRequest) and number == 0 and len(request.prefix) == 0
+
+
+def test_a_chunk_that_is_not_what_was_asked_for_is_refused():
+    executor = WallExecutor(Counter(), PrefixAsync(8), estimator=FixedDelay(2))
+    executor.reset(0, np.zeros(14))
+    for tick in range(20):
+        executor.request(lambda tick=tick: seen(tick))
+        posted = executor.post()
+        executor.select()
+        if tick == 0:
+            executor.arrive(posted[0], Counter().infer(seen(0), np.zeros((0, 14)), (0, 0)), 0.02)
+        elif posted is not None:
+            break
+    number, request = posted
+    assert len(request.prefix) == 2
+    right = Counter().infer(request.observation, request.prefix, (0, 1)).actions
+    for actions, first, expected in (
+        (right[:-1], tick, "30 rows"),
+        (right, tick + 1, f"from tick {tick}"),
+        (right + 1.0, tick, "repeat the prefix"),
+    ):
+        other = WallExecutor.branch(executor)
+        other._prefixes = dict(executor._prefixes)
+        with pytest.raises(ConfigError, match=expected):
+            other.arrive(number, ActionChunk(actions, first), 0.02)
