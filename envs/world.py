@@ -26,6 +26,8 @@ class World:
         table: ``plane``: endless; ``slab``: a table top of the drawn size over a floor.
         cloth: What towels are made of, see `envs.towel_folding.material`.
         cloths: Levels of towel folding with another cloth, and which.
+        towel_contact: What of a towel meets the table: ``faces``, three contacts a triangle, or
+            ``points``, one a mass point.
         towel: How towels are drawn: the bare mesh, or a smooth cloth as thick as its contacts, see
             `envs.towel_folding.skins`.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.
@@ -42,6 +44,7 @@ class World:
     table: Literal["plane", "slab"] = "plane"
     cloth: str = "soft"
     cloths: tuple[tuple[str, str], ...] = ()
+    towel_contact: Literal["faces", "points"] = "faces"
     towel: Literal["0.1", "thick"] = "0.1"
     clutch_every_step: bool = False
     strict_judges: bool = False
@@ -64,6 +67,7 @@ WORLDS: dict[str, World] = {
             table="slab",
             # Where the expert holds its line on layers that stay apart, see docs/physics.md.
             cloths=(("half", "layered"),),
+            towel_contact="points",
             towel="thick",
             clutch_every_step=True,
             strict_judges=True,

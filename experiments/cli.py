@@ -137,7 +137,12 @@ COMMANDS: dict[str, Command] = {
     "bench env": Command(
         "experiments.benchmarks.env",
         "BenchEnvConfig",
-        "cost of a step, of pictures, of the executor",
+        "cost of a step and of its pictures",
+    ),
+    "bench executor": Command(
+        "experiments.benchmarks.executor",
+        "BenchExecutorConfig",
+        "cost of a tick under every strategy, model excluded",
     ),
     "bench policy": Command(
         "experiments.benchmarks.policy",

@@ -187,7 +187,7 @@ class TowelFoldingEnv(DualArmEnv):
         if self.world.pushes:
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
-        add_towel(spec, self.cloth, self.level.crumpled, material)
+        add_towel(spec, self.cloth, self.level.crumpled, material, self.world.towel_contact)
         add_skins(spec, self.cloth.grid, self.world.towel)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)

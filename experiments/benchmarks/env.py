@@ -1,4 +1,4 @@
-"""``xr0-sim bench env``: what a step costs beyond its physics, pictures, and the executor."""
+"""``xr0-sim bench env``: what a step costs beyond its physics, and what pictures cost."""
 
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ from experiments.benchmarks.step_replay import (
     time_step,
 )
 from experiments.options.task_options import TaskOptions
-from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, RenderError
-from xr0_sim.types import ActionChunk, Observation
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
 
-EXECUTOR_TARGET_US = 200.0
-EXECUTOR_TICKS = 900
 WARM_UP_TICKS = 30
-HORIZON = 30
 
 PARTS = {
     "_simulate": "physics loop",
@@ -59,7 +55,7 @@ DETAILS = {
 
 @dataclass(frozen=True)
 class BenchEnvConfig(TaskOptions):
-    """Times env.step against its own physics, the cameras, and the executor; CPU time, as ratios.
+    """Times env.step against its own physics, and the cameras; CPU time, as ratios.
 
     Attributes:
         env: Task, or TASK:field=value,... with its arguments.
@@ -89,7 +85,6 @@ def run(config: BenchEnvConfig) -> int:
     measures, profile = measure_step(env, ticks, config.repeats, targets)
     if not config.no_images:
         measures += measure_images(config, env_kwargs, [tick.action for tick in ticks], targets)
-    measures += measure_executor()
     report(
         f"{config.task}, {spec.describe(env_kwargs)}, {len(ticks)} ticks of the expert, CPU time",
         measures,
@@ -239,61 +234,3 @@ def _check_renderer() -> None:
 
     if os.environ.get("MUJOCO_GL") == "disable":
         raise RenderError(f"expected EGL or OSMesa, found neither; {INSTALL_HINT}")
-
-
-class _FreeModel:
-    """A chunk model that costs next to nothing."""
-
-    horizon = HORIZON
-    spent_ns = 0
-
-    def reset(self, episode_seed: int) -> None:
-        """Draws one chunk, used again and again."""
-        self._rows = np.random.default_rng(episode_seed).normal(size=(HORIZON, ENV_ACTION_DIM))
-
-    def infer(self, observation: Observation, prefix: NDArray, noise_seed: Any) -> ActionChunk:
-        """The chunk with the prefix pasted over it."""
-        start = time.thread_time_ns()
-        rows = self._rows.copy()
-        rows[: len(prefix)] = prefix
-        chunk = ActionChunk(rows, observation.tick)
-        self.spent_ns += time.thread_time_ns() - start
-        return chunk
-
-
-def measure_executor() -> list[Measure]:
-    """CPU time of `Executor.tick` without the model, per strategy; the slowest has the target."""
-    from xr0_sim.runtime import Executor, NaiveAsync, PrefixAsync, Sync, parse_latency
-
-    costs = {}
-    for strategy in (Sync(), NaiveAsync(), PrefixAsync()):
-        executor = Executor(_FreeModel(), strategy, parse_latency("rtc_nuc"))
-        costs[strategy.label] = _executor_us(executor)
-    slowest = max(costs, key=costs.__getitem__)
-    return [
-        Measure(
-            "executor_us",
-            f"executor per tick, policy excluded ({slowest})",
-            costs[slowest],
-            "µs",
-            low=min(costs.values()),
-            high=max(costs.values()),
-            n=len(costs),
-            target=EXECUTOR_TARGET_US,
-        )
-    ]
-
-
-def _executor_us(executor: Any) -> float:
-    """Mean cost of a tick [µs]."""
-    executor.reset(0, np.zeros(ENV_ACTION_DIM))
-    robot: Any = None
-    with quiet_collector():
-        for tick in range(WARM_UP_TICKS):
-            executor.tick(lambda k=tick: Observation(k, 0, robot, {}, ""))
-        executor.model.spent_ns = 0
-        start = time.thread_time_ns()
-        for tick in range(WARM_UP_TICKS, WARM_UP_TICKS + EXECUTOR_TICKS):
-            executor.tick(lambda k=tick: Observation(k, 0, robot, {}, ""))
-        spent = time.thread_time_ns() - start - executor.model.spent_ns
-    return spent / EXECUTOR_TICKS / 1e3

@@ -54,6 +54,7 @@ class PageFacts:
         card: Facts of the study card, e.g. versions and commit, as text.
         timelines: Chosen episodes.
         films: Chosen films.
+        limits: Largest latencies that success bears, a sentence each, see `Study.latency_limits`.
     """
 
     title: str = "Study"
@@ -62,6 +63,7 @@ class PageFacts:
     card: Mapping[str, str] | None = None
     timelines: Sequence[Timeline] = ()
     films: Sequence[Film] = ()
+    limits: Sequence[str] = ()
 
 
 def write_study_page(

@@ -237,6 +237,7 @@ class Analysis(abc.ABC):
             card=card_texts(self.card),
             timelines=chosen_timelines(self.folder, frame, timelines),
             films=film_failures(self, where.parent, films) if films else (),
+            limits=[str(limit) for limit in self.latency_limits()],
         )
         told = self._options(options)
         return write_study_page(

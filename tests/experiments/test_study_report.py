@@ -133,6 +133,7 @@ def page(frame, tmp_path_factory):
         task="Block dismantling",
         excluded=[{"levels": {}, "reason": "no prefix"}] * 2,
         card={"commit": "abc"},
+        limits=["L_max(10): at least 200ms."],
         films=[
             Film("seed 3, failure", film, last_tick=59),
             Film("embedded", film, embedded=True),
@@ -154,6 +155,7 @@ def test_page_stands_alone(page):
     assert len(parsed.ids) == len(set(parsed.ids))
     assert "Strategies &lt;under&gt; latency" in text and "nan" not in text
     assert "2 conditions were left out: no prefix." in text
+    assert "<li>L_max(10): at least 200ms.</li>" in text
     assert re.findall(r'<output data-hz="30" data-last="(.*?)">', text) == ["59", ""]
     assert "event did not fire: shove (" in text
 
