@@ -22,10 +22,13 @@ from xr0_sim.conventions import ARMS
 
 LIMIT_N = 200.0
 HOLD_S = 0.005
+READ_S = 0.0025
+"""Time between two readings of the forces [s], as of a controller at 400 Hz; chosen. A force that is
+over the limit at every reading of `HOLD_S` stops the arms."""
 
 
 class ProtectiveStop:
-    """Watches the contact forces on the links of both arms, at every physics step.
+    """Watches the contact forces on the links of both arms, to be called at every physics step.
 
     Args:
         model: The scene.
@@ -37,8 +40,10 @@ class ProtectiveStop:
     def __init__(self, model: mujoco.MjModel) -> None:
         self.reason = ""
         self._model = model
-        self._steps = max(1, math.ceil(HOLD_S / model.opt.timestep - 1e-9))
-        self._count = 0
+        step_s = model.opt.timestep
+        self._every = max(1, round(READ_S / step_s))
+        self._readings = 1 + math.floor(HOLD_S / (self._every * step_s) + 1e-9)
+        self._count = self._since = 0
         # One more body for what is no geom: the points of a cloth.
         self._body = np.append(model.geom_bodyid, 0)
         base = [model.joint(f"{arm}/{next(iter(JOINTS))}").bodyid[0] for arm in ARMS]
@@ -46,9 +51,13 @@ class ProtectiveStop:
         self._link[0] = False
 
     def check(self, data: mujoco.MjData) -> None:
-        """Looks at the forces of the last physics step."""
+        """Reads the forces of the last physics step, if a reading is due."""
         if self.reason:
             return
+        self._since += 1
+        if self._since < self._every:
+            return
+        self._since = 0
         # Rows of contacts come last. No link bears more than all of them together; most steps end
         # here.
         contacts = data.efc_force[data.ne + data.nf + data.nl :]
@@ -60,17 +69,17 @@ class ProtectiveStop:
             self._count = 0
             return
         self._count += 1
-        if self._count >= self._steps:
+        if self._count >= self._readings:
             name = self._model.body(body).name
             self.reason = f"{name} was pressed on with {force:.0f} N (limit {LIMIT_N:.0f} N)"
 
-    def snapshot(self) -> tuple[int, str]:
+    def snapshot(self) -> tuple[int, int, str]:
         """What `restore` takes."""
-        return self._count, self.reason
+        return self._since, self._count, self.reason
 
-    def restore(self, state: tuple[int, str]) -> None:
+    def restore(self, state: tuple[int, int, str]) -> None:
         """Inverse of `snapshot`."""
-        self._count, self.reason = state
+        self._since, self._count, self.reason = state
 
     def _strongest(self, data: mujoco.MjData) -> tuple[int, float]:
         """Link that bears the greatest sum of normal forces, and that sum [N]."""

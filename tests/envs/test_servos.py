@@ -221,7 +221,7 @@ def test_a_crushing_command_stops_the_arms_as_a_failure(stages):
     env.reset_scene(0)
     _, terminated, _, info = env.advance(env._home)
     assert not terminated and info["protective_stop"] == ""
-    assert state.protective_stop[1]
+    assert state.protective_stop[-1]
 
 
 def test_a_snapshot_carries_the_stop(stages):

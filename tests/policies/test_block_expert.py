@@ -201,7 +201,7 @@ def test_a_wrist_that_would_have_to_spin_does_not_throw_the_tool_off_its_way(env
     assert miss[0] < 0.5 * miss[1]
 
 
-@pytest.mark.parametrize(("forces", "steps"), [([300.0], 6), ([45.0] * 5, 6), ([45.0] * 4, None)])
+@pytest.mark.parametrize(("forces", "steps"), [([300.0], 9), ([45.0] * 5, 9), ([45.0] * 4, None)])
 def test_the_protective_stop_misses_no_force_that_lasts(env, monkeypatch, forces, steps):
     env.reset_scene(0)
     assert env.model.opt.timestep == pytest.approx(HOLD_S / 6)
@@ -210,6 +210,18 @@ def test_the_protective_stop_misses_no_force_that_lasts(env, monkeypatch, forces
     monkeypatch.setattr(stop, "_strongest", lambda data: (1, float(data.efc_force[1:].sum())))
     stopped = [stop.check(data) or bool(stop.reason) for _ in range(12)]
     assert (stopped.index(True) + 1 if any(stopped) else None) == steps
+
+
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize(("lasts", "stopped"), [(6, False), (9, True)])
+def test_a_knock_is_no_reason_to_stop_whenever_it_comes(env, monkeypatch, first, lasts, stopped):
+    env.reset_scene(0)
+    stop = ProtectiveStop(env.model)
+    monkeypatch.setattr(stop, "_strongest", lambda data: (1, float(data.efc_force.sum())))
+    for step in range(24):
+        force = 300.0 * (first <= step < first + lasts)
+        stop.check(SimpleNamespace(efc_force=np.array([force]), ne=0, nf=0, nl=0))
+    assert bool(stop.reason) == stopped
 
 
 @pytest.mark.slow
