@@ -31,7 +31,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 
 demo: install
 	$(BIN)/xr0-sim doctor
-	$(BIN)/xr0-sim rollout --world 0.1
+	$(BIN)/xr0-sim rollout --strategy naive_async
 
 test: lint types doctest
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist worksteal

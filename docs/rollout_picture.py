@@ -2,7 +2,8 @@
 
 ::
 
-    xr0-sim rollout --world 0.1 --episodes 2 --seed 2 --size 960x720 --no-insets --out out/picture
+    xr0-sim rollout --strategy naive_async --episodes 2 --seed 0 --size 960x720 --no-insets \
+        --out out/picture
     python docs/rollout_picture.py out/picture assets/pictures/rollout.png
 """
 

@@ -23,8 +23,8 @@ from xr0_sim.conventions import ARMS
 LIMIT_N = 200.0
 HOLD_S = 0.005
 READ_S = 0.0025
-"""Time between two readings of the forces [s], as of a controller at 400 Hz; chosen. A force that is
-over the limit at every reading of `HOLD_S` stops the arms."""
+"""Time between two readings of the forces [s], as of a controller at 400 Hz; chosen. A force that
+is over the limit at every reading of `HOLD_S` stops the arms."""
 
 
 class ProtectiveStop:

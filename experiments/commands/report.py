@@ -28,6 +28,9 @@ class ReportConfig:
         html: Write report.html beside the rows: one page that needs no network.
         films: First failures that are run again for a film, which the page links.
         table: Write the table to this file: .csv, .tex, .md or .txt.
+        equal_compute: Print instead the table at equal compute: of every strategy the level of this
+            factor that uses up the largest budget all strategies reach, e.g.
+            strategy.execution_horizon.
     """
 
     study: Annotated[str, tyro.conf.Positional] = ""
@@ -35,6 +38,7 @@ class ReportConfig:
     html: bool = False
     films: int = 0
     table: str | None = None
+    equal_compute: str | None = None
 
 
 def run(config: ReportConfig) -> int:
@@ -42,6 +46,9 @@ def run(config: ReportConfig) -> int:
     if not config.study:
         raise ConfigError("report: expected the folder of a study, got nothing")
     study = Study.load(config.study)
+    if config.equal_compute is not None:
+        print(study.table_at_equal_compute(free=config.equal_compute))
+        return 0
     if config.json:
         limits = study.latency_limits() if study.rows else []
         told = study_object(study) | {"latency_limits": [limit.to_dict() for limit in limits]}

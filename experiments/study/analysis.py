@@ -183,6 +183,43 @@ class Analysis(abc.ABC):
             for limit in latency_limits(frame, factors, seconds, factor=factor, **told)
         ]
 
+    def table_at_equal_compute(
+        self,
+        outcomes: Sequence[str] | None = None,
+        *,
+        compared: str = "strategy",
+        free: str = "strategy.execution_horizon",
+        cost: str = "tflop_per_s",
+        budget: float | None = None,
+        **options: Any,
+    ) -> StudyTable:
+        """The table with one setting per level of a factor: the one that uses up the budget.
+
+        Args:
+            outcomes: Columns; by default the usual ones.
+            compared: Factor whose levels are compared.
+            free: Factor whose level is chosen, so that the compute rates are as close as can be.
+            cost: Column of the compute rate: ``tflop_per_s``, or ``device_load``.
+            budget: Rate that no condition exceeds by more than 5 %; by default the largest that
+                every level reaches.
+            **options: ``limit_s``, ``rng``.
+        """
+        from experiments.report.study_table import study_table
+        from experiments.study.matched_compute import match_compute
+
+        frame, factors, _ = self._told()
+        kept = match_compute(
+            frame,
+            factors,
+            compared=compared,
+            free=free,
+            cost=cost,
+            budget=budget,
+            cluster=self.cluster,
+        )
+        told = self._options(options)
+        return study_table(kept.frame, kept.factors, outcomes=outcomes, **told)
+
     def plot(
         self,
         outcomes: Sequence[str] | None = None,
