@@ -168,6 +168,7 @@ class TowelFoldingEnv(DualArmEnv):
         if material:
             find_material(material)
         world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
+        kwargs["servo"] = kwargs.get("servo") or world.servo_of(self.level.name)
         cloth = material or cloth_of(world, self.level.name)
         if cloth != world.cloth:
             kwargs["world"] = replace(world, cloth=cloth)
