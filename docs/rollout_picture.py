@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-CROP = (slice(136, 576), slice(190, 770))
+CROP = (slice(136, 576), slice(100, 860))
 """Rows and columns of a 960 x 720 frame around the table's middle, between the two bands."""
 STRIP = (slice(582, 720), slice(0, 960))
 """The queue strip with its legend."""
