@@ -144,6 +144,11 @@ COMMANDS: dict[str, Command] = {
         "BenchPolicyConfig",
         "one inference against a naive forward",
     ),
+    "bench start": Command(
+        "experiments.benchmarks.start",
+        "BenchStartConfig",
+        "start-up of a command and of a worker, against a bare import",
+    ),
     "bench events": Command(
         "experiments.benchmarks.events",
         "BenchEventsConfig",

@@ -129,8 +129,10 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     from experiments.benchmarks.eager_xr0 import naive_denoise, naive_encode
     from xr0_sim.model.action_expert.sampler import FlowSampler
     from xr0_sim.model.compute.precision import REDUCED, cpu_features
+    from xr0_sim.model.vlm.stock import stock_vlm
 
-    model = policy.model
+    model, public = policy.model, stock_vlm(policy.model.vlm)
+    layers = policy.config.dit_config.num_hidden_layers
     none = torch.zeros(len(setting.state), dtype=torch.long)
 
     def encode() -> Any:
@@ -145,7 +147,7 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
 
     ways: dict[str, Any] = {
         "naive": (
-            lambda: naive_encode(model, setting.inputs),
+            lambda: naive_encode(public, setting.inputs, layers),
             lambda entries: naive_denoise(
                 model, entries, setting.inputs, setting.state, setting.noise
             ),

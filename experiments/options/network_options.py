@@ -33,6 +33,7 @@ class WeightOptions:
         vlm_weights: How xr0's VLM is kept: stored (default), int8 or int4; the last two need
             the package torchao.
         compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
+        graph: Run xr0 in captured graphs; needs a graphics card, and pays on every one.
         robot_type: Robot type of a released checkpoint; default: the only one that fits.
         views: Views of a released checkpoint in prompt order, each NAME or NAME=CAMERA, e.g.
             ego=base; default: all three cameras.
@@ -46,6 +47,7 @@ class WeightOptions:
     device: str | None = None
     vlm_weights: str | None = None
     compile: bool = False
+    graph: bool = False
     robot_type: str | None = None
     views: tuple[str, ...] | None = None
     window: int | None = None
@@ -78,7 +80,12 @@ class WeightOptions:
         from policies.xr0.fit import check_prefix, check_task
         from policies.xr0.released_model import choose_robot_type, parse_views
         from xr0_sim.model.checkpoints.shipped import load_config
-        from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
+        from xr0_sim.model.compute.devices import (
+            DEFAULT_DEVICE,
+            NO_GRAPH,
+            check_compiler,
+            choose_device,
+        )
 
         check_temperature(self.temperature, "--temperature")
         check_window(self.window, "--window")
@@ -91,6 +98,9 @@ class WeightOptions:
         if self.compile:
             check_compiler()
         device = str(choose_device(self.device or DEFAULT_DEVICE))
+        graph = self.graph and device != "cpu"
+        if self.graph and not graph:
+            say_once(NO_GRAPH.format(device))
         weights = Weights(
             checkpoint=checkpoint,
             head=head,
@@ -99,6 +109,7 @@ class WeightOptions:
             device=device,
             vlm_weights=self.vlm_weights or STORED_WEIGHTS,
             compile=self.compile,
+            graph=graph,
             robot_type=self.robot_type,
             views=self.views,
             window=self.window,

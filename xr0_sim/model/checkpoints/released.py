@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xr0_sim.atomic import replacing, write_json
 from xr0_sim.conventions import CAMERAS
@@ -84,9 +84,7 @@ def load_released(
             f"{len(problems)} mismatches, first: {problems[0]}; use the matching {CONFIG_FILE}"
         )
     model.load_state_dict(_read(found, dtype), strict=False, assign=True)
-    if tied:
-        model.vlm.lm_head.weight = model.vlm.get_input_embeddings().weight
-    _fill_buffers(model)
+    model.vlm.tie_head()
     return model.eval()
 
 
@@ -178,14 +176,6 @@ def _read(found: dict[str, StoredTensor], dtype: torch.dtype | None) -> dict[str
                     tensor = file.get_tensor(name)
                     tensors[name] = tensor if dtype is None else tensor.to(dtype)
     return tensors
-
-
-def _fill_buffers(model: nn.Module) -> None:
-    """Computes what is never stored and was built without memory: rotary frequencies."""
-    for module in model.modules():
-        if any(buffer.is_meta for buffer in module.buffers(recurse=False)):
-            for name, buffer in type(module)(module.config).named_buffers(recurse=False):
-                setattr(module, name, buffer)
 
 
 def _shards(tensors: dict[str, Tensor], limit: int, item_bytes: int) -> list[list[str]]:
