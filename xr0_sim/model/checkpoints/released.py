@@ -9,7 +9,8 @@
 ```
 
 No remote code and no pickle: our modules carry the released names, so a file's tensors are assigned
-to them one for one. The model is built on the ``meta`` device first; memory holds the weights once.
+to them one for one. The model is built on the ``meta`` device first; memory holds the weights once,
+and where they stay as stored they are the file itself, mapped.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from xr0_sim.model.checkpoints.weight_files import (
     StoredTensor,
     find_weights,
     mismatches,
+    read_mapped,
+    read_one,
 )
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.robot_schema import PREPROCESSOR_FILE, load_schemas
@@ -166,16 +169,14 @@ def _check_tied(directory: Path, found: Mapping[str, StoredTensor]) -> None:
 
 
 def _read(found: dict[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    from safetensors import safe_open
-
-    tensors = {}
-    for path in sorted({stored.file for stored in found.values()}):
-        with safe_open(path, framework="pt") as file:
-            for name, stored in found.items():
-                if stored.file == path:
-                    tensor = file.get_tensor(name)
-                    tensors[name] = tensor if dtype is None else tensor.to(dtype)
-    return tensors
+    if dtype is None:
+        tensors = {}
+        for path in sorted({stored.file for stored in found.values()}):
+            mapped = read_mapped(path)
+            tensors |= {name: mapped[name] for name in mapped if name in found}
+        return tensors
+    # One tensor at a time, so that no more than it lies in memory twice.
+    return {name: read_one(stored.file, name).to(dtype) for name, stored in found.items()}
 
 
 def _shards(tensors: dict[str, Tensor], limit: int, item_bytes: int) -> list[list[str]]:

@@ -79,6 +79,17 @@ def read_mapped(path: Path) -> dict[str, Tensor]:
         raise damaged(path, error) from error
 
 
+def read_one(path: Path, name: str) -> Tensor:
+    """One tensor of a file, as a view into it; the file is let go with the tensor."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from error
+
+
 def damaged(path: Path, error: Exception) -> CheckpointError:
     """What to say of a file that cannot be read."""
     return CheckpointError(
