@@ -173,6 +173,7 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     model, public = policy.model, stock_vlm(policy.model.vlm)
     layers = policy.config.dit_config.num_hidden_layers
     none = torch.zeros(len(setting.state), dtype=torch.long)
+    empty = torch.zeros(len(setting.state), 0, policy.config.action_dim)
 
     def encode() -> Any:
         with torch.no_grad():
@@ -189,6 +190,12 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
             lambda: naive_encode(public, setting.inputs, layers),
             lambda entries: naive_denoise(
                 model, entries, setting.inputs, setting.state, setting.noise
+            ),
+        ),
+        "plain": (
+            encode,
+            lambda cache: model.sample_actions(
+                cache, setting.state, empty, none, noise=setting.noise
             ),
         ),
         "eager": ours("float32"),

@@ -21,14 +21,14 @@ from xr0_sim.model.network_options import check_temperature, check_window
 from xr0_sim.runtime.strategies.base import Strategy
 
 REDUCED_WORDS = {
-    name: f"precision auto is {name} here: entries of a normalised chunk are off by up to {gap}"
+    name: f"precision auto is {name} here: a normalised chunk is off by up to {gap}"
     "; --precision float32 is exact, and the run card says which it was"
     for name, gap in (
         ("int8", "0.06 (an expert of 12 x 512)"),
         ("bfloat16", "0.015 (the trained one of 4 x 128)"),
     )
 }
-"""What is said where ``auto`` takes fewer bits; deviations as measured, see `xr0_sim/model/README.md`."""
+"""What is said where ``auto`` takes fewer bits, with deviations from ``xr0_sim/model/README.md``."""
 
 
 @dataclass(frozen=True)
