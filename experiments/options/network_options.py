@@ -28,7 +28,7 @@ REDUCED_WORDS = {
         ("bfloat16", "0.015 (the trained one of 4 x 128)"),
     )
 }
-"""What is said where ``auto`` takes fewer bits, with deviations from ``xr0_sim/model/README.md``."""
+"""What is said where ``auto`` takes fewer bits; deviations from ``xr0_sim/model/README.md``."""
 
 
 @dataclass(frozen=True)
