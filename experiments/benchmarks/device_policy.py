@@ -40,6 +40,16 @@ GOALS = {
 BATCH_GOAL_MS = 120.0
 
 
+GRAPHS = (
+    ("graphs", False, False, False),
+    ("graphs, fused attention", False, False, True),
+    ("graphs, compiled step", True, False, False),
+    ("graphs, compiled", True, True, False),
+    ("graphs, compiled, fused attention", True, True, True),
+)
+"""Name, whether the Euler step is compiled, whether the VLM is, whether its attention is fused."""
+
+
 @dataclass(frozen=True)
 class Way:
     """One way to run an inference.
@@ -77,7 +87,7 @@ def random_model(preset: str, device: torch.device, seed: int) -> XR0ForActionGe
     generator = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.ndim == 1 and name.endswith("norm.weight"):
+            if parameter.ndim == 1 and name.endswith("weight"):
                 parameter.fill_(1.0)
             else:
                 parameter.normal_(0.0, STD, generator=generator)
@@ -156,23 +166,17 @@ def ways_of(
     yield Way(
         "training forward", brain, lambda cache: euler_sample(expert, cache, *placed, steps=steps)
     )
-    eager = FlowSampler(expert, steps)
-    yield Way("prepared expert", brain, lambda cache: eager(cache, *placed))
-    step = FlowSampler(expert, steps, compile=True) if compiled else None
-    if step is not None:
-        yield Way("compiled step", brain, lambda cache: step(cache, *placed))
-    graphs: list[tuple[str, FlowSampler, bool, bool]] = [
-        ("graphs", eager, False, False),
-        ("graphs, fused attention", eager, False, True),
-    ]
-    if step is not None:
-        graphs += [
-            ("graphs, compiled step", step, False, False),
-            ("graphs, compiled", step, True, False),
-            ("graphs, compiled, fused attention", step, True, True),
-        ]
-    for name, sampler, whole, fused in graphs:
-        graphed = GraphedModel(model, sampler, compile=whole, fused=fused)
+    for name, compiled_step in (("prepared expert", False), ("compiled step", True)):
+        if compiled or not compiled_step:
+            # Each way has a sampler of its own, which holds a copy of the expert's weights.
+            alone = FlowSampler(expert, steps, compile=compiled_step)
+            yield Way(name, brain, lambda cache, alone=alone: alone(cache, *placed))
+            del alone
+    for name, compiled_step, compiled_brain, fused in GRAPHS:
+        if (compiled_step or compiled_brain) and not compiled:
+            continue
+        sampler = FlowSampler(expert, steps, compile=compiled_step)
+        graphed = GraphedModel(model, sampler, compile=compiled_brain, fused=fused)
         yield Way(
             name,
             lambda graphed=graphed: graphed.encode(inputs),

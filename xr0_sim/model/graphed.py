@@ -23,7 +23,6 @@ from torch import Tensor
 
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.compute.graphs import StaticCall
-from xr0_sim.model.compute.hot_path import hot_path
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.forward import encode
@@ -179,9 +178,6 @@ class GraphedModel:
     ) -> StaticCall[Any] | None:
         """The call as a graph; None, with one line about it, where that is not possible."""
         try:
-            if not self._compile:
-                with hot_path():
-                    function(**inputs)
             return StaticCall(function, inputs, capture=True)
         except (RuntimeError, AssertionError) as error:
             self.captures = False

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hot_path import HotPathError, hot_path
 
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.checkpoints.released import meta_model
 from xr0_sim.model.compute.devices import graph_on
 from xr0_sim.model.compute.graphs import StaticCall
-from xr0_sim.model.compute.hot_path import HotPathError, hot_path
 from xr0_sim.model.graphed import BUCKET, GraphedModel
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config

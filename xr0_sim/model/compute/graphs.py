@@ -2,8 +2,8 @@
 
 A chunk of XR-0 is some thousand small kernels; starting them one by one takes a graphics card
 several times longer than computing them. Captured once as a CUDA graph they start together. What is
-captured must not allocate tables, ask for a number or copy from the processor, see
-`xr0_sim.model.compute.hot_path`.
+captured must not build tables, ask for a number or copy from the processor; the tests watch that on
+machines without a card.
 """
 
 from __future__ import annotations
@@ -53,8 +53,15 @@ class StaticCall(Generic[OutputT]):
 
     def load(self, **given: Tensor) -> None:
         """Copies inputs to where the function reads them; the others stay as they were."""
+        targets, sources = [], []
         for name, tensor in given.items():
-            self._staged[name].copy(tensor)
+            if tensor.device == self._inputs[name].device:
+                targets.append(self._inputs[name])
+                sources.append(tensor)
+            else:
+                self._staged[name].copy(tensor)
+        if targets:
+            torch._foreach_copy_(targets, sources)
 
     def replay(self) -> OutputT:
         """Runs on the loaded inputs; see `output`."""
@@ -75,7 +82,7 @@ class _Staged:
 
     def copy(self, given: Tensor) -> None:
         target = self._target
-        if target.device.type != "cuda" or given.device == target.device:
+        if target.device.type != "cuda":
             target.copy_(given)
             return
         if self._pinned is None:

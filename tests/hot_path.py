@@ -23,6 +23,7 @@ QUESTIONS = frozenset("_local_scalar_dense equal is_nonzero nonzero masked_selec
 """Operations whose answer, or its size, has to come back to the processor."""
 
 
+COPIES = frozenset("_to_copy copy_ copy _foreach_copy_ clone".split())
 INDEXED = frozenset("index index_put index_put_ _index_put_impl_".split())
 """Operations that are questions where the index is a mask, whose hits have to be counted."""
 
@@ -54,8 +55,9 @@ class HotPath(TorchDispatchMode):
         if name in QUESTIONS or (name in INDEXED and _masked(args)):
             raise HotPathError(f"{func}: waits for an answer; decide it beforehand")
         result = func(*args, **kwargs)
-        leaves = tree_leaves((args, kwargs, result))
-        devices = {leaf.device for leaf in leaves if isinstance(leaf, Tensor)}
+        # Fused kernels answer with unused tensors of the processor; copies with what they made.
+        told = (args, kwargs, result) if name in COPIES else (args, kwargs)
+        devices = {leaf.device for leaf in tree_leaves(told) if isinstance(leaf, Tensor)}
         if len(devices) > 1:
             words = ", ".join(sorted(map(str, devices)))
             raise HotPathError(f"{func}: copies between {words}; move it beforehand")
