@@ -8,9 +8,10 @@ forward of the training code, with what the device could do at best.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from xr0_sim.model.graphed import GraphedModel
     from xr0_sim.model.vla import XR0ForActionGeneration
     from xr0_sim.model.vlm.inputs import VlmInputs
 
@@ -163,26 +165,32 @@ def ways_of(
     def brain() -> Any:
         return encode(model.vlm, inputs.to(device), layers, explicit)
 
-    yield Way(
-        "training forward", brain, lambda cache: euler_sample(expert, cache, *placed, steps=steps)
-    )
+    def plain(cache: Any) -> Tensor:
+        state, prefix, lengths, noise = placed
+        return euler_sample(expert, cache, state, prefix, lengths, noise, steps)
+
+    yield Way("training forward", brain, plain)
     for name, compiled_step in (("prepared expert", False), ("compiled step", True)):
         if compiled or not compiled_step:
             # Each way has a sampler of its own, which holds a copy of the expert's weights.
             alone = FlowSampler(expert, steps, compile=compiled_step)
-            yield Way(name, brain, lambda cache, alone=alone: alone(cache, *placed))
+            yield Way(name, brain, _denoising(alone, placed))
             del alone
     for name, compiled_step, compiled_brain, fused in GRAPHS:
         if (compiled_step or compiled_brain) and not compiled:
             continue
         sampler = FlowSampler(expert, steps, compile=compiled_step)
         graphed = GraphedModel(model, sampler, compile=compiled_brain, fused=fused)
-        yield Way(
-            name,
-            lambda graphed=graphed: graphed.encode(inputs),
-            lambda cache, graphed=graphed: graphed.denoise(cache, *request),
-        )
-        yield Way(f"{name}, one", whole=lambda graphed=graphed: graphed.chunk(inputs, *request)[0])
+        yield Way(name, partial(graphed.encode, inputs), _denoising(graphed.denoise, request))
+        yield Way(f"{name}, one", whole=partial(_whole, graphed, inputs, request))
+
+
+def _denoising(loop: Callable[..., Tensor], request: Sequence[Tensor]) -> Callable[[Any], Tensor]:
+    return lambda cache: loop(cache, *request)
+
+
+def _whole(graphed: GraphedModel, inputs: VlmInputs, request: Request) -> Tensor:
+    return graphed.chunk(inputs, *request)[0]
 
 
 @contextmanager
@@ -304,8 +312,6 @@ def goals(rows: list[dict[str, Any]], goal: bool) -> list[Measure]:
     )
     if any(row["batch"] == 16 for row in graphs):
         many = min(row["chunk ms"] for row in graphs if row["batch"] == 16)
-        limit = BATCH_GOAL_MS if goal else None
-        found.append(
-            Measure("batch16_ms", "batch 16, best of the graphs", many, "ms", target=limit)
-        )
+        words, most = "batch 16, best of the graphs", BATCH_GOAL_MS if goal else None
+        found.append(Measure("batch16_ms", words, many, "ms", target=most))
     return found

@@ -32,7 +32,7 @@ class AutoXR0(XR0ForActionGeneration, PreTrainedModel):
     def __init__(self, config: AutoXR0Config) -> None:
         PreTrainedModel.__init__(self, config)
         self.assemble(XR0Config(**(config.policy or {})))
-        self.post_init()
+        PreTrainedModel.post_init(self)
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Leaves torch's own initialisation; `initialization` has the seeded one."""

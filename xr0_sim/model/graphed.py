@@ -136,17 +136,18 @@ class GraphedModel:
         room = self._sampler.room(frames, length, self._model.config.action_length)
 
         def run(**named: Tensor) -> Tensor:
-            return self._sampler(_cache(named), *_request(named), room=room)
+            return self._sampler(_cache(named), **_request(named), room=room)
 
         return run
 
     def _both(self, example: VlmInputs) -> Callable[..., tuple[Tensor, VlmCache]]:
         brain = self._brain(example)
-        room = self._sampler.room(*example.input_ids.shape, self._model.config.action_length)
+        frames, length = example.input_ids.shape
+        room = self._sampler.room(frames, length, self._model.config.action_length)
 
         def run(**named: Tensor) -> tuple[Tensor, VlmCache]:
             cache = brain(**named)
-            return self._sampler(cache, *_request(named), room=room), cache
+            return self._sampler(cache, **_request(named), room=room), cache
 
         return run
 
@@ -239,9 +240,9 @@ def _named_request(
     return named if action_mask is None else named | {"action_mask": action_mask}
 
 
-def _request(named: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
-    names = ("state", "prefix", "prefix_lengths", "noise")
-    return (*(named[name] for name in names), named.get("action_mask"))
+def _request(named: Mapping[str, Tensor]) -> dict[str, Any]:
+    names = ("state", "prefix", "prefix_lengths", "noise", "action_mask")
+    return {name: named[name] for name in names if name in named}
 
 
 def _copied(cache: VlmCache) -> VlmCache:

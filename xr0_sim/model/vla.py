@@ -24,6 +24,8 @@ class XR0ForActionGeneration(nn.Module):
     tensors (``dit.layers.N...``, ``state_projector`` ...); `expert` is a view of the same modules.
     """
 
+    _expert: ActionExpert
+
     def __init__(self, config: XR0Config) -> None:
         super().__init__()
         self.config = config

@@ -170,7 +170,7 @@ def _check_tied(directory: Path, found: Mapping[str, StoredTensor]) -> None:
 
 def _read(found: dict[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
     if dtype is None:
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for path in sorted({stored.file for stored in found.values()}):
             mapped = read_mapped(path)
             tensors |= {name: mapped[name] for name in mapped if name in found}

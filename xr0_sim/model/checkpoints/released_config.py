@@ -30,7 +30,8 @@ def full_size_config(**overrides: object) -> XR0Config:
     Args:
         **overrides: Fields of `XR0Config` to replace, e.g. ``action_length=10`` for LIBERO.
     """
-    fields = RELEASED_INFERENCE | {"action_length": 30, "preset": "xr0"} | overrides
+    own = {"action_length": 30, "preset": "xr0"}
+    fields: dict[str, Any] = {**RELEASED_INFERENCE, **own, **overrides}
     return XR0Config(vlm_config=QWEN3_VL_4B, dit_config=XR0DiTConfig(), **fields)
 
 

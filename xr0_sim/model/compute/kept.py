@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -27,11 +27,11 @@ def kept(make: Callable[_P, _T]) -> Callable[_P, _T]:
     """
 
     @lru_cache(maxsize=KEPT)
-    def build(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def build(*args: Any, **kwargs: Any) -> _T:
         with torch.inference_mode(False), torch.no_grad():
             return make(*args, **kwargs)
 
-    return build
+    return cast("Callable[_P, _T]", build)
 
 
 @kept

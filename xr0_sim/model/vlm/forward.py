@@ -212,12 +212,15 @@ def final_hidden(vlm: Qwen3VL, before_last: Tensor, inputs: VlmInputs) -> Tensor
         Normalised hidden states (F, S, hidden); the language head turns them into logits.
     """
     text = vlm.model.language_model
-    layer, length = text.layers[-1], inputs.input_ids.shape[1]
+    layer: Any = text.layers[-1]
+    length = inputs.input_ids.shape[1]
     tables = brain_tables(vlm, length, (), fuses(vlm.device))
     cos, sin = _turns(inputs, tables, before_last.dtype)
     normed = layer.input_layernorm(before_last)
     key, value = _keys_values(layer, normed, cos, sin)
-    return text.norm(_transform(layer, before_last, normed, key, value, cos, sin, tables.causal))
+    last = _transform(layer, before_last, normed, key, value, cos, sin, tables.causal)
+    normalised: Tensor = text.norm(last)
+    return normalised
 
 
 def _layer(
