@@ -149,6 +149,21 @@ COMMANDS: dict[str, Command] = {
         "BenchPolicyConfig",
         "one inference against a naive forward",
     ),
+    "bench card": Command(
+        "experiments.benchmarks.card",
+        "BenchCardConfig",
+        "every check that needs a graphics card, in one go",
+    ),
+    "bench cost": Command(
+        "experiments.benchmarks.cost",
+        "BenchCostConfig",
+        "constants of a study's cost, and what it would take on other machines",
+    ),
+    "bench start": Command(
+        "experiments.benchmarks.start",
+        "BenchStartConfig",
+        "start-up of a command and of a worker, against a bare import",
+    ),
     "bench events": Command(
         "experiments.benchmarks.events",
         "BenchEventsConfig",

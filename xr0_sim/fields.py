@@ -18,6 +18,8 @@ import numpy as np
 from xr0_sim.errors import ConfigError
 from xr0_sim.grammar import type_words, union_members
 
+NEWER: Mapping[str, Any] = {"newer": True}
+"""Metadata of a field that older run cards lack: at its default it is left out of new ones."""
 LONGEST_SHOWN = 80
 """Characters of a refused value that a message shows."""
 

@@ -7,7 +7,7 @@ It shares weights with the model it is compared with, and must give the same chu
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,18 +15,24 @@ from torch import Tensor
 from xr0_sim.model.action_expert.dit import Attention, Layer
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_positions
 from xr0_sim.model.vla import XR0ForActionGeneration
-from xr0_sim.model.vlm.forward import VlmInputs
+from xr0_sim.model.vlm.inputs import VlmInputs
+from xr0_sim.model.vlm.stock import stock_forward
 
 Entry = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def naive_encode(model: XR0ForActionGeneration, inputs: VlmInputs) -> list[Entry]:
-    """Keys and values (B, K, S, d) of the last VLM layers, by the stock forward."""
-    stock = inputs.stock(model.config.vlm_config.image_token_id)
-    cache = model.vlm.model(**stock, use_cache=True).past_key_values
+def naive_encode(public: Any, inputs: VlmInputs, cached_layers: int) -> list[Entry]:
+    """Keys and values (B, K, S, d) of the last VLM layers, by the stock forward.
+
+    Args:
+        public: The public class on the model's weights (`stock_vlm`).
+        inputs: The batch.
+        cached_layers: How many of the last layers count.
+    """
+    cache = stock_forward(public, inputs, use_cache=True).past_key_values
     layers = [(layer.keys, layer.values) for layer in cache.layers]
-    return layers[len(layers) - model.config.dit_config.num_hidden_layers :]
+    return layers[len(layers) - cached_layers :]
 
 
 @torch.no_grad()

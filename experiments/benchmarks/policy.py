@@ -28,8 +28,12 @@ INSTRUCTION = "take the blocks apart, red and yellow into the left bin, blue int
 class BenchPolicyConfig:
     """Times one chunk of a randomly weighted model on the CPU, taking turns with a naive forward.
 
+    With a device it is the published way of running that is timed: kernel by kernel, compiled and
+    in graphs, each against the training forward.
+
     Attributes:
-        preset: Model size.
+        preset: Model size; xr0 is the published one, for a graphics card.
+        device: cpu, cuda, cuda:N or auto; default: the processor, against the naive forward.
         batches: Observations per inference, with commas; the targets are held to the first.
         repeats: How often everything is timed.
         threads: Threads of the matrix products.
@@ -39,6 +43,7 @@ class BenchPolicyConfig:
     """
 
     preset: str = "tiny"
+    device: str | None = None
     batches: str = "1,4,16"
     repeats: int = 30
     threads: int = 1
@@ -70,6 +75,8 @@ def run(config: BenchPolicyConfig) -> int:
     from xr0_sim.model.spec.presets import PRESETS, preset_config
 
     batches = _batches(config.batches)
+    if config.device is not None:
+        return _run_on(config, batches)
     if config.preset not in PRESETS:
         raise unknown_name("model preset", config.preset, PRESETS)
     if config.repeats < 2 or config.threads < 1:
@@ -84,7 +91,7 @@ def run(config: BenchPolicyConfig) -> int:
         ways = make_ways(policy, setting, compiled=not config.no_compile)
         deviations = deviations_of(ways)
         times = time_ways(ways, config.repeats)
-        bound = lower_bound(policy, setting.inputs, machine)
+        bound = lower_bound(policy.model, setting.inputs, machine)
         rows += table(batch, times, bound, deviations)
         if not measures:
             measures = headline(times, bound, deviations, config.preset)
@@ -94,6 +101,38 @@ def run(config: BenchPolicyConfig) -> int:
         as_json=config.json,
         config=config,
         tables={"one inference": rows},
+    )
+    return 0
+
+
+def _run_on(config: BenchPolicyConfig, batches: list[int]) -> int:
+    """Every way on a device, with bounds; the goals count for the published size on a card."""
+    import torch
+
+    from experiments.benchmarks import device_policy
+    from xr0_sim.model.compute.devices import check_compiler, choose_device
+    from xr0_sim.model.spec.presets import PRESET_NAMES
+
+    if config.preset not in PRESET_NAMES:
+        raise unknown_name("model preset", config.preset, PRESET_NAMES)
+    device = choose_device(str(config.device))
+    if not config.no_compile:
+        check_compiler()
+    torch.set_num_threads(config.threads)
+    model = device_policy.random_model(config.preset, device, config.seed)
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        options = (config.repeats, config.seed, not config.no_compile)
+        rows += device_policy.measure(model, batch, *options)
+    bounds = [device_policy.bound_row(model, batch, config.seed) for batch in batches]
+    card = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if card else "processor"
+    report(
+        f"{config.preset} preset on {name}, {next(model.parameters()).dtype}, wall time",
+        device_policy.goals(rows, goal=card and config.preset == "xr0"),
+        as_json=config.json,
+        config=config,
+        tables={"one inference": rows, "bounds": bounds},
     )
     return 0
 
@@ -129,9 +168,12 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     from experiments.benchmarks.eager_xr0 import naive_denoise, naive_encode
     from xr0_sim.model.action_expert.sampler import FlowSampler
     from xr0_sim.model.compute.precision import REDUCED, cpu_features
+    from xr0_sim.model.vlm.stock import stock_vlm
 
-    model = policy.model
+    model, public = policy.model, stock_vlm(policy.model.vlm)
+    layers = policy.config.dit_config.num_hidden_layers
     none = torch.zeros(len(setting.state), dtype=torch.long)
+    empty = torch.zeros(len(setting.state), 0, policy.config.action_dim)
 
     def encode() -> Any:
         with torch.no_grad():
@@ -145,9 +187,15 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
 
     ways: dict[str, Any] = {
         "naive": (
-            lambda: naive_encode(model, setting.inputs),
+            lambda: naive_encode(public, setting.inputs, layers),
             lambda entries: naive_denoise(
                 model, entries, setting.inputs, setting.state, setting.noise
+            ),
+        ),
+        "plain": (
+            encode,
+            lambda cache: model.sample_actions(
+                cache, setting.state, empty, none, noise=setting.noise
             ),
         ),
         "eager": ours("float32"),

@@ -14,10 +14,12 @@ from experiments.benchmarks.report import Measure
 DENOISE_TARGET, CHUNK_TARGET = 2.0, 1.5
 """Speed against the naive forward that the ``tiny`` preset is held to."""
 DEVIATION_TARGET = 1e-5
+PLAIN_TARGET = 1.0
+"""`sample_actions` as it stands, without preparation, is no slower than the naive forward."""
 BOUND_TARGET, REDUCED_TARGET = 1.35, 3.5
 """Distance to the arithmetic limit in float32, and speed against the naive forward in the best
 reduced number format, that the ``small`` preset is held to: its action expert is 12 x 512."""
-FULL = ("eager", "compiled")
+FULL = ("plain", "eager", "compiled")
 """Ways in float32; the others are reduced."""
 
 
@@ -70,6 +72,15 @@ def headline(
             target=BOUND_TARGET if small else None,
         ),
     ]
+    if "plain" in times:
+        measures.append(
+            _speedup(
+                "plain_speedup",
+                "whole chunk, naive / sample_actions without a prepared loop",
+                naive.sum(1) / times["plain"].sum(1),
+                PLAIN_TARGET if tiny else None,
+            )
+        )
     others = [name for name in times if name not in (*FULL, "naive")]
     if not others:
         return measures

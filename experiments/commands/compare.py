@@ -20,6 +20,7 @@ from experiments.study.folder import TICKS
 from experiments.study.jobs import ticks_name
 from experiments.study.study import Study
 from experiments.study.text import rows_by_condition
+from policies.xr0.checkpoints import find_checkpoint, is_released
 from xr0_sim.atomic import replacing
 from xr0_sim.metrics.summary import markdown_table, separation_notes
 from xr0_sim.record.runcard import to_json
@@ -27,6 +28,7 @@ from xr0_sim.registry import policies
 
 POSITIONS = {
     "xr0": ("sync:sync", "naive_async:sync", "prefix_async:prefix", "prefix_async:prefix_lambda"),
+    "released": ("sync", "naive_async"),
     "oracle": ("sync", "naive_async", "prefix_async"),
     "oracle_random_speed": ("sync", "naive_async", "prefix_async"),
 }
@@ -81,7 +83,10 @@ class CompareConfig(TaskOptions, WeightOptions):
         policy = policies.canonical(self.policy)
         if policy == "oracle":
             policy = "oracle_random_speed"
-        positions = self.positions or POSITIONS.get(policy, POSITIONS["oracle"])
+        kind = policy
+        if self.checkpoint is not None and is_released(find_checkpoint(self.checkpoint)):
+            kind = "released"
+        positions = self.positions or POSITIONS.get(kind, POSITIONS["oracle"])
         fixed = {**given_options(self), "policy": policy}
         del fixed["latency"]
         return Study(

@@ -20,6 +20,16 @@ from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
 from xr0_sim.model.network_options import check_temperature, check_window
 from xr0_sim.runtime.strategies.base import Strategy
 
+REDUCED_WORDS = {
+    name: f"precision auto is {name} here: a normalised chunk is off by up to {gap}"
+    "; --precision float32 is exact, and the run card says which it was"
+    for name, gap in (
+        ("int8", "0.06 (an expert of 12 x 512)"),
+        ("bfloat16", "0.015 (the trained one of 4 x 128)"),
+    )
+}
+"""What is said where ``auto`` takes fewer bits; deviations from ``xr0_sim/model/README.md``."""
+
 
 @dataclass(frozen=True)
 class WeightOptions:
@@ -33,6 +43,7 @@ class WeightOptions:
         vlm_weights: How xr0's VLM is kept: stored (default), int8 or int4; the last two need
             the package torchao.
         compile: Compile xr0's Euler step; needs a C++ compiler, pays for large action experts.
+        graph: Run xr0 in captured graphs; needs a graphics card, and pays on every one.
         robot_type: Robot type of a released checkpoint; default: the only one that fits.
         views: Views of a released checkpoint in prompt order, each NAME or NAME=CAMERA, e.g.
             ego=base; default: all three cameras.
@@ -46,6 +57,7 @@ class WeightOptions:
     device: str | None = None
     vlm_weights: str | None = None
     compile: bool = False
+    graph: bool = False
     robot_type: str | None = None
     views: tuple[str, ...] | None = None
     window: int | None = None
@@ -78,7 +90,12 @@ class WeightOptions:
         from policies.xr0.fit import check_prefix, check_task
         from policies.xr0.released_model import choose_robot_type, parse_views
         from xr0_sim.model.checkpoints.shipped import load_config
-        from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
+        from xr0_sim.model.compute.devices import (
+            DEFAULT_DEVICE,
+            NO_GRAPH,
+            check_compiler,
+            choose_device,
+        )
 
         check_temperature(self.temperature, "--temperature")
         check_window(self.window, "--window")
@@ -91,6 +108,9 @@ class WeightOptions:
         if self.compile:
             check_compiler()
         device = str(choose_device(self.device or DEFAULT_DEVICE))
+        graph = self.graph and device != "cpu"
+        if self.graph and not graph:
+            say_once(NO_GRAPH.format(device))
         weights = Weights(
             checkpoint=checkpoint,
             head=head,
@@ -99,12 +119,15 @@ class WeightOptions:
             device=device,
             vlm_weights=self.vlm_weights or STORED_WEIGHTS,
             compile=self.compile,
+            graph=graph,
             robot_type=self.robot_type,
             views=self.views,
             window=self.window,
             digest=checkpoint_digest(checkpoint),
         )
         precision = resolve_precision(checkpoint, head, weights.precision, device)
+        if precision != "float32" and weights.precision == DEFAULT_PRECISION:
+            say_once(REDUCED_WORDS[precision])
         if is_released(path):
             parse_views(self.views)
             robot_type = choose_robot_type(path, self.robot_type).robot_type

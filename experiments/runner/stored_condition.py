@@ -11,6 +11,7 @@ from envs.world import FIRST, STAGE_ARGUMENTS
 from experiments.runner.condition import Condition
 from policies.xr0.checkpoints import Weights
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import NEWER
 from xr0_sim.record.runcard import to_json
 from xr0_sim.registry import REGISTRIES
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix
@@ -76,7 +77,8 @@ def _decoded(value: Any, classes: Mapping[str, list[type]], place: str) -> Any:
         return {name: _decoded(item, classes, place) for name, item in value.items()}
     inner = {name: _decoded(item, classes, place) for name, item in value.items() if name != "type"}
     for cls in classes.get(value["type"], ()):
-        if {field.name for field in fields(cls) if field.init} == set(inner):
+        wanted = {field.name: field.metadata == NEWER for field in fields(cls) if field.init}
+        if {name for name, newer in wanted.items() if not newer} <= set(inner) <= set(wanted):
             return cls(**inner)
     raise ConfigError(
         f"{place}: expected a plug {value['type']}({', '.join(inner)}), found none; give the "

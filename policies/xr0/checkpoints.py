@@ -14,6 +14,8 @@ from xr0_sim.model.network_options import NetworkOptions
 
 RELEASED_HEAD = "released"
 """Name of the one expert of a released checkpoint, in run cards and captions."""
+READ_BYTES = 2**22
+"""How much of a file is in memory while its digest is worked out."""
 FIRST_WORLD = "0.1"
 """World of the checkpoints that were trained before worlds had names."""
 
@@ -93,9 +95,11 @@ def checkpoint_heads(name: str | Path) -> list[str]:
 
 def checkpoint_digest(name: str | Path) -> str:
     """First 16 hex digits of the SHA-256 over a checkpoint's files, names included."""
-    sha = hashlib.sha256()
+    sha, part = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
     for file in sorted(find_checkpoint(name).rglob("*")):
         if file.is_file():
             sha.update(f"|{file.name}|".encode())
-            sha.update(file.read_bytes())
+            with file.open("rb", buffering=0) as stream:
+                while size := stream.readinto(part):
+                    sha.update(part[:size])
     return sha.hexdigest()[:16]

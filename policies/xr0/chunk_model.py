@@ -154,10 +154,13 @@ class XR0ChunkModel:
                     "infer_batch: expected requests without or with a prefix, got one that needs "
                     f"{', '.join(sorted(request.needs))}; leave batched out"
                 )
-        cache = self._encode(requests)
-        chunks = self._denoise(
-            cache, requests, self._policy.noise([r.noise_seed for r in requests])
+        relative, cache = self._policy.chunk(
+            *self._seen(requests),
+            *self._known(requests),
+            self._policy.noise([r.noise_seed for r in requests]),
+            self._temperature,
         )
+        chunks = self._decoded(relative, requests)
         return [replace(chunk, memory=cache.repeated(row)) for row, chunk in enumerate(chunks)]
 
     def infer_request(self, request: ChunkRequest) -> list[ActionChunk]:
@@ -181,7 +184,9 @@ class XR0ChunkModel:
                 "depends steeply on the noise; give one, e.g. --temperature 1 (said once)",
                 stacklevel=3,
             )
-        cache = self._encode([request]) if request.refresh is None else request.memory
+        cache = request.memory
+        if request.refresh is None:
+            cache = self._policy.encode(*self._seen([request]))
         if not isinstance(cache, VlmCache):
             raise ConfigError(
                 f"refresh {request.refresh}: expected the memory of an inference of this model, "
@@ -206,11 +211,17 @@ class XR0ChunkModel:
 
         return request_flops(self._policy, self._cameras, request)
 
-    def _encode(self, requests: Sequence[ChunkRequest]) -> VlmCache:
-        return self._policy.encode(
-            np.stack([_pictures(r.observation, self._cameras) for r in requests]),
-            [r.observation.instruction for r in requests],
-        )
+    def _seen(self, requests: Sequence[ChunkRequest]) -> tuple[NDArray[np.uint8], list[str]]:
+        """Pictures and instructions."""
+        pictures = np.stack([_pictures(r.observation, self._cameras) for r in requests])
+        return pictures, [r.observation.instruction for r in requests]
+
+    def _known(
+        self, requests: Sequence[ChunkRequest]
+    ) -> tuple[RobotState, list[ArmTargets | None]]:
+        """Measured states and committed targets."""
+        targets = [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests]
+        return _stack([r.observation.robot for r in requests]), targets
 
     def _denoise(
         self, cache: VlmCache, requests: Sequence[ChunkRequest], noise: Tensor
@@ -221,13 +232,13 @@ class XR0ChunkModel:
             target = self._arm_targets(guide.actions), np.asarray(guide.weights)
             guided = {"guides": [target] * len(requests), "strength": guide.strength}
         relative = self._policy.denoise(
-            cache,
-            _stack([r.observation.robot for r in requests]),
-            [self._targets(np.asarray(r.prefix, dtype=np.float64)) for r in requests],
-            noise,
-            self._temperature,
-            **guided,
+            cache, *self._known(requests), noise, self._temperature, **guided
         )
+        return self._decoded(relative, requests)
+
+    def _decoded(
+        self, relative: NDArray[np.float64], requests: Sequence[ChunkRequest]
+    ) -> list[ActionChunk]:
         return [
             ActionChunk(self._decode(chunk, r), r.observation.tick)
             for chunk, r in zip(relative, requests, strict=True)
@@ -365,6 +376,7 @@ def load_chunk_model(
     robot_type: str | None = None,
     views: Sequence[str] | None = None,
     window: int | None = None,
+    graph: bool = False,
 ) -> XR0ChunkModel:
     """Loads one head of a shipped checkpoint, or a released checkpoint.
 
@@ -386,6 +398,7 @@ def load_chunk_model(
         views: Views of a released checkpoint, in prompt order, see
             `policies.xr0.released_model.parse_views`.
         window: Λ window at inference; None for the one that the head was trained with.
+        graph: Run in captured graphs, see `xr0_sim.model.graphed`; needs a graphics card.
 
     Raises:
         ConfigError: An option that does not exist or does not fit the checkpoint.
@@ -402,6 +415,7 @@ def load_chunk_model(
         robot_type,
         None if views is None else tuple(views),
         window,
+        graph,
     )
     temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
     path = find_checkpoint(checkpoint)
@@ -422,7 +436,7 @@ def load_chunk_model(
 
     check_task(path, task)
     head = DEFAULT_HEAD if head is None else head
-    policy = load_policy_model(path, head, precision, device, vlm_weights, compile, window)
+    policy = load_policy_model(path, head, precision, device, vlm_weights, compile, window, graph)
     record = read_manifest(path)
     return XR0ChunkModel(policy, decoding or DEFAULT_DECODING, temperature, record, head=head)
 

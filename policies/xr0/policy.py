@@ -64,6 +64,7 @@ class XR0Policy(ChunkPolicy):
         views: Views of a released checkpoint, in prompt order, e.g. ``("ego=base",)``; see
             `policies.xr0.released_model.parse_views`.
         window: Λ window at inference; None for the one that the head was trained with.
+        graph: Run in captured graphs, see `xr0_sim.model.graphed`; needs a graphics card.
         estimator: See `ChunkPolicy`.
         subscribers: See `ChunkPolicy`.
     """
@@ -88,6 +89,7 @@ class XR0Policy(ChunkPolicy):
         window: int | None = None,
         estimator: DelayEstimator | None = None,
         subscribers: Callable[[int], Sequence[Subscriber]] | None = None,
+        graph: bool = False,
     ):
         from policies.xr0.chunk_model import load_chunk_model
 
@@ -104,6 +106,7 @@ class XR0Policy(ChunkPolicy):
             robot_type=robot_type,
             views=views,
             window=window,
+            graph=graph,
         )
         strategy = strategy or Sync(min(execution_horizon_for(path), model.horizon))
         told = check_prefix(strategy, model.prefix_max, model.head)

@@ -18,7 +18,7 @@ from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.checkpoints.released import load_released, released_processor
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
-from xr0_sim.model.compute.devices import check_compiler, choose_device
+from xr0_sim.model.compute.devices import check_compiler, choose_device, graph_on
 from xr0_sim.model.compute.weight_only import reduce_vlm
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.model.policy_model import PolicyModel
@@ -121,6 +121,7 @@ def load_released_policy(
         )
     names, cameras = parse_views(options.views)
     place = choose_device(options.device)
+    graph = graph_on(place, options.graph)
     if options.compile:
         check_compiler()
     schema = choose_robot_type(directory, options.robot_type)
@@ -146,6 +147,7 @@ def load_released_policy(
         options.precision,
         options.compile,
         torch.from_numpy(schema.action_mask.astype(np.float32)),
+        graph,
     )
     return policy, decodings_of(schema)[0], cameras
 

@@ -91,7 +91,7 @@ def test_policy_takes_turns_with_a_naive_forward_that_says_the_same(capsys):
         assert found["reduced_speedup"]["value"] > 0
         assert 0 < found["reduced_deviation_rms"]["value"] < found["reduced_deviation_max"]["value"]
         assert found["reduced_deviation_max"]["value"] < 0.05
-    ways = ["naive", "eager", *reduced, "lower bound"]
+    ways = ["naive", "plain", "eager", *reduced, "lower bound"]
     assert [(row["batch"], row["way"]) for row in rows] == [(b, w) for b in (1, 2) for w in ways]
     assert all(row["denoise ms"] > 0 and row["VLM ms"] > 0 for row in rows)
 

@@ -48,6 +48,28 @@ def plain(model, observation):
     return model.infer(observation, NOTHING, SEED)
 
 
+def test_in_graphs_every_request_gives_the_same_rows(policy, model, seen):
+    graphs = XR0ChunkModel(replace(policy, graph=True), "joint", temperature=1.0)
+    before, now = seen
+    memories = [plain(one, before).memory for one in (model, graphs)]
+    for memory, one in zip(memories, (model, graphs), strict=True):
+        plain(one, now)  # overwrites what graphs keep, but no memory
+        requests = [
+            ChunkRequest(now, noise_seed=SEED),
+            ChunkRequest(now, noise_seed=SEED, prefix=before.robot.command[None]),
+            ChunkRequest(now, noise_seed=SEED, refresh=0, memory=memory),
+            ChunkRequest(now, noise_seed=SEED, samples=2),
+        ]
+        rows = [chunk.actions for request in requests for chunk in one.infer_request(request)]
+        if one is model:
+            wanted = rows
+    np.testing.assert_allclose(np.array(rows), np.array(wanted), atol=1e-4)
+    both = [ChunkRequest(frame, noise_seed=SEED) for frame in seen]
+    found = [chunk.actions for chunk in graphs.infer_batch(both)]
+    expected = [chunk.actions for chunk in model.infer_batch(both)]
+    np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-4)
+
+
 def test_a_refresh_takes_the_old_pictures_and_the_new_body(model, seen):
     before, now = seen
     memory = plain(model, before).memory

@@ -16,13 +16,13 @@ from torch import nn
 from xr0_sim.model.action_expert.network import ActionExpert
 
 if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
+    from xr0_sim.model.vlm.qwen import Qwen3VL
 
 VLM_STD = 0.02
 
 
 @torch.no_grad()
-def initialize_vlm(vlm: Qwen3VLForConditionalGeneration, generator: torch.Generator) -> None:
+def initialize_vlm(vlm: Qwen3VL, generator: torch.Generator) -> None:
     """Sets every weight of the VLM from the generator; norms start at one, biases at zero."""
     for module in vlm.modules():
         if isinstance(module, nn.Linear | nn.Conv3d | nn.Embedding):

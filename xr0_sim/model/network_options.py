@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.fields import NEWER
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
@@ -31,6 +32,7 @@ class NetworkOptions:
         device: Where the network runs (`xr0_sim.model.compute.devices`).
         vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Whether the Euler step is compiled.
+        graph: Whether the network runs in captured graphs; needs a graphics card.
         robot_type: Robot type of a released checkpoint whose statistics are used; None where it
             has only one that fits this robot.
         views: Views of a released checkpoint in prompt order; None for all cameras.
@@ -48,6 +50,7 @@ class NetworkOptions:
     robot_type: str | None = None
     views: tuple[str, ...] | None = None
     window: int | None = None
+    graph: bool = field(default=False, metadata=NEWER)
 
     def __post_init__(self) -> None:
         """Rejects values that no network takes."""

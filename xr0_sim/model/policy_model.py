@@ -22,7 +22,12 @@ from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_normalizer, load_vlm
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
-from xr0_sim.model.compute.devices import DEFAULT_DEVICE, check_compiler, choose_device
+from xr0_sim.model.compute.devices import (
+    DEFAULT_DEVICE,
+    check_compiler,
+    choose_device,
+    graph_on,
+)
 from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
     STORED_WEIGHTS,
@@ -31,6 +36,7 @@ from xr0_sim.model.compute.precision import (
     expert_weights,
 )
 from xr0_sim.model.compute.weight_only import reduce_vlm
+from xr0_sim.model.graphed import GraphedModel
 from xr0_sim.model.initialization import initialize_expert, initialize_vlm
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM, ArmTargets, encode_chunk
 from xr0_sim.model.spec.config import XR0Config
@@ -54,6 +60,7 @@ class PolicyModel:
         normalizer: Statistics of the training set.
         precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
         compile: Whether its step is compiled.
+        graph: Whether it runs in captured graphs (`xr0_sim.model.graphed`).
         action_mask: (T, 32) entries that a robot type uses; None for both arms of the layout.
     """
 
@@ -63,6 +70,7 @@ class PolicyModel:
     precision: str = DEFAULT_PRECISION
     compile: bool = False
     action_mask: torch.Tensor | None = None
+    graph: bool = False
 
     def __post_init__(self) -> None:
         """Rejects a format that there is not."""
@@ -78,6 +86,11 @@ class PolicyModel:
         """The Euler loop, prepared at its first use; the weights are final by then."""
         steps = self.config.num_euler_steps
         return FlowSampler(self.model.expert, steps, self.compile, self.precision)
+
+    @cached_property
+    def graphs(self) -> GraphedModel:
+        """VLM and Euler loop as captured graphs, prepared at their first use."""
+        return GraphedModel(self.model, self.sampler, self.compile)
 
     @torch.no_grad()
     def predict(
@@ -107,15 +120,47 @@ class PolicyModel:
         Raises:
             ConfigError: A measured state is NaN or infinite.
         """
-        cache = self.encode(images, instructions)
         noise = self.noise(noise_seeds)
-        return self.denoise(cache, robot, prefixes, noise, temperature)
+        return self.chunk(images, instructions, robot, prefixes, noise, temperature)[0]
+
+    @torch.no_grad()
+    def chunk(
+        self,
+        images: NDArray[np.uint8],
+        instructions: Sequence[str],
+        robot: RobotState,
+        prefixes: Sequence[ArmTargets | None],
+        noise: torch.Tensor,
+        temperature: float = 1.0,
+    ) -> tuple[NDArray[np.float64], VlmCache]:
+        """Chunks of B observations, see `predict`, and what the VLM made of their frames.
+
+        The next call may overwrite the cache; `VlmCache.repeated` copies it.
+        """
+        if not self.graph:
+            cache = self.encode(images, instructions)
+            return self.denoise(cache, robot, prefixes, noise, temperature), cache
+        with float32_default():
+            inputs = self.processor(images, instructions)
+            found: list[VlmCache] = []
+
+            def run(_: VlmCache, *request: torch.Tensor) -> torch.Tensor:
+                actions, cache = self.graphs.chunk(inputs, *request)
+                found.append(cache)
+                return actions
+
+            none = VlmCache((), inputs.key_mask(), inputs.lengths)
+            actions = self._sampled(none, robot, prefixes, noise, temperature, run)
+        return actions, found[0]
 
     @torch.no_grad()
     def encode(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> VlmCache:
         """What the VLM makes of B frames, see `predict`: all the action expert sees of them."""
         with float32_default():
-            return self.model.encode(self.processor(images, instructions).to(self.model.device))
+            inputs = self.processor(images, instructions)
+            if self.graph:
+                return self.graphs.encode(inputs)
+            return self.model.encode(inputs.to(self.model.device))
 
     def noise(self, seeds: Sequence[Sequence[int]], first_tick: int | None = None) -> torch.Tensor:
         """Flow noise (B, T, 32).
@@ -162,17 +207,22 @@ class PolicyModel:
             strength: Largest guidance weight.
         """
         with float32_default():
-            return self._denoise(cache, robot, prefixes, noise, temperature, guides, strength)
+            if guides is not None:
+                sampler = self._guided(robot, guides, strength)
+            elif self.graph:
+                sampler = self.graphs.denoise
+            else:
+                sampler = self.sampler
+            return self._sampled(cache, robot, prefixes, noise, temperature, sampler)
 
-    def _denoise(
+    def _sampled(
         self,
         cache: VlmCache,
         robot: RobotState,
         prefixes: Sequence[ArmTargets | None],
         noise: torch.Tensor,
         temperature: float,
-        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]] | None,
-        strength: float,
+        sampler: Callable[..., torch.Tensor],
     ) -> NDArray[np.float64]:
         for name in RobotState.__dataclass_fields__:
             if not np.isfinite(getattr(robot, name)).all():
@@ -187,14 +237,16 @@ class PolicyModel:
             if targets is not None and lengths[row]:
                 relative = encode_chunk(targets, _row(robot, row))
                 prefix[row, : lengths[row]] = self.normalizer.normalize_actions(relative)
-        device = self.model.device
+        # Graphs take what they need from the processor by themselves, without waiting.
+        guided = isinstance(sampler, functools.partial)
+        place = torch.device("cpu") if self.graph and not guided else self.model.device
         actions = self.model.sample_actions(
             cache,
-            torch.from_numpy(state).to(device),
-            torch.from_numpy(prefix).to(device),
-            torch.tensor(lengths, device=device),
-            action_mask=None if self.action_mask is None else self.action_mask.to(device),
-            sampler=self.sampler if guides is None else self._guided(robot, guides, strength),
+            torch.from_numpy(state).to(place),
+            torch.from_numpy(prefix).to(place),
+            torch.tensor(lengths),
+            action_mask=None if self.action_mask is None else self.action_mask.to(place),
+            sampler=sampler,
             temperature=temperature,
             noise=noise,
         )
@@ -262,6 +314,7 @@ def load_policy_model(
     vlm_weights: str = STORED_WEIGHTS,
     compile: bool = False,
     window: int | None = None,
+    graph: bool = False,
 ) -> PolicyModel:
     """Loads a shipped checkpoint with one of its heads.
 
@@ -273,21 +326,25 @@ def load_policy_model(
         vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
         window: Λ window at inference; None for the one that the head was trained with.
+        graph: Run in captured graphs; without a graphics card it runs as usual, with a warning.
     """
     place = choose_device(device)
+    graph = graph_on(place, graph)
     if compile:
         check_compiler()
     path = Path(path)
     config = load_config(path, head)
     with float32_default(), untouched_random_state():
-        model = XR0ForActionGeneration(config)
+        with torch.device("meta"):
+            model = XR0ForActionGeneration(config)
         load_vlm(path, model.vlm)
         load_head(path, head, model.expert)
         if window is not None:
             model.expert.use_action_window(window)
         model = model.eval().to(place)
         reduce_vlm(model.vlm, vlm_weights)
-    return PolicyModel(model, XR0Processor(config), load_normalizer(path), precision, compile)
+    processor, normalizer = XR0Processor(config), load_normalizer(path)
+    return PolicyModel(model, processor, normalizer, precision, compile, graph=graph)
 
 
 def random_policy_model(config: XR0Config, seed: int) -> PolicyModel:

@@ -5,43 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.flow import euler_sample
-from xr0_sim.model.action_expert.network import ActionExpert
+from xr0_sim.model.action_expert.network import ActionExpert, layout_valid
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.forward import forward
+from xr0_sim.model.vlm.forward import encode
 from xr0_sim.model.vlm.inputs import VlmInputs
+from xr0_sim.model.vlm.qwen import Qwen3VL
 
 
-class XR0ForActionGeneration(PreTrainedModel):
+class XR0ForActionGeneration(nn.Module):
     """Images, instruction and state in; a chunk of normalised relative actions out.
 
     The expert's submodules are registered at the top level, under the names of the released
     tensors (``dit.layers.N...``, ``state_projector`` ...); `expert` is a view of the same modules.
     """
 
-    config_class = XR0Config
-    base_model_prefix = "xr0"
-    _supports_sdpa = True
-    _tied_weights_keys = None
+    _expert: ActionExpert
 
     def __init__(self, config: XR0Config) -> None:
-        super().__init__(config)
-        from transformers import Qwen3VLForConditionalGeneration
+        super().__init__()
+        self.config = config
+        self.assemble(config)
 
-        self.vlm = Qwen3VLForConditionalGeneration(config.vlm_config)
+    def assemble(self, config: XR0Config) -> None:
+        """Adds the modules."""
+        self.vlm = Qwen3VL(config.vlm_config)
         expert = ActionExpert(config)
         for name, module in expert.named_children():
             self.add_module(name, module)
         object.__setattr__(self, "_expert", expert)
-        self.post_init()
 
-    def _init_weights(self, module: torch.nn.Module) -> None:
-        """Leaves torch's own initialisation; `initialization.initialize` is the seeded one."""
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.vlm.device
 
     @property
     def expert(self) -> ActionExpert:
@@ -50,7 +51,7 @@ class XR0ForActionGeneration(PreTrainedModel):
 
     def encode(self, inputs: VlmInputs) -> VlmCache:
         """Runs the VLM once; the cache serves any number of `sample_actions` calls."""
-        return forward(self.vlm, inputs, self.config.dit_config.num_hidden_layers)[1]
+        return encode(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
 
     @torch.no_grad()
     def sample_actions(
@@ -72,13 +73,14 @@ class XR0ForActionGeneration(PreTrainedModel):
             state: (B, 32) normalised.
             prefix: (B, d, 32) normalised committed rows, already relative to *this* state; d is
                 the longest prefix of the batch and may be 0.
-            prefix_lengths: (B,) long, each at most d.
+            prefix_lengths: (B,) long, each at most d; on the processor nobody waits for them.
             generator: Source of the flow noise, on the processor; a list gives every row its own,
                 so that a row's noise does not depend on its neighbours in the batch. None when
                 ``noise`` is given.
             action_mask: (T, 32) or (B, T, 32) mask of a robot type, 1 where an entry counts; the
                 dual-arm layout's when None.
-            sampler: Runs the Euler loop in place of `euler_sample`, to the same result.
+            sampler: Runs the Euler loop in place of `euler_sample`, to the same result. It gets
+                what it needs where ``prefix`` lies, which need not be the network's device.
             temperature: Factor on the noise the flow starts from; 0 takes the one chunk in the
                 middle of all.
             noise: (B, T, 32) of any floating format, in place of a draw: the noise of another
@@ -107,8 +109,10 @@ class XR0ForActionGeneration(PreTrainedModel):
                 f"noise: expected floating ({rows}, {length}, {width}), one chunk per frame, got "
                 f"{noise.dtype} {tuple(noise.shape)}"
             )
-        noise = noise.to(self.expert.device, torch.float32)
-        valid = self.expert.action_valid if action_mask is None else action_mask
+        place = prefix.device
+        noise = noise.to(place, torch.float32)
+        prefix_lengths = prefix_lengths.to(place)
+        valid = layout_valid(place) if action_mask is None else action_mask
         noise = temperature * noise * valid
         padded = torch.zeros_like(noise)
         padded[:, :longest] = prefix
@@ -138,11 +142,3 @@ def _draw_noise(
     if len(generator) != shape[0]:
         raise ConfigError(f"generators: expected one per frame, {shape[0]}, got {len(generator)}")
     return torch.cat([torch.randn(1, *shape[1:], generator=g) for g in generator])
-
-
-def register_auto_classes() -> None:
-    """Makes `AutoConfig` and `AutoModel` of transformers know ``model_type = "xr0"``."""
-    from transformers import AutoConfig, AutoModel
-
-    AutoConfig.register("xr0", XR0Config, exist_ok=True)
-    AutoModel.register(XR0Config, XR0ForActionGeneration, exist_ok=True)

@@ -19,6 +19,7 @@ import numpy as np
 
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import DatasetError
+from xr0_sim.fields import NEWER
 
 FORMAT_VERSION = 1
 ENTRIES: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -32,9 +33,17 @@ PACKAGES = ("xr0-sim", "numpy", "mujoco", "gymnasium", "torch", "transformers")
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON form of a config: dataclasses become objects with their class as ``type``."""
+    """Plain JSON form of a config: dataclasses become objects with their class as ``type``.
+
+    Fields marked `xr0_sim.fields.NEWER` are left out at their default, so that older cards stay
+    equal.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        inner = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+        inner = {
+            field.name: to_json(getattr(value, field.name))
+            for field in fields(value)
+            if not (field.metadata == NEWER and getattr(value, field.name) == field.default)
+        }
         return {"type": type(value).__name__, **inner}
     if isinstance(value, Mapping):
         return {_text(str(key)): to_json(item) for key, item in value.items()}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xr0_sim.atomic import replacing
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import DatasetError
+from xr0_sim.record.arrow_column import arrow_column
 from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS
 from xr0_sim.types import EventRecord
@@ -188,11 +189,7 @@ def write_ticklog(table: TickTable, path: str | Path) -> None:
     arrays = {}
     for name, spec in _ALL_COLUMNS.items():
         values = table[name] if name in table.columns else _unknown(name, len(table))
-        if spec.width > 1:
-            flat = pa.array(np.ascontiguousarray(values).ravel())
-            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, spec.width)
-        else:
-            arrays[name] = pa.array(values, type=pa.string() if spec.dtype == "U" else None)
+        arrays[name] = arrow_column(values, spec.dtype, spec.width)
     meta = {**table.meta, "format": FORMAT_VERSION, "digest": table.digest()}
     frame = pa.table(arrays).replace_schema_metadata({"xr0_sim": json.dumps(meta)})
     # pyarrow would take a name with a colon for a remote address and a leading ~ for a home.

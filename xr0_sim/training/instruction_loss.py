@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import Qwen3VLForConditionalGeneration
 
 from xr0_sim.model.auxiliary.grounding import GroundingHead
 from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.model.vlm.qwen import Qwen3VL
 
 SentenceSource = Callable[[np.random.Generator], tuple[str, Mapping[str, int]]]
 """Draws one instruction and the grounding classes it decides, by name."""
@@ -39,7 +39,7 @@ class LanguageDrill:
 
     def loss(
         self,
-        vlm: Qwen3VLForConditionalGeneration,
+        vlm: Qwen3VL,
         head: GroundingHead,
         rng: np.random.Generator,
         cached_layers: int,

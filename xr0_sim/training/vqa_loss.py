@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import Qwen3VLForConditionalGeneration
 
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.data.chunk_store import ChunkStore
@@ -26,6 +25,7 @@ from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
 from xr0_sim.model.vlm.processor import XR0Processor
 from xr0_sim.model.vlm.prompt import EARLIER
+from xr0_sim.model.vlm.qwen import Qwen3VL
 
 QUESTION_SHARE = 1 / 7
 """Share of vision-language frames in a batch (XR-0 technical report: about 1 to 6)."""
@@ -85,7 +85,7 @@ class VisualQuestions:
 
     def loss(
         self,
-        vlm: Qwen3VLForConditionalGeneration,
+        vlm: Qwen3VL,
         rows: NDArray[np.integer],
         rng: np.random.Generator,
     ) -> Tensor:
@@ -99,7 +99,7 @@ class VisualQuestions:
     @torch.no_grad()
     def answered(
         self,
-        vlm: Qwen3VLForConditionalGeneration,
+        vlm: Qwen3VL,
         rows: NDArray[np.integer],
         rng: np.random.Generator,
         batch_size: int = 32,
@@ -120,9 +120,7 @@ class VisualQuestions:
                 out += [(one.question, bool(ok)) for one, ok in zip(asked, right, strict=True)]
         return out
 
-    def _ask(
-        self, vlm: Qwen3VLForConditionalGeneration, asked: list[Asked]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _ask(self, vlm: Qwen3VL, asked: list[Asked]) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (N, vocabulary), targets (N,) and questions (N,) of all tokens of answers."""
         pictures, views = self._pictures(asked)
         images = torch.from_numpy(pictures).float()

@@ -1,4 +1,4 @@
-"""The batched pass over the stock Qwen3-VL modules equals the stock forward."""
+"""The batched pass over our modules of Qwen3-VL equals the stock forward."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import final_hidden, forward
+from xr0_sim.model.vlm.stock import stock_forward, stock_positions, stock_vlm
 
 TEXTS = ["Fold the towel in half.", "Put the red brick into the red bin, then the blue one."]
 
@@ -33,7 +34,7 @@ def test_equals_the_stock_forward(policy, inputs):
     vlm = policy.model.vlm
     with torch.no_grad():
         _, cache = forward(vlm, inputs, 2)
-        stock = vlm.model(**inputs.stock(policy.processor.image_id), use_cache=True)
+        stock = stock_forward(stock_vlm(vlm), inputs, use_cache=True)
     real = inputs.key_mask()
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers, strict=True):
         seen = real[:, None, :, None].expand_as(mine[0])
@@ -46,19 +47,13 @@ def test_the_last_layer_equals_the_stock_one(policy, inputs):
     with torch.no_grad():
         before, _ = forward(vlm, inputs, 2)
         mine = final_hidden(vlm, before[-1], inputs)
-        stock = vlm.model(**inputs.stock(policy.processor.image_id)).last_hidden_state
+        stock = stock_forward(stock_vlm(vlm), inputs).last_hidden_state
     real = inputs.key_mask()
     torch.testing.assert_close(mine[real], stock[real], atol=1e-4, rtol=1e-4)
 
 
 def test_position_ids_equal_the_stock_ones(policy, inputs):
-    stock = inputs.stock(policy.processor.image_id)
-    positions, _ = policy.model.vlm.model.get_rope_index(
-        stock["input_ids"],
-        stock["mm_token_type_ids"],
-        stock["image_grid_thw"],
-        attention_mask=stock["attention_mask"],
-    )
+    positions = stock_positions(stock_vlm(policy.model.vlm), inputs)
     assert torch.equal(positions, inputs.position_ids)
     cache = policy.model.encode(inputs)
     assert torch.equal(cache.next_position, positions.amax((0, 2)) + 1)

@@ -20,7 +20,7 @@ from xr0_sim.model.checkpoints.shipped import (
 from xr0_sim.model.policy_model import load_policy_model, random_policy_model
 from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints
 from xr0_sim.model.spec.presets import preset_config
-from xr0_sim.model.vla import XR0ForActionGeneration, register_auto_classes
+from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.rotations import quat_from_rotvec
 from xr0_sim.types import RobotState
 
@@ -184,8 +184,10 @@ def test_prefix_rows_come_back_bit_for_bit(policy):
 def test_transformers_round_trip_and_auto_classes(policy, tmp_path):
     from transformers import AutoModel
 
+    from xr0_sim.model.auto_classes import pretrained, register_auto_classes
+
     register_auto_classes()
-    policy.model.save_pretrained(tmp_path)
+    pretrained(policy.model).save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").is_file()
     loaded = AutoModel.from_pretrained(tmp_path)
     assert isinstance(loaded, XR0ForActionGeneration)

@@ -14,6 +14,7 @@ from xr0_sim.model.checkpoints.released import load_released, save_released
 from xr0_sim.model.spec.config import XR0DiTConfig
 from xr0_sim.model.vlm.cache import VlmCache
 from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.model.vlm.stock import stock_forward, stock_vlm
 
 THETA = 5e6
 HEAD_DIM = 16
@@ -128,7 +129,8 @@ def test_velocity_and_euler_loop(checkpoint, path):
 def test_rotation_is_the_stock_interleaved_one_on_equal_axes(checkpoint):
     model = load_released(checkpoint)
     place = torch.tensor(reference.positions(40, 4, 1, 10))[None]
-    stock = model.vlm.model.language_model.rotary_emb(torch.zeros(1), place.expand(3, 1, -1))
+    language = stock_vlm(model.vlm).model.language_model
+    stock = language.rotary_emb(torch.zeros(1), place.expand(3, 1, -1))
     angles = place[..., None] * torch.tensor(model.expert.inverse_frequency)
     angles = torch.cat([angles, angles], -1)
     torch.testing.assert_close(stock[0], angles.cos(), atol=1e-5, rtol=0)
@@ -184,7 +186,7 @@ def test_bfloat16_stays_within_bounds(checkpoint, tmp_path):
 
     cache = deviation(caches[half].stacked(), caches[full].stacked())
     with torch.no_grad():
-        stock = half.vlm.model(**inputs.stock(processor.image_id), use_cache=True)
+        stock = stock_forward(stock_vlm(half.vlm), inputs, use_cache=True)
     layers = [torch.stack([x.keys, x.values], 1) for x in stock.past_key_values.layers[-2:]]
     assert cache < 0.02
     assert cache < 1.2 * deviation(torch.stack(layers, 1), caches[full].stacked())

@@ -19,6 +19,8 @@ from xr0_sim.model.checkpoints.released_config import full_size_config, load_rel
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.prompt import PUBLISHED_HEADER
+from xr0_sim.model.vlm.stock import stock_forward, stock_vlm
+from xr0_sim.model.vlm.tables import brain_tables
 from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
 
 ARM = [0, 1, 2, 3, 4, 5, 6]
@@ -65,10 +67,11 @@ def test_every_tensor_arrives_and_nothing_stays_without_memory(checkpoint, model
 
 
 def test_rotary_frequencies_are_those_of_the_old_keys(model):
-    text = model.vlm.model.language_model.rotary_emb.inv_freq
-    torch.testing.assert_close(text, 5e6 ** (-torch.arange(0, 16, 2) / 16))
-    vision = model.vlm.model.visual.rotary_pos_emb.inv_freq
-    torch.testing.assert_close(vision, 1e4 ** (-torch.arange(0, 8, 2) / 8))
+    tables = brain_tables(model.vlm, 5, [(2, 4)], fused=False)
+    torch.testing.assert_close(tables.frequencies, 5e6 ** (-torch.arange(0, 16, 2) / 16))
+    # The third patch of the first block of two by two stands in the second row.
+    turned = torch.cat([1e4 ** (-torch.arange(0, 8, 2) / 8), torch.zeros(4)]).repeat(2)
+    torch.testing.assert_close(tables.vision[0].sin[0, 2], turned.sin())
     assert model.config.vlm_config.text_config.rope_parameters["mrope_section"] == [4, 2, 2]
 
 
@@ -77,7 +80,7 @@ def test_brain_equals_the_stock_forward_with_doubled_frames_and_deepstack(checkp
     inputs = processor(images(), ["Fold the towel.", "Put the red brick into the left bin."])
     with torch.no_grad():
         _, cache = forward(model.vlm, inputs, 2)
-        stock = model.vlm.model(**inputs.stock(processor.image_id), use_cache=True)
+        stock = stock_forward(stock_vlm(model.vlm), inputs, use_cache=True)
     real = inputs.key_mask()
     for mine, theirs in zip(cache.layers, stock.past_key_values.layers[-2:], strict=True):
         seen = real[:, None, :, None].expand_as(mine[0])
@@ -159,7 +162,7 @@ def test_stored_as_bfloat16_and_read_as_asked(model, tmp_path):
     full = load_released(tmp_path, torch.float32)
     name = "dit.layers.1.mlp.up_proj.weight"
     torch.testing.assert_close(full.state_dict()[name], half.state_dict()[name].float())
-    assert half.vlm.model.language_model.rotary_emb.inv_freq.dtype == torch.float32
+    assert brain_tables(half.vlm, 5, [(2, 2)], fused=False).frequencies.dtype == torch.float32
 
 
 def test_weights_stored_in_bfloat16_run_through_the_prepared_loop(checkpoint, model, tmp_path):

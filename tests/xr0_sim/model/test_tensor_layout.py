@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from released_files import released_config
 
@@ -68,7 +66,7 @@ def test_presets_on_a_public_brain_have_its_parameters(preset, vlm):
 @pytest.mark.parametrize("name", ["nano", "tiny"])
 def test_small_presets_share_the_layout(name):
     config = preset_config(name)
-    values = json.loads(config.to_json_string(use_diff=False))
+    values = config.to_json()
     assert module_shapes(config) == expected_tensors(values)
 
 

@@ -11,6 +11,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.checkpoints.released import load_released, released_processor
 from xr0_sim.model.vlm.forward import forward
 from xr0_sim.model.vlm.prompt import PUBLISHED_HEADER, prompt_text, view_title
+from xr0_sim.model.vlm.stock import stock_forward, stock_positions, stock_vlm
 from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
 
 TASKS = ["Fold the towel.", "Put the red brick into the left bin."]
@@ -80,15 +81,13 @@ def test_equals_the_stock_forward_on_pictures_of_several_sizes(
     # Every picture in the order of the prompt, prompt by prompt.
     by_size = {size: (round(size[0] / 32) * 2, round(size[1] / 32) * 2) for size in sizes}
     assert stock["image_grid_thw"].tolist() == [[1, *by_size[size]] for size in sizes] * 2
-    positions, _ = model.vlm.model.get_rope_index(
-        stock["input_ids"], stock["mm_token_type_ids"], stock["image_grid_thw"],
-        attention_mask=stock["attention_mask"],
-    )  # fmt: skip
+    public = stock_vlm(model.vlm)
+    positions = stock_positions(public, inputs)
     real = inputs.key_mask()
     assert torch.equal(positions[:, real], inputs.position_ids[:, real])
     with torch.no_grad():
         _, cache = forward(model.vlm, inputs, 2)
-        theirs = model.vlm.model(**stock, use_cache=True).past_key_values.layers[-2:]
+        theirs = stock_forward(public, inputs, use_cache=True).past_key_values.layers[-2:]
     for mine, layer in zip(cache.layers, theirs, strict=True):
         seen = real[:, None, :, None].expand_as(mine[0])
         torch.testing.assert_close(mine[0][seen], layer.keys[seen], atol=1e-5, rtol=1e-5)

@@ -15,6 +15,7 @@ from xr0_sim.model.policy_model import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify
+from xr0_sim.model.vlm.stock import stock_vlm
 from xr0_sim.training.run_log import read_metrics
 from xr0_sim.training.trainer import TrainerConfig
 from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
@@ -101,7 +102,7 @@ def test_the_loss_is_that_of_the_answers_in_the_stock_model(asking, store):
             [one.question.text for one in written],
             [one.question.answer for one in written],
         )
-        logits = vlm(**inputs.stock(policy.processor.image_id)).logits
+        logits = stock_vlm(vlm)(**inputs.stock(policy.processor.image_id)).logits
         terms = [
             torch.nn.functional.cross_entropy(
                 logits[row, place][None], inputs.input_ids[row, place + 1][None]

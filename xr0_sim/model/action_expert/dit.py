@@ -186,7 +186,7 @@ class Context:
 
 def additive(mask: Tensor) -> Tensor:
     """Bool visibility to an additive float mask."""
-    return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, MASKED)
+    return (~mask).to(torch.float32) * MASKED
 
 
 class Layer(nn.Module):

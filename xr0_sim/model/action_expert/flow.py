@@ -29,6 +29,7 @@ from xr0_sim.model.action_expert.loss_terms import (
 )
 from xr0_sim.model.action_expert.masks import PREFIX_HIDE_PROBABILITY, hide_random_prefix
 from xr0_sim.model.action_expert.network import ActionExpert
+from xr0_sim.model.compute.kept import counted, kept
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
 
@@ -139,8 +140,13 @@ def interpolate(noise: Tensor, actions: Tensor, time: Tensor) -> Tensor:
 
 def is_prefix(prefix_lengths: Tensor, length: int) -> Tensor:
     """(B, T, 1) True on the first ``prefix_lengths`` rows."""
-    index = torch.arange(length, device=prefix_lengths.device)
-    return (index < prefix_lengths[:, None])[..., None]
+    return (counted(length, prefix_lengths.device) < prefix_lengths[:, None])[..., None]
+
+
+@kept
+def flow_times(steps: int, device: torch.device) -> Tensor:
+    """(steps,) times at which the Euler loop asks for a velocity, from 0."""
+    return torch.arange(steps, device=device) / steps
 
 
 @torch.no_grad()
@@ -196,12 +202,12 @@ def velocity_field(
         conditions = expert.prepare(
             state, cache, prefix_lengths, noise.shape[1], own_mask, action_mask
         )
-        modulation = expert.modulation(torch.arange(steps, device=noise.device) / steps)
+        modulation = expert.modulation(flow_times(steps, noise.device))
         return lambda x, step: expert.velocity(x, modulation[step : step + 1], conditions)
     # Any other callable of the same arguments.
     masks = {"action_mask": action_mask, "own_mask": own_mask}
     masks = {name: mask for name, mask in masks.items() if mask is not None}
-    times = torch.arange(steps, device=noise.device) / steps
+    times = flow_times(steps, noise.device)
     return lambda x, step: expert(
         x, times[step].expand(len(x)), state, cache, prefix_lengths, **masks
     )

@@ -30,6 +30,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from xr0_sim.model.compute.kept import counted, kept
+
 CONTEXT_TOKENS = 2
 """Sink and state stand before the actions."""
 PREFIX_KEPT_VISIBLE = 2
@@ -37,6 +39,7 @@ PREFIX_KEPT_VISIBLE = 2
 PREFIX_HIDE_PROBABILITY = 0.5
 
 
+@kept
 def expert_mask(
     action_length: int, window: int | None, device: torch.device | None = None
 ) -> Tensor:
@@ -102,6 +105,6 @@ def expert_positions(
     Returns:
         (B, 2 + T) long.
     """
-    index = torch.arange(CONTEXT_TOKENS + action_length, device=next_position.device)
+    index = counted(CONTEXT_TOKENS + action_length, next_position.device)
     noisy = index[None, :] >= CONTEXT_TOKENS + prefix_lengths[:, None]
     return next_position[:, None] + index + noisy_offset * noisy

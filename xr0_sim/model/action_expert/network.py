@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from xr0_sim.model.action_expert.dit import Context, DiT, Layer
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_mask, expert_positions
+from xr0_sim.model.compute.kept import counted, kept, numbers
 from xr0_sim.model.spec.action_layout import action_valid
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.vlm.cache import VlmCache
@@ -54,12 +55,22 @@ class TimeEmbedder(nn.Module):
 
     def forward(self, time: Tensor) -> Tensor:
         """(B,) flow times in [0, 1] to (B, width)."""
-        half = TIME_FREQUENCIES // 2
-        steps = torch.arange(half, device=time.device, dtype=torch.float32)
-        frequencies = torch.exp(-math.log(LONGEST_PERIOD) / half * steps)
-        angles = TIME_SCALE * time.float()[:, None] * frequencies
+        angles = TIME_SCALE * time.float()[:, None] * _time_frequencies(time.device)
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
         return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
+
+
+@kept
+def _time_frequencies(device: torch.device) -> Tensor:
+    half = TIME_FREQUENCIES // 2
+    steps = torch.arange(half, device=device, dtype=torch.float32)
+    return torch.exp(-math.log(LONGEST_PERIOD) / half * steps)
+
+
+@kept
+def layout_valid(device: torch.device) -> Tensor:
+    """(32,) 1 where an action dimension of the dual-arm layout carries meaning."""
+    return torch.from_numpy(action_valid().astype("float32")).to(device)
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,12 @@ class ActionExpert(nn.Module):
     @property
     def action_valid(self) -> Tensor:
         """(32,) 1 where an action dimension carries meaning."""
-        return torch.from_numpy(action_valid().astype("float32")).to(self.device)
+        return layout_valid(self.device)
+
+    @property
+    def frequencies(self) -> Tensor:
+        """(head / 2,) rotary frequencies of its tokens."""
+        return numbers(tuple(self.inverse_frequency), self.device)
 
     def use_action_window(self, window: int) -> None:
         """Lets an action token see ``window`` earlier actions, whatever the head was trained with.
@@ -183,8 +199,7 @@ class ActionExpert(nn.Module):
         positions = expert_positions(
             cache.next_position.repeat_interleave(repeat), prefix_lengths, length, self.noisy_offset
         )
-        inverse = torch.tensor(self.inverse_frequency, device=sink.device)
-        angles = positions[..., None].float() * inverse
+        angles = positions[..., None].float() * self.frequencies
         angles = torch.cat([angles, angles], dim=-1)
         mask = self.own_mask() if own_mask is None else own_mask
         joined = repeat == 1 and not torch.is_grad_enabled()
@@ -197,7 +212,7 @@ class ActionExpert(nn.Module):
             cache,
             valid,
             action_mask is not None,
-            torch.arange(length, device=sink.device) < prefix_lengths[:, None],
+            counted(length, sink.device) < prefix_lengths[:, None],
         )
 
     def velocity(self, noisy_actions: Tensor, modulation: Tensor, conditions: Conditions) -> Tensor:

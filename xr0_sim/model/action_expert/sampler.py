@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.dit import Layer, additive
-from xr0_sim.model.action_expert.flow import is_prefix
+from xr0_sim.model.action_expert.flow import flow_times, is_prefix
 from xr0_sim.model.action_expert.masks import CONTEXT_TOKENS, expert_positions
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.compute.matmul import make_product
@@ -61,7 +61,7 @@ class _Step(NamedTuple):
     gate_m: Tensor
 
 
-class _KeyValueBuffer(NamedTuple):
+class KeyValueBuffer(NamedTuple):
     """Keys and values of one layer, the VLM's first, then room for the expert's own.
 
     Attributes:
@@ -73,7 +73,7 @@ class _KeyValueBuffer(NamedTuple):
     values: Tensor
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> _KeyValueBuffer:
+    def empty(cls, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> KeyValueBuffer:
         """A buffer of a shape (B, H, S + N, d); what nothing fills, the masked padding, is zero."""
         return cls(*(like.new_zeros(shape, dtype=dtype) for _ in range(2)))
 
@@ -120,7 +120,7 @@ class _FastLayer:
         x: Tensor,
         now: _Step,
         tables: tuple[Tensor, Tensor],
-        buffer: _KeyValueBuffer,
+        buffer: KeyValueBuffer,
         bias: Tensor,
     ) -> Tensor:
         """One layer on tokens (B, N, h)."""
@@ -151,7 +151,7 @@ class _FastLayer:
         return functional.rms_norm(x, size, self.final, self.eps)
 
 
-def _attend(query: Tensor, buffer: _KeyValueBuffer, bias: Tensor) -> Tensor:
+def _attend(query: Tensor, buffer: KeyValueBuffer, bias: Tensor) -> Tensor:
     """Attention of queries (B, H, N, d) over a buffer.
 
     On a processor the fused kernel computes in float32 even for bfloat16; batched products do not,
@@ -217,8 +217,7 @@ class FlowSampler:
         self._expert = expert
         self._steps = steps
         self._pad_to = SHAPE_STEP if compile else 1
-        times = torch.arange(steps, device=expert.device) / steps
-        modulation = expert.t_projector(expert.t_embedder(times)).view(steps, 6, -1)
+        modulation = expert.modulation(flow_times(steps, expert.device))
         self._layers = [
             _FastLayer(cast(Layer, layer), modulation, self.precision)
             for layer in expert.dit.layers
@@ -227,8 +226,8 @@ class FlowSampler:
         self._gains = torch.stack([layer.gains for layer in self._layers])[:, None]
         low, high = self._gains.chunk(2, dim=-1)
         self._swapped = torch.cat([-high, low], dim=-1)
-        self._buffers: list[_KeyValueBuffer] = []
-        self._length = 0
+        self._buffers: list[KeyValueBuffer] = []
+        self._size = (0, 0, 0)
         halved = self.precision != "float32" and features.bfloat16
         self._attention_dtype = torch.bfloat16 if halved else dtype
         self._visible = expert.own_mask()
@@ -243,8 +242,20 @@ class FlowSampler:
         prefix_lengths: Tensor,
         noise: Tensor,
         action_mask: Tensor | None = None,
+        room: Sequence[KeyValueBuffer] | None = None,
     ) -> Tensor:
-        """See `xr0_sim.model.action_expert.flow.euler_sample`."""
+        """See `xr0_sim.model.action_expert.flow.euler_sample`.
+
+        Args:
+            cache: B frames.
+            state: (B, 32) normalised.
+            prefix: (B, T, 32) normalised.
+            prefix_lengths: (B,) long.
+            noise: (B, T, 32).
+            action_mask: Mask of a robot type; the layout's when None.
+            room: From `room`, for callers that want the same memory in every call; the sampler's
+                own when None.
+        """
         expert = self._expert
         length = noise.shape[1]
         tokens = CONTEXT_TOKENS + length
@@ -256,14 +267,13 @@ class FlowSampler:
         positions = expert_positions(
             cache.next_position, prefix_lengths, length, expert.noisy_offset
         )
-        inverse = torch.tensor(expert.inverse_frequency, device=expert.device)
-        angles = positions[:, None, :, None].float() * inverse
+        angles = positions[:, None, :, None].float() * expert.frequencies
         angles = torch.cat([angles, angles], dim=-1)
         cos = angles.cos() * self._gains
         sin = angles.sin() * self._swapped
         tables = list(zip(cos.unbind(), sin.unbind(), strict=True))
         padding = -cache.key_mask.shape[1] % self._pad_to
-        buffers = self._fill_cache(cache, padding + tokens)
+        buffers = self._fill_cache(cache, padding + tokens, room)
         known = functional.pad(cache.key_mask, (0, padding))
         own = self._visible.expand(cache.frames, -1, -1)
         seen = torch.cat([known[:, None].expand(-1, tokens, -1), own], dim=-1)
@@ -279,21 +289,38 @@ class FlowSampler:
             x = torch.addcmul(x, moving, velocity)
         return x
 
-    def _fill_cache(self, cache: VlmCache, more: int) -> list[_KeyValueBuffer]:
+    def room(self, frames: int, length: int, rows: int) -> list[KeyValueBuffer]:
+        """Memory for the keys and values of every layer.
+
+        Args:
+            frames: B.
+            length: S, tokens of the VLM.
+            rows: T, rows of a chunk.
+        """
+        more = -length % self._pad_to + CONTEXT_TOKENS + rows
+        return self._empty(frames, length + more)
+
+    def _empty(self, frames: int, length: int) -> list[KeyValueBuffer]:
+        first, like = self._layers[0], self._expert.sink.weight
+        shape = (frames, first.heads, length, first.width)
+        return [KeyValueBuffer.empty(shape, like, self._attention_dtype) for _ in self._layers]
+
+    def _fill_cache(
+        self, cache: VlmCache, more: int, room: Sequence[KeyValueBuffer] | None
+    ) -> list[KeyValueBuffer]:
         """The VLM's keys and values with room for more tokens behind.
 
         Buffers are kept from chunk to chunk: a fresh one costs more in page faults than in copying.
         """
-        rows, _, length, width = cache.layers[0][0].shape
-        shape = (rows, self._layers[0].heads, length + more, width)
-        if not self._buffers or self._length != length or self._buffers[0].keys.shape != shape:
-            dtype = self._attention_dtype
-            like = self._expert.sink.weight
-            self._buffers = [_KeyValueBuffer.empty(shape, like, dtype) for _ in self._layers]
-            self._length = length
-        for buffer, entry in zip(self._buffers, cache.layers, strict=True):
+        length = cache.key_mask.shape[1]
+        if room is None:
+            size = (cache.frames, length, length + more)
+            if self._size != size:
+                self._buffers, self._size = self._empty(cache.frames, length + more), size
+            room = self._buffers
+        for buffer, entry in zip(room, cache.layers, strict=True):
             buffer.fill(entry)
-        return self._buffers
+        return list(room)
 
     def _plain(
         self,
@@ -301,7 +328,7 @@ class FlowSampler:
         context: Tensor,
         constants: list[_Step],
         tables: list[tuple[Tensor, Tensor]],
-        buffers: list[_KeyValueBuffer],
+        buffers: list[KeyValueBuffer],
         bias: Tensor,
     ) -> Tensor:
         """Velocities (B, T, 32), not yet masked, from action rows (B, T, 32)."""

@@ -9,7 +9,8 @@
 ```
 
 No remote code and no pickle: our modules carry the released names, so a file's tensors are assigned
-to them one for one. The model is built on the ``meta`` device first; memory holds the weights once.
+to them one for one. The model is built on the ``meta`` device first; memory holds the weights once,
+and where they stay as stored they are the file itself, mapped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xr0_sim.atomic import replacing, write_json
 from xr0_sim.conventions import CAMERAS
@@ -38,6 +39,8 @@ from xr0_sim.model.checkpoints.weight_files import (
     StoredTensor,
     find_weights,
     mismatches,
+    read_mapped,
+    read_one,
 )
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.robot_schema import PREPROCESSOR_FILE, load_schemas
@@ -84,9 +87,7 @@ def load_released(
             f"{len(problems)} mismatches, first: {problems[0]}; use the matching {CONFIG_FILE}"
         )
     model.load_state_dict(_read(found, dtype), strict=False, assign=True)
-    if tied:
-        model.vlm.lm_head.weight = model.vlm.get_input_embeddings().weight
-    _fill_buffers(model)
+    model.vlm.tie_head()
     return model.eval()
 
 
@@ -168,24 +169,14 @@ def _check_tied(directory: Path, found: Mapping[str, StoredTensor]) -> None:
 
 
 def _read(found: dict[str, StoredTensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    from safetensors import safe_open
-
-    tensors = {}
-    for path in sorted({stored.file for stored in found.values()}):
-        with safe_open(path, framework="pt") as file:
-            for name, stored in found.items():
-                if stored.file == path:
-                    tensor = file.get_tensor(name)
-                    tensors[name] = tensor if dtype is None else tensor.to(dtype)
-    return tensors
-
-
-def _fill_buffers(model: nn.Module) -> None:
-    """Computes what is never stored and was built without memory: rotary frequencies."""
-    for module in model.modules():
-        if any(buffer.is_meta for buffer in module.buffers(recurse=False)):
-            for name, buffer in type(module)(module.config).named_buffers(recurse=False):
-                setattr(module, name, buffer)
+    if dtype is None:
+        tensors: dict[str, Tensor] = {}
+        for path in sorted({stored.file for stored in found.values()}):
+            mapped = read_mapped(path)
+            tensors |= {name: mapped[name] for name in mapped if name in found}
+        return tensors
+    # One tensor at a time, so that no more than it lies in memory twice.
+    return {name: read_one(stored.file, name).to(dtype) for name, stored in found.items()}
 
 
 def _shards(tensors: dict[str, Tensor], limit: int, item_bytes: int) -> list[list[str]]:

@@ -8,7 +8,6 @@ is never run: the sizes are read and the switches are those of the released infe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ def full_size_config(**overrides: object) -> XR0Config:
     Args:
         **overrides: Fields of `XR0Config` to replace, e.g. ``action_length=10`` for LIBERO.
     """
-    fields = RELEASED_INFERENCE | {"action_length": 30, "preset": "xr0"} | overrides
+    own = {"action_length": 30, "preset": "xr0"}
+    fields: dict[str, Any] = {**RELEASED_INFERENCE, **own, **overrides}
     return XR0Config(vlm_config=QWEN3_VL_4B, dit_config=XR0DiTConfig(), **fields)
 
 
@@ -70,8 +70,7 @@ def load_released_config(directory: Path, **overrides: object) -> XR0Config:
 
 def released_config_json(config: XR0Config) -> dict[str, Any]:
     """What `save_released` writes as ``config.json``: released nesting, our switches beside it."""
-    values = json.loads(config.to_json_string(use_diff=False))
-    return values | {"architectures": ["XR0ForActionGeneration"]}
+    return config.to_json() | {"architectures": ["XR0ForActionGeneration"]}
 
 
 def _fields(values: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -16,7 +16,6 @@ VLM, so rounding never separates training from use. Every file is written by ren
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -45,10 +44,16 @@ from xr0_sim.model.checkpoints.tensor_layout import (
     without_tied_head,
 )
 from xr0_sim.model.checkpoints.tensor_layout import TIED_NAME as LAYOUT_TIED_NAME
-from xr0_sim.model.checkpoints.weight_files import mismatches, read_config_json, read_header
+from xr0_sim.model.checkpoints.weight_files import (
+    mismatches,
+    read_config_json,
+    read_header,
+    read_mapped,
+)
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.config_schema import check_head_config, policy_fields
 from xr0_sim.model.spec.normalizer import Normalizer
+from xr0_sim.model.vlm.qwen import Qwen3VL
 
 VLM_PREFIX = "vlm."
 TIED_NAME = LAYOUT_TIED_NAME.removeprefix(VLM_PREFIX)
@@ -82,7 +87,7 @@ def save_vlm(
         instructions: What the policy is told in training; none keep what is recorded.
         world: World of its episodes; None keeps what is recorded.
     """
-    write_json(directory / CONFIG_FILE, json.loads(config.to_json_string(use_diff=False)))
+    write_json(directory / CONFIG_FILE, config.to_json())
     tensors = {k: v for k, v in vlm.state_dict().items() if k != TIED_NAME}
     save_weights(directory / VLM_FILE, tensors)
     files = (CONFIG_FILE, VLM_FILE)
@@ -154,9 +159,10 @@ def check_headers(directory: Path, values: Mapping[str, Any], head: str | None) 
         _refuse(path, tensors, mismatches(tensors, found))
 
 
-def load_vlm(directory: Path, vlm: nn.Module) -> None:
+def load_vlm(directory: Path, vlm: Qwen3VL) -> None:
     """Reads the VLM's weights into a module of the right sizes."""
     load_weights(directory / VLM_FILE, vlm, TIED)
+    vlm.tie_head()
 
 
 def load_head(directory: Path, name: str, expert: nn.Module) -> None:
@@ -192,20 +198,11 @@ def load_weights(path: Path, module: nn.Module, tied: Mapping[str, str] = NOTHIN
 
     Args:
         path: Weight file.
-        module: Where they go.
+        module: Where they go; may be without memory.
         tied: Names that may be absent, and the parameter that carries each; a stored one must
             equal it.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        found = load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"weights {path}: expected a complete safetensors file, got "
-            f"{type(error).__name__}: {error}; restore the file"
-        ) from error
+    found = read_mapped(path)
     for name, carrier in tied.items():
         if name in found and carrier in found:
             if not torch.equal(found[name], found[carrier]):
@@ -213,7 +210,10 @@ def load_weights(path: Path, module: nn.Module, tied: Mapping[str, str] = NOTHIN
             del found[name]
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items() if k not in tied}
     _refuse(path, wanted, mismatches(wanted, found))
-    module.load_state_dict({k: v.float() for k, v in found.items()}, strict=not tied)
+    # Weights with memory stay where they are: an optimizer may know them already.
+    empty = any(parameter.is_meta for parameter in module.parameters())
+    floats = {name: tensor.float() for name, tensor in found.items()}
+    module.load_state_dict(floats, strict=not tied, assign=empty)
 
 
 def _refuse(path: Path, wanted: Mapping[str, object], problems: Sequence[str]) -> None:

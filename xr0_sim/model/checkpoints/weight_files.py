@@ -9,10 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xr0_sim.errors import CheckpointError
 from xr0_sim.model.spec.json_file import LARGEST_TABLE_BYTES, read_object
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
@@ -62,10 +65,37 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
                 for name, part in parts.items()
             }
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"weights {path}: expected a complete safetensors file, got "
-            f"{type(error).__name__}: {error}; restore the file"
-        ) from error
+        raise damaged(path, error) from error
+
+
+def read_mapped(path: Path) -> dict[str, Tensor]:
+    """All tensors of one safetensors file as views into it; nothing is read before it is used."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from error
+
+
+def read_one(path: Path, name: str) -> Tensor:
+    """One tensor of a file, as a view into it; the file is let go with the tensor."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that cannot be read."""
+    return CheckpointError(
+        f"weights {path}: expected a complete safetensors file, got "
+        f"{type(error).__name__}: {error}; restore the file"
+    )
 
 
 def find_weights(directory: Path) -> dict[str, StoredTensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from typing import TYPE_CHECKING
 
 from xr0_sim.errors import ConfigError
@@ -46,6 +47,18 @@ def choose_device(name: str) -> torch.device:
 def local_rank() -> int:
     """Number of this process on its machine, from torchrun; 0 without."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+NO_GRAPH = "graph: expected a graphics card, got {}; kernels start one by one"
+"""What is said where graphs are asked for and there is no card."""
+
+
+def graph_on(device: torch.device, wanted: bool) -> bool:
+    """Whether graphs are captured on a device; warns where they are wanted and cannot be."""
+    if wanted and device.type != "cuda":
+        warnings.warn(NO_GRAPH.format(device.type), stacklevel=3)
+        return False
+    return wanted
 
 
 def check_compiler() -> None:

@@ -24,13 +24,13 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.compute.precision import STORED_WEIGHTS, check_vlm_weights
 
 if TYPE_CHECKING:
-    from transformers import Qwen3VLForConditionalGeneration
+    from xr0_sim.model.vlm.qwen import Qwen3VL
 
 GROUP = 32
 """Inputs that share a scale in ``int4``."""
 
 
-def reduce_vlm(vlm: Qwen3VLForConditionalGeneration, weights: str) -> None:
+def reduce_vlm(vlm: Qwen3VL, weights: str) -> None:
     """Keeps the VLM's large weights in fewer bits, in place; it can only be read from then on.
 
     Args:

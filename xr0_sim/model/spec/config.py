@@ -7,22 +7,22 @@ every switch of an ablation is a field.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
-
-from transformers import PreTrainedConfig
-from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM, STATE_LAYOUTS
 from xr0_sim.model.spec.config_schema import HEAD_RULES, POLICY_RULES
 from xr0_sim.model.spec.field_rules import Rule
 from xr0_sim.model.spec.image_rules import IMAGE_RULES
+from xr0_sim.model.spec.qwen_config import VlmConfig, built, typed
 
 HEAD_FIELDS = tuple(HEAD_RULES)
 """Fields that belong to one action-expert head; the rest is shared by all heads of a checkpoint."""
 
 
-class XR0DiTConfig(PreTrainedConfig):
+@dataclass
+class XR0DiTConfig:
     """Sizes of the action expert.
 
     Attributes:
@@ -32,20 +32,19 @@ class XR0DiTConfig(PreTrainedConfig):
         num_key_value_heads: Must equal the VLM's; 8 in the release.
     """
 
-    model_type = "xr0_dit"
-
     hidden_size: int = 1024
     head_dim: int = 128
     num_hidden_layers: int = 16
     num_key_value_heads: int = 8
 
 
-class XR0Config(PreTrainedConfig):
+@dataclass
+class XR0Config:
     """The whole policy: VLM, action expert and their switches.
 
     Attributes:
-        vlm_config: `Qwen3VLConfig`, the released class unchanged.
-        dit_config: `XR0DiTConfig`.
+        vlm_config: `VlmConfig`; may be given as a dict.
+        dit_config: `XR0DiTConfig`; may be given as a dict.
         action_length: Chunk rows T; 30 at 30 Hz on robots (report).
         action_dim: Width of an action row; 32 (release).
         state_dim: Width of the state; 32 (release).
@@ -72,10 +71,8 @@ class XR0Config(PreTrainedConfig):
         preset: Name of the preset the sizes came from, for the record.
     """
 
-    model_type = "xr0"
-    sub_configs_defaults: ClassVar = {"vlm_config": Qwen3VLConfig, "dit_config": XR0DiTConfig}
+    model_type: ClassVar = "xr0"
 
-    # Given as dicts or configurations; configurations once the base class has built them.
     vlm_config: Any = None
     dit_config: Any = None
     action_length: int = 30
@@ -95,9 +92,10 @@ class XR0Config(PreTrainedConfig):
     tokenizer: str = "tokenizer"
     preset: str = "custom"
 
-    def __post_init__(self, **kwargs: object) -> None:
+    def __post_init__(self) -> None:
         """Completes the nested configs and checks that VLM and expert fit together."""
-        super().__post_init__(**kwargs)
+        self.vlm_config = built(VlmConfig, self.vlm_config)
+        self.dit_config = built(XR0DiTConfig, self.dit_config)
         text, dit = self.vlm_config.text_config, self.dit_config
         for name in ("head_dim", "num_key_value_heads"):
             if getattr(text, name) != getattr(dit, name):
@@ -131,6 +129,14 @@ class XR0Config(PreTrainedConfig):
             raise ConfigError(
                 f"prefix_max: expected 0..{self.action_length - 1}, got {self.prefix_max}"
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, to build it again."""
+        return asdict(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in ``config.json``, with the model type of every part."""
+        return {**typed(self.to_dict()), "model_type": self.model_type}
 
     def head_dict(self) -> dict[str, object]:
         """The fields that are stored with a head."""

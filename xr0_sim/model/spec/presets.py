@@ -79,7 +79,7 @@ def preset_config(name: str, **overrides: object) -> XR0Config:
         return config_from_sizes(PRESETS[name], preset=name, **overrides)
     if name not in PUBLIC_BRAINS:
         raise unknown_name("model preset", name, PRESET_NAMES)
-    fields: dict[str, object] = {"image_size": PUBLIC_IMAGE_SIZE, "preset": name, **overrides}
+    fields: dict[str, Any] = {"image_size": PUBLIC_IMAGE_SIZE, "preset": name, **overrides}
     return XR0Config(vlm_config=PUBLIC_BRAINS[name], dit_config=XR0DiTConfig(), **fields)
 
 
@@ -132,5 +132,5 @@ def config_from_sizes(sizes: PresetSizes, **overrides: object) -> XR0Config:
         num_hidden_layers=sizes.dit_layers,
         num_key_value_heads=sizes.kv_heads,
     )
-    fields: dict[str, object] = {"image_size": sizes.image_size, **overrides}
+    fields: dict[str, Any] = {"image_size": sizes.image_size, **overrides}
     return XR0Config(vlm_config=vlm, dit_config=dit, **fields)

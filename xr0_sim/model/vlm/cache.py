@@ -43,8 +43,14 @@ class VlmCache:
         return VlmCache(layers, self.key_mask[frames], self.next_position[frames])
 
     def repeated(self, frame: int, count: int = 1) -> VlmCache:
-        """One frame, ``count`` times."""
-        return self.select(torch.full((count,), frame))
+        """One frame, ``count`` times, in memory of its own."""
+        own = slice(frame, frame + 1)
+        layers = tuple(
+            (k[own].repeat(count, 1, 1, 1), v[own].repeat(count, 1, 1, 1)) for k, v in self.layers
+        )
+        return VlmCache(
+            layers, self.key_mask[own].repeat(count, 1), self.next_position[own].repeat(count)
+        )
 
     def to(self, device: torch.device) -> VlmCache:
         """The same numbers on a device."""

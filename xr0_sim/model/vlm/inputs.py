@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.compute.kept import counted
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,27 @@ class VlmInputs:
 
     def key_mask(self) -> Tensor:
         """(F, S) bool, False on padding."""
-        index = torch.arange(self.input_ids.shape[1], device=self.lengths.device)
-        return index < self.lengths[:, None]
+        return counted(self.input_ids.shape[1], self.lengths.device) < self.lengths[:, None]
+
+    def padded(self, multiple: int) -> VlmInputs:
+        """The same batch with more padding, so that shapes recur.
+
+        Args:
+            multiple: What its length is then a multiple of.
+        """
+        length = self.input_ids.shape[1]
+        more = -length % multiple
+        if not more:
+            return self
+        return VlmInputs(
+            functional.pad(self.input_ids, (0, more)),
+            self.lengths,
+            functional.pad(self.position_ids, (0, more)),
+            tuple(
+                Pictures(group.patches, group.grid, group.index + more * (group.index // length))
+                for group in self.pictures
+            ),
+        )
 
     def to(self, device: torch.device) -> VlmInputs:
         """The same batch on a device."""
