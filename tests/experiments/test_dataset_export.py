@@ -11,7 +11,7 @@ import pytest
 
 from envs.tasks import make_env
 from experiments.cli import main
-from experiments.datagen import lerobot_export
+from experiments.datagen import lerobot_run
 from experiments.runner.episode_rows import log_path
 from experiments.runner.replay import Replay, inferences_begun
 from experiments.runner.run_folder import CARD
@@ -44,7 +44,7 @@ def export(folder, out, *words):
 def root(folder, tmp_path_factory):
     """The set, exported with an interruption between its episodes."""
     out = tmp_path_factory.mktemp("set") / "set"
-    whole, asked = lerobot_export.export_episode, []
+    whole, asked = lerobot_run.export_episode, []
 
     def interrupted(env, seed, *rest):
         asked.append(seed)
@@ -53,7 +53,7 @@ def root(folder, tmp_path_factory):
         whole(env, seed, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lerobot_export, "export_episode", interrupted)
+        patch.setattr(lerobot_run, "export_episode", interrupted)
         assert export(folder, out) == 130
         assert not out.exists()
         assert export(folder, out) == 0
