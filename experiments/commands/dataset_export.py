@@ -11,6 +11,7 @@ import tyro
 from experiments.datagen.lerobot_export import Source, export_set
 from experiments.datagen.lerobot_run import RunSource
 from experiments.datagen.lerobot_store import StoreSource
+from experiments.datagen.minari_export import export_minari
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
@@ -31,15 +32,16 @@ class DatasetExportConfig:
 
     Attributes:
         source: Folder of a run, with tick logs, or of a sample store.
-        out: Folder of the set; must not exist. Default: SOURCE/lerobot.
-        format: Format to write.
+        out: Folder of the set; must not exist. Default: SOURCE/lerobot or SOURCE/minari.
+        format: Format to write: lerobot, or minari, transitions of the state environment without
+            pictures. Of a run.
         image_size: Side of the pictures [px], even; default: that of the world. Of a run.
         successes_only: Leave failed episodes out. Of a run.
     """
 
     source: Annotated[str, tyro.conf.Positional] = ""
     out: str | None = None
-    format: Literal["lerobot"] = "lerobot"
+    format: Literal["lerobot", "minari"] = "lerobot"
     image_size: int | None = None
     successes_only: bool = False
 
@@ -56,8 +58,11 @@ def run(config: DatasetExportConfig) -> int:
             f"dataset export {config.source or '(nothing)'}: expected the folder of a run, with a "
             f"{CARD}, or of a sample store, with a {META_FILE}"
         )
-    target = Path(config.out) if config.out else folder / "lerobot"
-    export_set(source, target, lambda line: print(line, flush=True))
+    target = Path(config.out) if config.out else folder / config.format
+    if isinstance(source, RunSource) and config.format == "minari":
+        export_minari(source, target, lambda line: print(line, flush=True))
+    else:
+        export_set(source, target, lambda line: print(line, flush=True))
     print(target)
     return 0
 
@@ -72,10 +77,11 @@ def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
 
 
 def _store_source(folder: Path, config: DatasetExportConfig) -> StoreSource:
-    if config.image_size is not None or config.successes_only:
+    if config.image_size is not None or config.successes_only or config.format != "lerobot":
         raise ConfigError(
-            f"dataset export {folder}: expected neither --image-size nor --successes-only for a "
-            "sample store, whose pictures are drawn and whose episodes are chosen; leave them out"
+            f"dataset export {folder}: expected neither --image-size nor --successes-only nor "
+            "--format minari for a sample store, whose pictures are drawn and whose episodes are "
+            "chosen; leave them out"
         )
     return StoreSource(ChunkStore(folder))
 

@@ -279,3 +279,13 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_sample(root, tmp_path, caps
     assert "it is not there" in refused(change=lambda p: next(p.glob("videos/*/*/*")).unlink())
     assert "--stride: expected 1 .. 1000" in refused("--stride", "0")
     assert "unknown env" in refused("--env", "blocks")
+
+
+@pytest.mark.slow
+def test_training_reads_what_was_imported(root, tmp_path):
+    """All three stages, a step each; the scene is unknown, so the VLM learns from actions alone."""
+    assert bring(root, tmp_path / "store", "--stride", "2", "--image-size", "128") == 0
+    words = f"train --data {tmp_path / 'store'} --out {tmp_path / 'run'} --heads sync --threads 1"
+    words += " --vlm-steps 1 --base-steps 1 --head-steps 1 --batch-size 2 --validation 0.5"
+    assert main(words.split()) == 0
+    assert (tmp_path / "run/vlm/checkpoint/heads/sync").is_dir()

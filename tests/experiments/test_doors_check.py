@@ -22,7 +22,7 @@ from experiments.commands.extras_check import check_extras, extras_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {
-    *("dev", "docs", "lerobot", "quantization", "ray"),
+    *("dev", "docs", "lerobot", "minari", "quantization", "ray"),
     *("report", "sb3", "serve", "tensorboard", "test"),
 }
 

@@ -25,7 +25,9 @@ PYTHON = os.environ.get("XR0_SIM_OPENPI_PYTHON", "")
 HERE = Path(__file__).parent
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON, reason="XR0_SIM_OPENPI_PYTHON names no python; run make openpi-check"),
+    pytest.mark.skipif(
+        not PYTHON, reason="XR0_SIM_OPENPI_PYTHON names no python; run make openpi-check"
+    ),
 ]
 
 
