@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from envs.observations import IMAGE_SIZES, check_pixels
 from envs.tasks import make_env, parse_task, task_spec
 from experiments.datagen.lerobot_import import ImportPlan, import_set
 from xr0_sim.conventions import CAMERAS
@@ -131,7 +132,8 @@ def _meta(
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_schema import StoreMeta
 
-    size = config.image_size or reader.image_size
+    size = reader.image_size if config.image_size is None else config.image_size
+    check_pixels("--image-size", size, IMAGE_SIZES)
     provenance = {
         "command": "xr0-sim dataset import",
         "set": str(config.set),

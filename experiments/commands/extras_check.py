@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from experiments.commands.finding import Finding, install_command
+from experiments.commands.finding import Finding, Status, install_command
 
 DISTRIBUTION = "xr0-sim"
 UNPINNED = ("lerobot",)
@@ -48,7 +48,7 @@ def _finding(extra: str, wanted: list[Requirement]) -> Finding:
     if not problems:
         return Finding(name, "ok", f"{len(wanted)} package{'s' if len(wanted) > 1 else ''}")
     remedy = install_command(extra, tested_set=extra not in UNPINNED)
-    status = "note" if extra in RARELY_WANTED else "warn"
+    status: Status = "note" if extra in RARELY_WANTED else "warn"
     return Finding(name, status, ", ".join(problems), remedy)
 
 

@@ -160,9 +160,9 @@ def test_films_of_other_names_and_sizes(changed, tmp_path):
         name.replace(f"videos/{BASE}/", "videos/observation.images.top/") for name in frame
     ]
     frame.to_parquet(table)
-    assert bring(changed, tmp_path / "store", "--views", "base=top", "--image-size", "16") == 0
+    assert bring(changed, tmp_path / "store", "--views", "base=top", "--image-size", "48") == 0
     store = ChunkStore(tmp_path / "store")
-    assert store.images(np.array([0])).shape == (1, 3, 16, 16, 3)
+    assert store.images(np.array([0])).shape == (1, 3, 48, 48, 3)
 
 
 def random_store(root):
@@ -270,6 +270,9 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_sample(root, tmp_path, caps
     assert "got [14] without names" in refused(change=feature("observation.state", names=None))
     assert "name it with --views base=NAME" in refused("--views", "base=top")
     assert "unknown view 'bas': did you mean 'base'?" in refused("--views", "bas=top")
+    assert "readable meta/info.json" in refused(change=info(features={"action": 3}))
+    assert "readable meta/info.json" in refused(change=info(features=[]))
+    assert "expected square pictures" in refused(change=feature(BASE, shape=32))
     assert "expected square pictures" in refused(change=feature(BASE, shape=[32, 64, 3]))
     assert "convert its units" in refused(change=scaled)
     assert "24 frames instead of 2 with 7" in refused(change=info(total_frames=7))
@@ -277,6 +280,7 @@ def test_what_does_not_fit_is_one_line_and_leaves_no_sample(root, tmp_path, caps
     assert "expected a complete LeRobotDataset" in refused(change=cut("meta/episodes/*/*", 0.6))
     assert "expected a complete LeRobotDataset" in refused(change=cut(f"videos/{BASE}/*/*", 0.3))
     assert "it is not there" in refused(change=lambda p: next(p.glob("videos/*/*/*")).unlink())
+    assert "--image-size: expected a whole number 32 .. 1024" in refused("--image-size", "0")
     assert "--stride: expected 1 .. 1000" in refused("--stride", "0")
     assert "unknown env" in refused("--env", "blocks")
 

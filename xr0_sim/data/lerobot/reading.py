@@ -7,6 +7,7 @@ action layout, tables, and that no film is short.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from xr0_sim.data.lerobot.film_frames import count_frames, frames_of
 from xr0_sim.data.lerobot.tables import TASK, column_array
 from xr0_sim.errors import ConfigError, DatasetError
 
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError)
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What a damaged table raises; pyarrow's own errors are among them."""
 
 
@@ -48,7 +49,7 @@ class SetReader:
         try:
             self.info = json.loads((root / layout.INFO).read_text(encoding="utf-8"))
             version, rate = self.info["codebase_version"], self.info["fps"]
-            self._features = dict(self.info["features"])
+            self._features = {name: dict(e) for name, e in self.info["features"].items()}
         except UNREADABLE as error:
             raise ConfigError(
                 f"{root}: expected a LeRobotDataset with a readable {layout.INFO}, got "
@@ -78,7 +79,7 @@ class SetReader:
     @property
     def image_size(self) -> int:
         """Side of its pictures [px]."""
-        return int(self._features[next(iter(self._views.values()))]["shape"][0])
+        return int(self._features[next(iter(self._views.values()))]["shape"][1])
 
     def identity(self) -> str:
         """Eight digits that two different sets do not share by accident."""
@@ -141,7 +142,7 @@ class SetReader:
     def _check_features(self) -> None:
         for name in (layout.STATE, layout.ACTION):
             entry = self._features.get(name)
-            names = _flat_names(entry.get("names")) if isinstance(entry, Mapping) else None
+            names = _flat_names(entry.get("names")) if entry else None
             if names != layout.motor_names():
                 raise ConfigError(
                     f"{self.root}: expected {name} with the names {layout.motor_names()[0]} .. "
@@ -150,16 +151,17 @@ class SetReader:
                     f"{layout.INFO} does not name its motors"
                 )
         for camera, key in self._views.items():
-            entry = self._features.get(key)
-            shape = entry.get("shape") if isinstance(entry, Mapping) else None
-            if shape is None or entry.get("dtype") != "video":
+            entry = self._features.get(key, {})
+            if entry.get("dtype") != "video":
                 known = [n for n, e in self._features.items() if e.get("dtype") == "video"]
                 raise ConfigError(
                     f"{self.root}: expected the film {key} as view {camera}, got "
                     f"{', '.join(known) or 'no films'}; name it with --views {camera}=NAME"
                 )
-            if list(shape) != [shape[0], shape[0], 3] and list(shape) != [3, shape[-1], shape[-1]]:
-                raise ConfigError(f"{self.root}: expected square pictures in {key}, got {shape}")
+            if not _square(entry.get("shape")):
+                raise ConfigError(
+                    f"{self.root}: expected square pictures in {key}, got {entry.get('shape')}"
+                )
 
     def _read_provenance(self) -> dict[str, Any]:
         path = self.root / layout.PROVENANCE
@@ -229,7 +231,7 @@ class SetReader:
 
     def _value(self, row: Mapping[str, Any], name: str) -> float:
         value = row.get(name)
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             raise self._damaged(self.root / "meta/episodes", name, ValueError(f"got {value!r}"))
         return value
 
@@ -247,9 +249,15 @@ def _flat_names(names: Any) -> list[str] | None:
     return [str(name) for name in names] if isinstance(names, list) else None
 
 
-def _shown(names: list[str] | None, entry: Any) -> str:
+def _shown(names: list[str] | None, entry: Mapping[str, Any] | None) -> str:
     if names:
         return f"{names[0]} .. {names[-1]} ({len(names)})"
-    return (
-        f"{entry.get('shape')} without names" if isinstance(entry, Mapping) else "no such feature"
-    )
+    return f"{entry.get('shape')} without names" if entry else "no such feature"
+
+
+def _square(shape: Any) -> bool:
+    """Whether pictures are square, with the colours last or first."""
+    if not isinstance(shape, list) or len(shape) != 3:
+        return False
+    side = shape[1]
+    return isinstance(side, int) and side > 0 and shape in ([side, side, 3], [3, side, side])
