@@ -1,10 +1,12 @@
 # make demo         install, then the main job: a trained policy, a latency, a shove; video and table
-# make test         install, then linter, formatter, types, tests, doctests, notebooks and the wheel
+# make test         install, then linter, formatter, types, tests, doctests, notebooks, wheel, API pages
 # make quick        linter, formatter, types and the fastest tests, in less than a minute
 # make mutants      known faults, one at a time: do the tests notice
-# make wheel-test   builds the wheel and runs it from another folder
-# make doors        stock clients of other projects, in an environment of their own, against ours
-# make lerobot-check  stock lerobot, in its own environment, reads an exported run
+# make wheel-test   builds sdist and wheel and runs the wheel from another folder
+# make doors        every door to another project, with that project's own package behind it
+# make openpi-check   stock openpi-client and a server of stock parts, in an environment of their own
+# make lerobot-check  stock lerobot, in its own environment: sets both ways, its viewer, its rollout
+# make api          API pages from the docstrings, in build/api
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -15,7 +17,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 NOTEBOOKS = $(BIN)/python -m pytest --nbmake --nbmake-timeout=900
 STAMP := $(VENV)/.installed
-DOORS ?= .venv-doors
+DOORS ?= $(or $(XR0_SIM_OPENPI_VENV),.venv-doors)
 # openpi-client 0.1.2 wants numpy 1 and forgets to name typing_extensions.
 DOOR_PACKAGES := openpi-client==0.1.2 typing_extensions websockets==17.4 msgpack==1.2.4
 
@@ -27,7 +29,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test api doors openpi-check lerobot-check clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -40,6 +42,7 @@ test: lint types doctest
 	XR0_SIM_NOTEBOOK_SEEDS=2 $(NOTEBOOKS) notebooks; blocks=$$?; \
 	wait $$towel && exit $$blocks
 	$(BIN)/python .ci/wheel_test.py
+	$(BIN)/python .ci/api_pages.py build/api
 
 quick: lint types
 	$(BIN)/python -m pytest -q -n $(JOBS) --doctest-modules $(DOCTESTS) $(FAST_TESTS)
@@ -64,10 +67,15 @@ notebooks: install
 lerobot-check: install
 	$(BIN)/python tests/doors/lerobot_check.py
 
+api: install
+	$(BIN)/python .ci/api_pages.py build/api
+
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py
 
-doors: install $(DOORS)/.installed
+doors: openpi-check lerobot-check
+
+openpi-check: install $(DOORS)/.installed
 	XR0_SIM_OPENPI_PYTHON=$(abspath $(DOORS))/bin/python \
 		$(BIN)/python -m pytest tests/policies/remote/test_stock_openpi.py
 

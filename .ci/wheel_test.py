@@ -1,9 +1,11 @@
-"""Builds the wheel, compares it with the checkout, and runs what it installs from another folder.
+"""Builds sdist and wheel, compares them with the checkout, and runs the wheel from another folder.
 
     python .ci/wheel_test.py
 
-Fails if a file of a package is not in the wheel, if the installed command line does not answer, or
-if an episode does not run.
+The wheel that runs is built from the sdist. Fails if a file of a package is not in the wheel, if
+the sdist lacks what its tests need or builds another wheel than the checkout, if a dependency has
+an upper bound, which would fight with somebody's own torch, if the installed command line does not
+answer, or if an episode does not run.
 """
 
 from __future__ import annotations
@@ -12,12 +14,24 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
+from email.parser import Parser
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("xr0_sim", "assets", "envs", "policies", "experiments")
+ALSO_IN_SDIST = (".ci", "distributions", "docs", "notebooks", "tests")
+"""Folders beside the packages without which the sdist cannot be tested."""
+FILES = (
+    *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "MANIFEST.in"),
+    *("Makefile", "README.md", "constraints.txt", "pyproject.toml"),
+)
+NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", "build", ".*_cache")
+BUILD_SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
 COMMANDS = (
     ("doctor",),
     ("list",),
@@ -43,38 +57,70 @@ def run(*words: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def build(folder: Path) -> Path:
-    """The wheel of a copy of the packages, so that no earlier build adds to it."""
+def copied(folder: Path) -> Path:
+    """A copy of what is shipped, so that no earlier build adds to it."""
     source = folder / "source"
     source.mkdir()
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in (*PACKAGES, *ALSO_IN_SDIST):
+        shutil.copytree(ROOT / name, source / name, ignore=NOT_SHIPPED)
+    for name in FILES:
         shutil.copy(ROOT / name, source / name)
+    return source
+
+
+def files_of(root: Path, names: tuple[str, ...]) -> set[str]:
+    """Files below some folders, as posix paths."""
+    found = (path for name in names for path in (root / name).rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix() for path in found}
+
+
+def built(source: Path, out: Path) -> Path:
+    """The wheel of a folder or an sdist."""
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip, "--wheel-dir", str(folder), str(source), cwd=folder)
-    return next(folder.glob("*.whl"))
+    run(*pip, "--wheel-dir", str(out), str(source), cwd=out.parent)
+    return next(out.glob("*.whl"))
 
 
-def missing(wheel: Path) -> list[str]:
-    """Files of the packages that the wheel lacks."""
-    inside = set(zipfile.ZipFile(wheel).namelist())
-    files = (p for name in PACKAGES for p in (ROOT / name).rglob("*") if p.is_file())
-    wanted = {p.relative_to(ROOT).as_posix() for p in files if "__pycache__" not in p.parts}
-    return sorted(wanted - inside)
+def complain(what: str, missing: set[str], remedy: str) -> None:
+    """Ends the test if something is missing."""
+    if missing:
+        sys.exit(f"{what}: expected every file, missing {', '.join(sorted(missing))}; {remedy}")
+
+
+def check_sdist(sdist: Path, source: Path) -> None:
+    """The sdist holds all that was copied."""
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = files_of(source, (*PACKAGES, *ALSO_IN_SDIST)) | set(FILES)
+    complain(sdist.name, wanted - inside, "name them in MANIFEST.in")
+
+
+def check_wheel(wheel: Path, direct: Path, source: Path) -> None:
+    """The wheel of the sdist is that of the checkout, complete, and bounds nothing above."""
+    inside, other = (set(zipfile.ZipFile(path).namelist()) for path in (wheel, direct))
+    wanted = files_of(source, PACKAGES)
+    complain(wheel.name, wanted - inside, "name them under [tool.setuptools.package-data]")
+    if inside != other:
+        sys.exit(f"{wheel.name}: expected the files of the checkout, got {inside ^ other} besides")
+    (card,) = (name for name in inside if name.endswith(".dist-info/METADATA"))
+    told = Parser().parsestr(zipfile.ZipFile(wheel).read(card).decode("utf-8"))
+    for line in told.get_all("Requires-Dist") or []:
+        bounds = Requirement(line).specifier
+        if any(bound.operator not in (">=", "!=") for bound in bounds):
+            sys.exit(f"{wheel.name}: expected lower bounds only, got {line}")
 
 
 def main() -> None:
     """Runs all steps in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        wheel = build(folder)
-        absent = missing(wheel)
-        if absent:
-            sys.exit(
-                f"{wheel.name}: expected every file of the packages, missing {', '.join(absent)}; "
-                "name them under [tool.setuptools.package-data]"
-            )
+        source = copied(folder)
+        run(sys.executable, "-c", BUILD_SDIST, str(folder), cwd=source)
+        sdist = next(folder.glob("*.tar.gz"))
+        check_sdist(sdist, source)
+        wheel = built(sdist, folder / "of_sdist")
+        check_wheel(wheel, built(source, folder / "direct"), source)
+        print("wheel test: passed ", sdist.name, wheel.name)
         home, elsewhere = folder / "installed", folder / "elsewhere"
         elsewhere.mkdir()
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps")

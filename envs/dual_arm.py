@@ -141,7 +141,7 @@ class DualArmEnv(RestorableScene):
         """
         self.reset_scene(seed, options)
         self._show()
-        return self._observation(), self._info(())
+        return self.gym_observation(), self._info(())
 
     def reset_scene(self, seed: int | None, options: Mapping[str, Any] | None = None) -> None:
         """`reset` without building the observation."""
@@ -199,7 +199,7 @@ class DualArmEnv(RestorableScene):
         physical = from_unit(check_action(action), self.action_mode)
         reward, terminated, truncated, info = self._advance(physical)
         self._show()
-        return self._observation(), reward, terminated, truncated, info
+        return self.gym_observation(), reward, terminated, truncated, info
 
     def advance(self, action: NDArray[np.floating]) -> tuple[float, bool, bool, dict[str, Any]]:
         """One control tick without building the observation.
@@ -276,7 +276,8 @@ class DualArmEnv(RestorableScene):
 
     option_names: tuple[str, ...] = ()
 
-    def _observation(self) -> dict[str, NDArray]:
+    def gym_observation(self) -> dict[str, NDArray]:
+        """What `reset` and `step` return of the present tick, see `envs.observations`."""
         out: dict[str, NDArray] = {
             "proprio": bounded(self._proprio()),
             "instruction": encode_instruction(self.instruction).copy(),

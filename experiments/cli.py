@@ -101,7 +101,12 @@ COMMANDS: dict[str, Command] = {
     "dataset export": Command(
         "experiments.commands.dataset_export",
         "DatasetExportConfig",
-        "the episodes of a run as a LeRobotDataset",
+        "a run, or a sample store, as a LeRobotDataset",
+    ),
+    "dataset import": Command(
+        "experiments.commands.dataset_import",
+        "DatasetImportConfig",
+        "a LeRobotDataset into a sample store, for train",
     ),
     "train": Command(
         "experiments.commands.train", "TrainConfig", "VLM, base and heads from collected samples"

@@ -24,6 +24,31 @@
 # gets. With two of them almost nothing is resolved, and the sentences below say so.
 
 # %%
+# On a fresh machine, Colab's too: installs the package once. Where it is there, nothing happens.
+import ctypes.util
+import os
+import subprocess
+import sys
+from importlib import invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("xr0_sim") is None:
+    wheels = sorted(map(str, Path().glob("xr0_sim-*.whl")))
+    source = os.environ.get("XR0_SIM_SOURCE", wheels[-1] if wheels else "")
+    if not source:
+        sys.exit(
+            "xr0_sim is missing: put its wheel beside this notebook, or set XR0_SIM_SOURCE to a "
+            "wheel, a folder or a git+https address, and run this cell again"
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+    invalidate_caches()
+    if ctypes.util.find_library("EGL") is None:
+        packages = ["libegl1", "libgl1-mesa-dri"]
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=True)
+
+# %%
 import os
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``xr0-sim dataset export``: the episodes of a run as a LeRobotDataset."""
+"""``xr0-sim dataset export``: the episodes of a run, or a sample store, as a LeRobotDataset."""
 
 from __future__ import annotations
 
@@ -8,54 +8,82 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.datagen.lerobot_export import Source, export_run
+from experiments.datagen.lerobot_export import Source, export_set
+from experiments.datagen.lerobot_run import RunSource
+from experiments.datagen.lerobot_store import StoreSource
+from experiments.datagen.minari_export import export_minari
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
+from xr0_sim.data.chunk_schema import META_FILE, SHARD_DIR
+from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.record.runcard import read_run_card
 
 
 @dataclass(frozen=True)
 class DatasetExportConfig:
-    """Writes the episodes of a run as a LeRobotDataset v3.0: three cameras, state, action, log.
+    """Writes a run or a sample store as a LeRobotDataset v3.0.
 
-    The recorded actions are played again, without the policy; an episode that comes out otherwise
-    than its tick log says ends the export. An interrupted export goes on where it was.
+    Of a run every tick becomes a frame, with three cameras, state, action and log: the recorded
+    actions are played again, without the policy, and an episode that comes out otherwise than its
+    tick log says ends the export. Of a store every sample becomes a frame, with its whole chunk.
+    An interrupted export goes on where it was.
 
     Attributes:
-        run: Folder of a run, with tick logs.
-        out: Folder of the set; must not exist. Default: RUN/lerobot.
-        format: Format to write.
-        image_size: Side of the pictures [px], even; default: that of the world.
-        successes_only: Leave failed episodes out.
+        source: Folder of a run, with tick logs, or of a sample store.
+        out: Folder of the set; must not exist. Default: SOURCE/lerobot or SOURCE/minari.
+        format: Format to write: lerobot, or minari, transitions of the state environment without
+            pictures. Of a run.
+        image_size: Side of the pictures [px], even; default: that of the world. Of a run.
+        successes_only: Leave failed episodes out. Of a run.
     """
 
-    run: Annotated[str, tyro.conf.Positional] = ""
+    source: Annotated[str, tyro.conf.Positional] = ""
     out: str | None = None
-    format: Literal["lerobot"] = "lerobot"
+    format: Literal["lerobot", "minari"] = "lerobot"
     image_size: int | None = None
     successes_only: bool = False
 
 
 def run(config: DatasetExportConfig) -> int:
     """Exports, prints one line per episode and the folder, returns the exit status."""
-    folder = Path(config.run)
-    if not config.run or not (folder / CARD).is_file():
+    folder = Path(config.source)
+    if config.source and (folder / CARD).is_file():
+        source: Source = _run_source(folder, config)
+    elif config.source and (folder / META_FILE).is_file() and (folder / SHARD_DIR).is_dir():
+        source = _store_source(folder, config)
+    else:
         raise ConfigError(
-            f"dataset export {config.run or '(nothing)'}: expected the folder of a run, with a "
-            f"{CARD}"
+            f"dataset export {config.source or '(nothing)'}: expected the folder of a run, with a "
+            f"{CARD}, or of a sample store, with a {META_FILE}"
         )
+    target = Path(config.out) if config.out else folder / config.format
+    if isinstance(source, RunSource) and config.format == "minari":
+        export_minari(source, target, lambda line: print(line, flush=True))
+    else:
+        export_set(source, target, lambda line: print(line, flush=True))
+    print(target)
+    return 0
+
+
+def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
     if config.image_size is not None and config.image_size % 2:
         raise ConfigError(f"--image-size: expected an even number, got {config.image_size}")
     card = read_run_card(folder / CARD)
     condition = stored_condition(card["config"], str(folder / CARD))
     rows = _rows(folder, config.successes_only)
-    target = Path(config.out) if config.out else folder / "lerobot"
-    source = Source(folder, card, condition, rows, config.image_size)
-    export_run(source, target, lambda line: print(line, flush=True))
-    print(target)
-    return 0
+    return RunSource(folder, card, condition, rows, config.image_size)
+
+
+def _store_source(folder: Path, config: DatasetExportConfig) -> StoreSource:
+    if config.image_size is not None or config.successes_only or config.format != "lerobot":
+        raise ConfigError(
+            f"dataset export {folder}: expected neither --image-size nor --successes-only nor "
+            "--format minari for a sample store, whose pictures are drawn and whose episodes are "
+            "chosen; leave them out"
+        )
+    return StoreSource(ChunkStore(folder))
 
 
 def _rows(folder: Path, successes_only: bool) -> list[Row]:

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import platform
-import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,22 +13,23 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
+from experiments.commands.doors_check import check_doors
+from experiments.commands.extras_check import check_extras
+from experiments.commands.finding import Finding, install_command
 from experiments.commands.renderer_probe import probe_renderers
 from xr0_sim.errors import SimulationError
 from xr0_sim.record.runcard import installed_versions
 
-Status = Literal["ok", "note", "warn", "fail"]
 MARKS = {"ok": "[ ok ]", "note": "[ -- ]", "warn": "[warn]", "fail": "[FAIL]"}
-INSTALL = 'pip install -c constraints.txt -e ".[test]"'
+INSTALL = install_command()
 OLDEST_PYTHON = (3, 11)
 WATCHED = ("torch", "transformers", "gymnasium", "stable_baselines3", "mink", "pyarrow")
 
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """Checks renderers, packages, GPU, video encoder and checkpoints.
+    """Checks renderers, packages, extras, doors to other projects, GPU, encoder and checkpoints.
 
     The exit status is 0 if the core works: physics, without pictures.
 
@@ -38,24 +38,6 @@ class DoctorConfig:
     """
 
     json: bool = False
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        name: What was looked at.
-        status: ``ok``, ``note`` (absent, not needed), ``warn`` (something optional is missing) or
-            ``fail`` (the core is broken).
-        detail: What was found.
-        remedy: What to install or do; empty if nothing.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str = ""
 
 
 def run(config: DoctorConfig) -> int:
@@ -159,25 +141,6 @@ def check_gpu() -> list[Finding]:
     return [Finding("gpu", "ok", "none; everything runs on the CPU")]
 
 
-def check_extras() -> list[Finding]:
-    """Optional dependency groups of the package, and what each lacks."""
-    wanted: dict[str, list[str]] = {}
-    for requirement in metadata.requires("xr0-sim") or []:
-        match = re.match(r"([\w.-]+).*extra\s*==\s*['\"]([\w-]+)['\"]", requirement)
-        if match:
-            wanted.setdefault(match[2], []).append(match[1])
-    findings = []
-    for extra, names in sorted(wanted.items()):
-        missing = [name for name in names if not _installed(name)]
-        if missing:
-            remedy = f'pip install -c constraints.txt -e ".[{extra}]"'
-            detail = f"missing {', '.join(missing)}"
-            findings.append(Finding(f"extra {extra}", "warn", detail, remedy))
-        else:
-            findings.append(Finding(f"extra {extra}", "ok", f"{len(names)} packages"))
-    return findings
-
-
 def check_video() -> list[Finding]:
     """Encodes a video of a few frames."""
     import numpy as np
@@ -217,17 +180,10 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_packages,
     check_gpu,
     check_extras,
+    check_doors,
     check_video,
     check_checkpoints,
 )
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from envs.tasks import make_env
 from experiments.cli import main
-from experiments.datagen import lerobot_export
+from experiments.datagen import lerobot_run
 from experiments.runner.episode_rows import log_path
 from experiments.runner.replay import Replay, inferences_begun
 from experiments.runner.run_folder import CARD
@@ -44,7 +44,7 @@ def export(folder, out, *words):
 def root(folder, tmp_path_factory):
     """The set, exported with an interruption between its episodes."""
     out = tmp_path_factory.mktemp("set") / "set"
-    whole, asked = lerobot_export.export_episode, []
+    whole, asked = lerobot_run.export_episode, []
 
     def interrupted(env, seed, *rest):
         asked.append(seed)
@@ -53,7 +53,7 @@ def root(folder, tmp_path_factory):
         whole(env, seed, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lerobot_export, "export_episode", interrupted)
+        patch.setattr(lerobot_run, "export_episode", interrupted)
         assert export(folder, out) == 130
         assert not out.exists()
         assert export(folder, out) == 0
@@ -158,3 +158,31 @@ def test_bad_requests_are_one_line(folder, root, tmp_path, capsys):
     assert "expected a new name" in refused(folder, "--out", root)
     assert "expected an even number, got 33" in refused(folder, "--image-size", 33)
     assert "expected successful episodes, got none of 2" in refused(folder, "--successes-only")
+
+
+def test_transitions_as_minari_and_its_environment(folder, tmp_path, capsys):
+    minari = pytest.importorskip("minari")
+    out = tmp_path / "blocks"
+    words = ["dataset", "export", str(folder), "--format", "minari", "--out", str(out)]
+    assert main(words) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["blocks"]
+    data = minari.MinariDataset(out)
+    assert (data.total_episodes, data.total_steps) == (len(SEEDS), len(SEEDS) * TICKS)
+    env = data.recover_environment()
+    for episode, seed in zip(data, SEEDS, strict=True):
+        log = read_ticklog(log_path(folder, seed))
+        assert episode.rewards == pytest.approx(log["reward"])
+        assert episode.observations["tick"].ravel().tolist() == list(range(TICKS + 1))
+        assert episode.truncations.tolist() == [False] * (TICKS - 1) + [True]
+        assert not episode.terminations.any()
+        env.reset(seed=seed, options={"events": [f"teleport@tick:{EVENT_TICK}"]})
+        for tick, action in enumerate(episode.actions):
+            observation, reward, *_ = env.step(action)
+            # Actions are float32 here, and contacts with an event between them grow differences.
+            if tick < EVENT_TICK:
+                assert reward == pytest.approx(log["reward"][tick], abs=1e-5)
+                told = episode.observations["proprio"][tick + 1]
+                assert observation["proprio"] == pytest.approx(told, abs=1e-4)
+    env.close()
+    assert main(words) == 2
+    assert "expected a new name" in capsys.readouterr().err

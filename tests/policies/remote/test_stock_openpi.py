@@ -1,7 +1,7 @@
 """Stock openpi-client against our server, our client against a server of stock parts.
 
 The package openpi-client wants another numpy than ours, so it runs in an environment of its own,
-named by ``XR0_SIM_OPENPI_PYTHON``; ``make doors`` makes one and runs this file.
+named by ``XR0_SIM_OPENPI_PYTHON``; ``make openpi-check`` makes one and runs this file.
 """
 
 import json
@@ -25,7 +25,9 @@ PYTHON = os.environ.get("XR0_SIM_OPENPI_PYTHON", "")
 HERE = Path(__file__).parent
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON, reason="XR0_SIM_OPENPI_PYTHON names no python; run make doors"),
+    pytest.mark.skipif(
+        not PYTHON, reason="XR0_SIM_OPENPI_PYTHON names no python; run make openpi-check"
+    ),
 ]
 
 

@@ -10,12 +10,13 @@
     videos/CAMERA KEY/chunk-000/file-000.mp4     h264, episodes one behind the other
 
 The names are those of the format (checked against lerobot 0.6.1). Columns that the format does not
-know are those of the tick log, see `EXTRA_COLUMNS`; its loader hands them on.
+know are those of the tick log (`LOG_COLUMNS`) or of a sample store (`sample_columns`); its loader
+hands them on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,15 @@ VIDEO_FILE_MB = 200
 INFO = "meta/info.json"
 STATS = "meta/stats.json"
 TASKS = "meta/tasks.parquet"
+PROVENANCE = "meta/xr0_sim.json"
+"""What the set was made of, beside what the format knows."""
 PATTERN = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 EPISODES = f"meta/episodes/{PATTERN}.parquet"
 DATA = f"data/{PATTERN}.parquet"
 VIDEO = f"videos/{{video_key}}/{PATTERN}.mp4"
+
+Columns = Mapping[str, tuple[str, int]]
+"""Name -> data type and width, of the columns of the data files."""
 
 STATE = "observation.state"
 ACTION = "action"
@@ -50,7 +56,7 @@ SCALAR_COLUMNS = {
 OUTCOME_COLUMNS = {"next.reward": "float32", "next.done": "bool", "next.success": "bool"}
 """What the tick led to; these names are what lerobot's viewer draws."""
 
-EXTRA_COLUMNS = {
+LOG_COLUMNS = {
     "chunk_id": "int64",
     "chunk_row": "int64",
     "age_ticks": "int64",
@@ -71,6 +77,18 @@ EXTRA_COLUMNS = {
 
 LOG_NAMES = {"chunk_row": "index", "event": "events"}
 
+JOINT_VEL = "joint_vel"
+COMMAND = "command"
+ROBOT_COLUMNS = {
+    JOINT_VEL: ("float32", len(ARMS) * JOINTS_PER_ARM),
+    COMMAND: ("float32", ENV_ACTION_DIM),
+}
+"""What `RobotState` has beside `STATE` and what follows from it: joint speeds [rad/s], and the
+targets in force when the tick began."""
+
+CHUNK = "action_chunk"
+"""Column by which a set of samples is known."""
+
 
 def motor_names() -> list[str]:
     """Names of the 14 entries of a state or an action."""
@@ -83,14 +101,41 @@ def video_keys() -> list[str]:
     return [f"{IMAGE}{camera}" for camera in CAMERAS]
 
 
-def columns() -> dict[str, tuple[str, int]]:
-    """Data type and width of every column of the data files; pictures excepted."""
-    scalars = {**OUTCOME_COLUMNS, **EXTRA_COLUMNS, **SCALAR_COLUMNS}
+def run_columns() -> Columns:
+    """Columns of a set of whole episodes, one row a tick; pictures excepted."""
+    scalars = {**OUTCOME_COLUMNS, **LOG_COLUMNS, **SCALAR_COLUMNS}
     vectors = {name: ("float32", ENV_ACTION_DIM) for name in (STATE, ACTION)}
-    return {**vectors, **{name: (dtype, 1) for name, dtype in scalars.items()}}
+    return {**vectors, **ROBOT_COLUMNS, **{name: (dtype, 1) for name, dtype in scalars.items()}}
 
 
-def features(image_size: int) -> dict[str, dict[str, Any]]:
+def sample_columns(horizon: int, grounding_dim: int) -> Columns:
+    """Columns of a set of samples, one row a sample; pictures excepted.
+
+    ``action`` is row 0 of the chunk. The chunk (T, 14) and its tool poses (T, 2, 7) are flat.
+
+    Args:
+        horizon: Chunk rows T.
+        grounding_dim: Length of the grounding vector; 0 leaves it out.
+    """
+    arms = len(ARMS)
+    vectors = {
+        STATE: ENV_ACTION_DIM,
+        ACTION: ENV_ACTION_DIM,
+        "tool_pos": arms * 3,
+        "tool_quat": arms * 4,
+        CHUNK: horizon * ENV_ACTION_DIM,
+        "action_tools": horizon * arms * 7,
+    }
+    columns = {name: ("float32", width) for name, width in vectors.items()} | ROBOT_COLUMNS
+    if grounding_dim:
+        columns |= {"grounding": ("float32", grounding_dim)}
+        columns |= {"grounding_mask": ("bool", grounding_dim)}
+    scalars = {"valid_steps": "int64", "committed": "int64", "tick": "int64", "weight": "float32"}
+    scalars |= {"source": "string", "next.done": "bool", **SCALAR_COLUMNS}
+    return columns | {name: (dtype, 1) for name, dtype in scalars.items()}
+
+
+def features(image_size: int, columns: Columns) -> dict[str, dict[str, Any]]:
     """The ``features`` of ``info.json`` for square pictures of a side [px]."""
     found: dict[str, dict[str, Any]] = {}
     for key in video_keys():
@@ -109,13 +154,15 @@ def features(image_size: int) -> dict[str, dict[str, Any]]:
                 "is_depth_map": False,
             },
         }
-    for name, (dtype, width) in columns().items():
-        names = motor_names() if width > 1 else None
+    for name, (dtype, width) in columns.items():
+        names = motor_names() if name in (STATE, ACTION, COMMAND) else None
         found[name] = {"dtype": dtype, "shape": [width], "names": names}
     return found
 
 
-def info(image_size: int, episodes: int, frames: int, tasks: int, robot: str) -> dict[str, Any]:
+def info(
+    image_size: int, columns: Columns, episodes: int, frames: int, tasks: int, robot: str
+) -> dict[str, Any]:
     """Contents of ``info.json``."""
     return {
         "codebase_version": VERSION,
@@ -130,7 +177,7 @@ def info(image_size: int, episodes: int, frames: int, tasks: int, robot: str) ->
         "splits": {"train": f"0:{episodes}"},
         "data_path": DATA,
         "video_path": VIDEO,
-        "features": features(image_size),
+        "features": features(image_size, columns),
     }
 
 

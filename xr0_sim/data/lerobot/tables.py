@@ -2,10 +2,10 @@
 
 An episode waits in a folder of its own until the set is put together::
 
-    EPISODE/columns.parquet   `layout.columns` without the numbers that depend on other episodes,
-                              and ``task``, the instruction in force
+    EPISODE/columns.parquet   the columns of the set without the numbers that depend on other
+                              episodes, and ``task``, the instruction in force
     EPISODE/shades.npy        (3, 3, 256) how often each shade occurs, by camera and colour
-    EPISODE/facts.json        `EPISODE_FACTS`
+    EPISODE/facts.json        columns that the episodes' table has beside those of the format
     EPISODE/CAMERA KEY.mp4    its film, one per camera
 """
 
@@ -30,8 +30,6 @@ COLUMNS_FILE = "columns.parquet"
 SHADES_FILE = "shades.npy"
 FACTS_FILE = "facts.json"
 TASK = "task"
-EPISODE_FACTS = ("seed", "outcome", "success", "digest")
-"""Columns that the episodes' table has beside those of the format; ``digest`` is the tick log's."""
 LATER = ("episode_index", "index", "task_index")
 """Columns that depend on the other episodes."""
 
@@ -42,8 +40,8 @@ class StoredEpisode:
 
     Attributes:
         folder: Its folder.
-        facts: `EPISODE_FACTS`.
-        columns: Name -> (K,) or (K, 14).
+        facts: Column of the episodes' table -> value.
+        columns: Name -> (K,) or (K, width).
         shades: (3, 3, 256).
     """
 
@@ -67,7 +65,7 @@ class StoredEpisode:
 
         try:
             table = pq.read_table(folder / COLUMNS_FILE)
-            columns = {name: _array(table[name]) for name in table.column_names}
+            columns = {name: column_array(table[name]) for name in table.column_names}
             facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
             return cls(folder, facts, columns, np.load(folder / SHADES_FILE))
         except (OSError, ValueError, EOFError) as error:  # pyarrow's errors are ValueErrors
@@ -81,10 +79,19 @@ def store_episode(
     folder: Path,
     facts: Mapping[str, Any],
     columns: Mapping[str, NDArray],
+    dtypes: layout.Columns,
     shades: NDArray[np.int64],
 ) -> None:
-    """Writes an episode into an existing folder; its films are written by others."""
-    dtypes = {name: spec for name, spec in layout.columns().items() if name not in LATER}
+    """Writes an episode into an existing folder; its films are written by others.
+
+    Args:
+        folder: Its folder.
+        facts: Column of the episodes' table -> value.
+        columns: Name -> (K,) or (K, width).
+        dtypes: Columns of the set.
+        shades: (3, 3, 256), see `xr0_sim.data.lerobot.statistics.shade_counts`.
+    """
+    dtypes = {name: spec for name, spec in dtypes.items() if name not in LATER}
     _write_parquet(folder / COLUMNS_FILE, [_table(columns, {**dtypes, TASK: ("string", 1)})])
     with replacing(folder / SHADES_FILE) as partial:
         np.save(partial, shades)
@@ -95,6 +102,7 @@ def write_tables(
     root: Path,
     episodes: Sequence[StoredEpisode],
     video_files: Mapping[str, Sequence[int]],
+    dtypes: layout.Columns,
     image_size: int,
     robot: str,
 ) -> None:
@@ -104,6 +112,7 @@ def write_tables(
         root: Folder of the set.
         episodes: In order.
         video_files: Camera key -> number of the film that each episode is in.
+        dtypes: Columns of the set.
         image_size: Side of the pictures [px].
         robot: ``robot_type`` of ``info.json``.
     """
@@ -115,17 +124,16 @@ def write_tables(
     sizes = [(e.folder / COLUMNS_FILE).stat().st_size / 1e6 for e in episodes]
     files = layout.file_numbers(sizes, layout.DATA_FILE_MB)
     for file in dict.fromkeys(files):
-        tables = [
-            _table(w, layout.columns()) for w, f in zip(wholes, files, strict=True) if f == file
-        ]
+        tables = [_table(w, dtypes) for w, f in zip(wholes, files, strict=True) if f == file]
         _write_parquet(layout.path(root, layout.DATA, file), tables)
-    stats = [_stats([columns], [e]) for columns, e in zip(wholes, episodes, strict=True)]
+    stats = [_stats([columns], [e], dtypes) for columns, e in zip(wholes, episodes, strict=True)]
     rows = _episode_rows(episodes, stats, files, video_files)
     _write_episodes(layout.path(root, layout.EPISODES, 0), rows)
     _write_tasks(root / layout.TASKS, tasks)
-    write_json(root / layout.STATS, _stats(wholes, episodes))
+    write_json(root / layout.STATS, _stats(wholes, episodes, dtypes))
     frames = sum(map(len, episodes))
-    write_json(root / layout.INFO, layout.info(image_size, len(rows), frames, len(tasks), robot))
+    facts = layout.info(image_size, dtypes, len(rows), frames, len(tasks), robot)
+    write_json(root / layout.INFO, facts)
 
 
 def _starts(episodes: Sequence[StoredEpisode]) -> list[int]:
@@ -146,7 +154,9 @@ def _whole(
 
 
 def _stats(
-    columns: Sequence[Mapping[str, NDArray]], episodes: Sequence[StoredEpisode]
+    columns: Sequence[Mapping[str, NDArray]],
+    episodes: Sequence[StoredEpisode],
+    dtypes: layout.Columns,
 ) -> dict[str, dict[str, Any]]:
     """Statistics of some episodes together."""
     found: dict[str, dict[str, Any]] = {}
@@ -154,7 +164,7 @@ def _stats(
     frames = sum(map(len, episodes))
     for key, shades in zip(layout.video_keys(), counts, strict=True):
         found[key] = picture_stats(shades, frames)
-    for name, (dtype, _) in layout.columns().items():
+    for name, (dtype, _) in dtypes.items():
         if dtype != "string":
             found[name] = number_stats(np.concatenate([part[name] for part in columns]))
     return found
@@ -175,7 +185,7 @@ def _episode_rows(
             "length": len(episode),
             "dataset_from_index": start,
             "dataset_to_index": start + len(episode),
-            **{name: episode.facts[name] for name in EPISODE_FACTS},
+            **episode.facts,
             **_placed("data", files[k]),
             **_placed("meta/episodes", 0),
         }
@@ -217,7 +227,7 @@ def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
         frame.to_parquet(partial)
 
 
-def _table(columns: Mapping[str, NDArray], dtypes: Mapping[str, tuple[str, int]]) -> Any:
+def _table(columns: Mapping[str, NDArray], dtypes: layout.Columns) -> Any:
     import pyarrow as pa
 
     types = {"bool": pa.bool_(), "string": pa.string()}
@@ -246,13 +256,20 @@ def _write_parquet(path: Path, tables: Iterable[Any]) -> None:
             writer.write_table(table)
 
 
-def _array(column: Any) -> NDArray:
-    """A column of a parquet table as (K,) or (K, width)."""
+def column_array(column: Any) -> NDArray:
+    """A column of a parquet table as (K,) or (K, width).
+
+    Raises:
+        ValueError: Its rows are lists of several lengths.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     column = column.combine_chunks()
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array(column.to_pylist(), dtype=object)
-    if pa.types.is_fixed_size_list(column.type):
-        return column.flatten().to_numpy().reshape(-1, column.type.list_size)
+    if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
+        if len(pc.list_value_length(column).unique()) > 1:
+            raise ValueError("expected rows of one length")
+        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
     return column.to_numpy(zero_copy_only=False)
