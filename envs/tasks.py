@@ -22,8 +22,10 @@ SHIPPED = {
     "towel_folding": "two arms fold a towel",
 }
 """Package of `envs` -> what is done there; its ``spec`` module holds the `TaskSpec`."""
+OUTSIDE = {"libero": "a task of the LIBERO benchmark, in a Python environment of its own"}
+"""The same for tasks of other projects, which are played in a process of their own."""
 
-for _name, _what in SHIPPED.items():
+for _name, _what in {**SHIPPED, **OUTSIDE}.items():
     tasks.add(_name, f"envs.{_name}.spec:SPEC", _what)
 
 

@@ -161,19 +161,6 @@ class PolicyModel:
                 `xr0_sim.model.action_expert.guidance`; None for no guidance.
             strength: Largest guidance weight.
         """
-        with float32_default():
-            return self._denoise(cache, robot, prefixes, noise, temperature, guides, strength)
-
-    def _denoise(
-        self,
-        cache: VlmCache,
-        robot: RobotState,
-        prefixes: Sequence[ArmTargets | None],
-        noise: torch.Tensor,
-        temperature: float,
-        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]] | None,
-        strength: float,
-    ) -> NDArray[np.float64]:
         for name in RobotState.__dataclass_fields__:
             if not np.isfinite(getattr(robot, name)).all():
                 raise ConfigError(
@@ -181,29 +168,63 @@ class PolicyModel:
                     "or the simulation has failed, stop the robot"
                 )
         state = self.normalizer.network_state(robot, self.config.state_layout)
-        lengths = [0 if prefix is None else len(prefix.jaw) for prefix in prefixes]
+        rows = [
+            None if targets is None else encode_chunk(targets, _row(robot, row))
+            for row, targets in enumerate(prefixes)
+        ]
+        wanted = guides and [
+            (encode_chunk(targets, _row(robot, row)), weights)
+            for row, (targets, weights) in enumerate(guides)
+        ]
+        return self.denoise_rows(cache, state, rows, noise, temperature, wanted, strength)
+
+    @torch.no_grad()
+    def denoise_rows(
+        self,
+        cache: VlmCache,
+        state: NDArray[np.float32],
+        prefixes: Sequence[NDArray[np.float64] | None],
+        noise: torch.Tensor,
+        temperature: float = 1.0,
+        guides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
+        strength: float = MAX_WEIGHT,
+    ) -> NDArray[np.float64]:
+        """`denoise` for robots of other kinds, whose state and rows are laid out already.
+
+        Args:
+            cache: See `denoise`.
+            state: (B, 32) as the network reads it.
+            prefixes: Per observation the committed rows (d, 32) in physical units, or None.
+            noise: (B, T, 32).
+            temperature: Factor on the noise.
+            guides: Per observation soft rows (n, 32) in physical units and their weights (n,).
+            strength: Largest guidance weight.
+
+        Returns:
+            (B, T, 32) rows in physical units.
+        """
+        lengths = [0 if rows is None else len(rows) for rows in prefixes]
         prefix = np.zeros((len(prefixes), max(lengths), LAYOUT_DIM), np.float32)
-        for row, targets in enumerate(prefixes):
-            if targets is not None and lengths[row]:
-                relative = encode_chunk(targets, _row(robot, row))
-                prefix[row, : lengths[row]] = self.normalizer.normalize_actions(relative)
+        for row, rows in enumerate(prefixes):
+            if rows is not None and lengths[row]:
+                prefix[row, : lengths[row]] = self.normalizer.normalize_actions(rows)
         device = self.model.device
-        actions = self.model.sample_actions(
-            cache,
-            torch.from_numpy(state).to(device),
-            torch.from_numpy(prefix).to(device),
-            torch.tensor(lengths, device=device),
-            action_mask=None if self.action_mask is None else self.action_mask.to(device),
-            sampler=self.sampler if guides is None else self._guided(robot, guides, strength),
-            temperature=temperature,
-            noise=noise,
-        )
+        with float32_default():
+            actions = self.model.sample_actions(
+                cache,
+                torch.from_numpy(state).to(device),
+                torch.from_numpy(prefix).to(device),
+                torch.tensor(lengths, device=device),
+                action_mask=None if self.action_mask is None else self.action_mask.to(device),
+                sampler=self.sampler if guides is None else self._guided(guides, strength),
+                temperature=temperature,
+                noise=noise,
+            )
         return self.normalizer.denormalize_actions(actions.cpu().numpy())
 
     def _guided(
         self,
-        robot: RobotState,
-        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]],
+        guides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
         strength: float,
     ) -> Callable[..., torch.Tensor]:
         """An Euler loop that is drawn towards the guides."""
@@ -211,10 +232,9 @@ class PolicyModel:
         shape = (len(guides), self.config.action_length)
         target = torch.zeros(*shape, self.config.action_dim)
         weights = torch.zeros(shape)
-        for row, (targets, given) in enumerate(guides):
+        for row, (rows, given) in enumerate(guides):
             count = min(len(given), self.config.action_length)
-            relative = encode_chunk(targets, _row(robot, row))[:count]
-            target[row, :count] = torch.from_numpy(self.normalizer.normalize_actions(relative))
+            target[row, :count] = torch.from_numpy(self.normalizer.normalize_actions(rows[:count]))
             weights[row, :count] = torch.from_numpy(given[:count])
         return functools.partial(
             _guided_loop,
