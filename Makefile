@@ -5,6 +5,7 @@
 # make wheel-test   builds the wheel and runs it from another folder
 # make doors        stock clients of other projects, in an environment of their own, against ours
 # make lerobot-check  stock lerobot, in its own environment, reads an exported run
+# make libero-check  the LIBERO benchmark, in its own environment, under latency
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -27,7 +28,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check libero-check clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -63,6 +64,10 @@ notebooks: install
 
 lerobot-check: install
 	$(BIN)/python tests/doors/lerobot_check.py
+
+libero-check: install
+	$(BIN)/python tests/doors/libero_check.py
+	$(BIN)/python -m pytest -q tests/outside tests/policies/test_single_arm.py tests/envs/test_libero.py
 
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py

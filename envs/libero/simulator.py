@@ -116,7 +116,7 @@ class LiberoSimulator:
         if kept is None:
             raise RuntimeError("restore: expected a snapshot of the episode under way")
         model = self._sim.model._model
-        mujoco.mj_copyData(self._sim.data._data, model, kept["data"])
+        self._sim.data._data = copy.copy(kept["data"])
         for name, value in kept["model"].items():
             getattr(model, name)[:] = value
         for part, values in zip(self._parts(), kept["plain"], strict=True):
@@ -193,10 +193,9 @@ class LiberoSimulator:
         if self._sim._render_context_offscreen is None:
             from robosuite.utils.binding_utils import MjRenderContextOffscreen
 
-            data = self._sim.data._data
-            before = copy.copy(data)  # making a context computes the scene anew
+            before = copy.copy(self._sim.data._data)
             context = MjRenderContextOffscreen(self._sim, device_id=-1)
-            mujoco.mj_copyData(data, self._sim.model._model, before)
+            self._sim.data._data = before  # making a context computes the scene anew
             context.vopt.geomgroup[0] = 0  # collision shapes are not shown
             context.vopt.geomgroup[1] = 1
             self._sim.add_render_context(context)

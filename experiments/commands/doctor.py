@@ -178,6 +178,17 @@ def check_extras() -> list[Finding]:
     return findings
 
 
+def check_doors() -> list[Finding]:
+    """Environments of other projects."""
+    from envs.libero.place import libero_python, missing
+
+    problem = missing()
+    if problem:
+        detail, _, remedy = problem.rpartition("; ")
+        return [Finding("door libero", "note", detail, remedy)]
+    return [Finding("door libero", "ok", f"{libero_python()}; make libero-check proves it")]
+
+
 def check_video() -> list[Finding]:
     """Encodes a video of a few frames."""
     import numpy as np
@@ -217,6 +228,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     check_packages,
     check_gpu,
     check_extras,
+    check_doors,
     check_video,
     check_checkpoints,
 )

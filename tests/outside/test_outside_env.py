@@ -1,4 +1,4 @@
-"""A simulator in another process behind executor, strategies, latency, events, twins and studies."""
+"""A simulator in another process behind executor, strategies, events, twins and studies."""
 
 import json
 
@@ -15,7 +15,6 @@ from experiments.runner.episode_run import EpisodeTask
 from experiments.runner.seed_run import run_seed
 from experiments.study import Study
 from xr0_sim.errors import ConfigError
-from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.signals.cameras import FreezeCamera
 from xr0_sim.perturb.signals.late import DelayCamera
 from xr0_sim.perturb.triggers import AtTick

@@ -19,7 +19,7 @@ from xr0_sim.outside import process
 from xr0_sim.outside.channel import Channel
 from xr0_sim.wire import WireError
 
-START_S = 300.0
+START_S = 600.0
 """Time for the first answer [s]: imports, compiled kernels and meshes; chosen."""
 ANSWER_S = 120.0
 """Time for any other answer [s]; chosen."""
