@@ -6,6 +6,7 @@
 # make doors        stock clients of other projects, in an environment of their own, against ours
 # make lerobot-check  stock lerobot, in its own environment, reads an exported run
 # make libero-check  the LIBERO benchmark, in its own environment, under latency
+# make vla-eval-check  vla-eval's harness, in its own environment, with our policies and tasks
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -28,7 +29,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check libero-check clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test doors lerobot-check libero-check vla-eval-check clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -68,6 +69,9 @@ lerobot-check: install
 libero-check: install
 	$(BIN)/python tests/doors/libero_check.py
 	$(BIN)/python -m pytest -q tests/outside tests/policies/test_single_arm.py tests/envs/test_libero.py
+
+vla-eval-check: install
+	$(BIN)/python tests/doors/vla_eval_check.py
 
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py

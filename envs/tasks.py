@@ -88,7 +88,7 @@ def env_class(task: str) -> type[DualArmEnv]:
 
 
 def make_env(
-    task: str, *, image_size: int | None = None, filmed: bool = False, **env_kwargs: Any
+    task: str, /, *, image_size: int | None = None, filmed: bool = False, **env_kwargs: Any
 ) -> DualArmEnv:
     """Environment of a task; pictures are rendered only when somebody asks for them.
 

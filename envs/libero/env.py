@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.libero.place import CONFIG_VARIABLE, config_folder, libero_python, missing
-from envs.libero.suites import CONTROL_HZ, check_task
+from envs.libero.suites import CONTROL_HZ, check_task, instruction_words
 from envs.outside.env import OutsideEnv
 from xr0_sim.errors import ConfigError
 from xr0_sim.outside.client import OutsideProcess
@@ -63,9 +63,8 @@ class LiberoEnv(OutsideEnv):
         )
 
     def words(self, instruction: str) -> str:
-        """The instruction with a capital and a full stop, as XR-0 gets it in public."""
-        text = instruction.strip().rstrip(".")
-        return f"{text[:1].upper()}{text[1:]}."
+        """See `envs.libero.suites.instruction_words`."""
+        return instruction_words(instruction)
 
     def task_words(self) -> str:
         """Suite and task."""

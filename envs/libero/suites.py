@@ -40,6 +40,12 @@ SUITES: dict[str, Suite] = {
 }
 
 
+def instruction_words(instruction: str) -> str:
+    """The benchmark's instruction with a capital and a full stop, as XR-0 gets it in public."""
+    text = instruction.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def check_task(env_kwargs: Mapping[str, Any]) -> None:
     """Rejects suites and tasks that do not exist.
 

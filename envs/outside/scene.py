@@ -47,6 +47,7 @@ class OutsideScene(abc.ABC):
     cameras: tuple[str, ...] = ("base", "left_wrist")
     """Policy cameras, by the names of ours."""
     usual_image_size = 256
+    """Side of the policy pictures where the policy has no wish [px]; that of vla-eval 0.8."""
     rest: tuple[float, ...] = (0.0,) * 6 + (-1.0,)
     """The robot's own action under which it stands still, its gripper open."""
 

@@ -21,7 +21,6 @@ from xr0_sim.conventions import ARM_ACTION_DIM, ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM
-from xr0_sim.rotations import rotvec_from_quat
 from xr0_sim.types import CAPABILITIES, ActionChunk, ChunkRequest, Observation, RobotState
 
 if TYPE_CHECKING:
@@ -45,9 +44,20 @@ def panda_state(robot: RobotState) -> NDArray[np.float32]:
     """
     state = np.zeros(LAYOUT_DIM, np.float32)
     state[0:3] = robot.tool_pos[0]
-    state[3:6] = rotvec_from_quat(robot.tool_quat[0])
+    state[3:6] = whole_rotvec(robot.tool_quat[0])
     state[6:8] = robot.joint_pos.ravel()[FINGERS]
     return state
+
+
+def whole_rotvec(quat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation vector of 0 .. 2 pi [rad] of a quaternion wxyz, as LIBERO's own evaluation forms it.
+
+    A hand that points down is turned by about pi, where the shortest rotation vector changes its
+    sign from one tick to the next; this one does not.
+    """
+    w = float(np.clip(quat[0], -1.0, 1.0))
+    sine = np.sqrt(1.0 - w * w)
+    return np.zeros(3) if np.isclose(sine, 0.0) else np.asarray(quat[1:]) * 2 * np.arccos(w) / sine
 
 
 class SingleArmModel:

@@ -27,9 +27,9 @@ def fake_process(answer_s=20.0, **arguments):
 class FakeEnv(LiberoEnv):
     """LIBERO's face before the fake simulator."""
 
-    def __init__(self, room: bool = True, answer_s: float = 20.0, **given):
+    def __init__(self, task: int = 0, room: bool = True, answer_s: float = 20.0, **given):
         self.room, self.answer_s = room, answer_s
-        super().__init__(**given)
+        super().__init__(task=task, **given)
 
     def start(self):
         return fake_process(self.answer_s, room=self.room)
@@ -76,7 +76,7 @@ registry.tasks.add(
     "toy_outside",
     TaskSpec(
         env=FakeEnv,
-        env_kwargs={"room": True, "answer_s": 20.0},
+        env_kwargs={"task": 0, "room": True, "answer_s": 20.0},
         time_limit_s=3.0,
         events="envs.libero.events",
         event_aliases={"shove": "object_shift"},

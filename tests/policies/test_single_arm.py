@@ -9,7 +9,7 @@ from released_files import write_libero_checkpoint
 
 from experiments.options.network_options import WeightOptions
 from policies.table import policy_spec
-from policies.xr0.single_arm import chunk_actions, network_rows, panda_state
+from policies.xr0.single_arm import chunk_actions, network_rows, panda_state, whole_rotvec
 from xr0_sim.errors import ConfigError
 from xr0_sim.rotations import quat_from_rotvec
 from xr0_sim.runtime import NaiveAsync, Sync
@@ -55,6 +55,13 @@ def test_the_state_is_tool_rotation_vector_and_fingers_padded():
     wanted = [0.4, -0.1, 1.2, 0.3, -0.2, 0.1, 0.03, -0.031]
     np.testing.assert_allclose(state[:8], wanted, atol=1e-6)
     assert not state[8:].any()
+
+
+def test_a_hand_that_points_down_has_no_jump_in_its_state():
+    turns = [whole_rotvec(np.array([w, np.sqrt(1 - w * w), 0.0, 0.0])) for w in (0.01, -0.01)]
+    np.testing.assert_allclose(turns[0], [np.pi - 0.02, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(turns[1], [np.pi + 0.02, 0, 0], atol=1e-4)
+    assert not whole_rotvec(np.array([1.0, 0, 0, 0])).any()
 
 
 def test_rows_are_the_benchmarks_actions_within_its_range():

@@ -21,7 +21,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 CALLS = ("describe", "reset", "step", "pictures", "snapshot", "restore", "shift", "knock")
-"""Methods of a simulator that the other end may call, see `xr0_sim.outside.simulator`."""
+"""Methods of a simulator that the other end may call, see `xr0_sim.outside.simulator`; a class with
+other methods names its own in an attribute of this name."""
 
 
 class Borrowed:
@@ -45,9 +46,10 @@ def answer(simulator: Any, request: dict[str, Any]) -> dict[str, Any]:
     from xr0_sim.errors import ConfigError
 
     call = request.pop("call", None)
+    calls = getattr(type(simulator), "CALLS", CALLS)
     try:
-        if call not in CALLS:
-            raise ConfigError(f"call: expected one of {', '.join(CALLS)}, got {call!r}")
+        if call not in calls:
+            raise ConfigError(f"call: expected one of {', '.join(calls)}, got {call!r}")
         return {"answer": getattr(simulator, call)(**request)}
     except ConfigError as error:
         return {"refused": _one_line(error)}
