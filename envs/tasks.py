@@ -63,6 +63,23 @@ def spec_of(env: DualArmEnv) -> tuple[str, TaskSpec] | None:
     return None
 
 
+def check_on_stage(task: str, what: str) -> None:
+    """Rejects tasks of other projects where only ours can be used.
+
+    Args:
+        task: Its name.
+        what: What is to be done with it.
+
+    Raises:
+        ConfigError: It is played in another process, at a rate of its own.
+    """
+    if not task_spec(task).stage:
+        raise ConfigError(
+            f"{what}: expected a task on our own stage, got env {task!r}, which is played in "
+            f"another process at {task_spec(task).control_hz} Hz; rollout, ablate and film can"
+        )
+
+
 def register_events(task: str) -> None:
     """Makes the event presets of a task known."""
     for module in ("xr0_sim.perturb.signals.cameras", "envs.events", task_spec(task).events):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from envs.tasks import check_on_stage
 from experiments.datagen.lerobot_export import Source, export_run
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
@@ -50,6 +51,7 @@ def run(config: DatasetExportConfig) -> int:
         raise ConfigError(f"--image-size: expected an even number, got {config.image_size}")
     card = read_run_card(folder / CARD)
     condition = stored_condition(card["config"], str(folder / CARD))
+    check_on_stage(condition.env, "dataset export")
     rows = _rows(folder, config.successes_only)
     target = Path(config.out) if config.out else folder / "lerobot"
     source = Source(folder, card, condition, rows, config.image_size)

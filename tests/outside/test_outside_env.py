@@ -263,3 +263,21 @@ def test_the_run_card_reads_back(tmp_path):
     card = json.loads(json.dumps(to_json(chosen)))
     assert stored_condition(card, "card") == chosen
     assert chosen.max_ticks == 60 and chosen.control_hz == 20
+
+
+@pytest.mark.parametrize("command", ["realtime", "watch"])
+def test_commands_of_our_own_stage_refuse_it_in_one_line(command, capfd):
+    assert main([command, "--env", "libero", "--policy", "toy_reach"]) == 2
+    told = capfd.readouterr().err.strip()
+    assert f"{command}: expected a task on our own stage" in told and "\n" not in told
+
+
+def test_an_export_to_lerobot_is_refused(tmp_path, capfd):
+    from outside_toys import __file__ as plugin
+
+    words = ["rollout", "--plugin", plugin, "--env", "toy_outside", "--policy", "toy_reach"]
+    words += ["--strategy", "sync:execution_horizon=5", "--event", "shove@0.5s", "--episodes", "1"]
+    assert main([*words, "--no-video", "--out", str(tmp_path / "run")]) == 0
+    capfd.readouterr()
+    assert main(["dataset", "export", str(tmp_path / "run"), "--plugin", plugin]) == 2
+    assert "played in another process at 20 Hz" in capfd.readouterr().err
