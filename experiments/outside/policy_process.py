@@ -1,8 +1,8 @@
 """A policy of ours for a harness in another Python environment.
 
 Run by `xr0_sim.outside.process`. What the harness shows is laid out as one of our observations:
-its LIBERO (``agentview``, ``wrist``, a state of tool position, rotation vector and fingers) as the
-single arm that `policies.xr0.single_arm` knows, our own tasks as they are.
+its LIBERO and SimplerEnv as the single arms that `policies.xr0.arm_kinds` knows, our own tasks as
+they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from envs.tasks import make_env, task_spec
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from policies.table import policy_spec
+from policies.xr0.arm_kinds import ARM_KINDS, FINGERS, cropped
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.rotations import quat_from_rotvec
@@ -24,41 +25,52 @@ from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.types import ROBOT_SHAPES, Observation, RobotState, no_prefix
 
 LIBERO = "libero"
-LIBERO_VIEWS = {"agentview": "base", "wrist": "left_wrist"}
-"""Picture of vla-eval's LIBERO -> our name of the view."""
+VIEWS = {
+    LIBERO: {"agentview": "base", "wrist": "left_wrist"},
+    "simpler_widowx": {"primary": "base"},
+    "simpler_google": {"primary": "base"},
+}
+"""Benchmark of vla-eval -> its pictures, by our names of the views."""
 
 
-def libero_observation(seen: Mapping[str, Any], tick: int) -> Observation:
-    """An observation of vla-eval's LIBERO as one of a single arm.
+def arm_observation(benchmark: str, seen: Mapping[str, Any], tick: int) -> Observation:
+    """An observation of a benchmark of vla-eval as one of a single arm.
 
     Args:
-        seen: ``images``, ``states`` (8,) and ``task_description``.
+        benchmark: Key of `VIEWS`.
+        seen: ``images``, ``task_description`` and ``states`` (8,): on LIBERO tool position,
+            rotation vector and fingers, else tool position, quaternion wxyz and opening.
         tick: Step of the episode.
 
     Raises:
-        ConfigError: Something is missing.
+        ConfigError: Something is missing, or of another shape.
     """
-    missing = [name for name in LIBERO_VIEWS if name not in seen.get("images", {})]
+    missing = [name for name in VIEWS[benchmark] if name not in seen.get("images", {})]
     missing += [name for name in ("states", "task_description") if name not in seen]
     if missing:
         raise ConfigError(
-            f"LIBERO observation: expected {', '.join(missing)}; set send_wrist_image and "
-            "send_state of the benchmark"
+            f"observation of {benchmark}: expected {', '.join(missing)}; set send_state, and on "
+            "LIBERO send_wrist_image, of the benchmark"
         )
     state = np.asarray(seen["states"], dtype=np.float64)
     if state.shape != (8,):
-        raise ConfigError(f"LIBERO observation: expected states (8,), got {state.shape}")
-    joints = np.zeros(12)
-    joints[7:9] = state[6:8]
+        raise ConfigError(f"observation of {benchmark}: expected states (8,), got {state.shape}")
+    joints, size = np.zeros(12), ARM_KINDS[benchmark].picture
+    if benchmark == LIBERO:
+        joints[FINGERS], turn, opening = state[6:8], quat_from_rotvec(state[3:6]), 0.0
+    else:
+        turn, opening = state[3:7], float(state[7])
     robot = RobotState(
         joint_pos=joints.reshape(2, 6),
         joint_vel=np.zeros((2, 6)),
-        jaw=np.zeros(2),
+        jaw=np.array([opening, 0.0]),
         tool_pos=np.stack([state[:3], np.zeros(3)]),
-        tool_quat=np.stack([quat_from_rotvec(state[3:6]), [1.0, 0.0, 0.0, 0.0]]),
+        tool_quat=np.stack([turn, [1.0, 0.0, 0.0, 0.0]]),
         command=np.zeros(14),
     )
-    images = {ours: np.asarray(seen["images"][name]) for name, ours in LIBERO_VIEWS.items()}
+    images = {ours: np.asarray(seen["images"][name]) for name, ours in VIEWS[benchmark].items()}
+    if size is not None:
+        images = {name: cropped(picture, size) for name, picture in images.items()}
     return Observation(tick, 0, robot, images, instruction_words(str(seen["task_description"])))
 
 
@@ -80,7 +92,7 @@ class PolicyProcess:
     """A loaded policy.
 
     Args:
-        benchmark: ``libero``, or a task of ours.
+        benchmark: Key of `VIEWS`, or a task of ours.
         policy: ``name[:field=value,...]``.
         checkpoint: Its weights; "" for the shipped ones of the task.
         options: Further fields of `WeightOptions`, and ``head``.
@@ -91,23 +103,24 @@ class PolicyProcess:
     def __init__(
         self, benchmark: str, policy: str, checkpoint: str, options: Mapping[str, Any]
     ) -> None:
+        self._arm = benchmark if benchmark in VIEWS else ""
         given = dict(options)
         head, world = given.pop("head", None), given.pop("world", None)
-        chosen = TaskOptions(env=benchmark, world=None if benchmark == LIBERO else world)
-        task, env_kwargs = chosen.task, chosen.env_kwargs()
+        chosen = TaskOptions() if self._arm else TaskOptions(env=benchmark, world=world)
+        env_kwargs = chosen.env_kwargs()
         weights = WeightOptions(checkpoint=checkpoint or None, **given).weights_of(
-            task, policy, Sync(), head, env_kwargs.get("world")
+            self._arm or chosen.task, policy, Sync(), head, env_kwargs["world"]
         )
         loaded = policy_spec(policy).load(weights)
-        self._single = task == LIBERO
         scene: Any = None
-        if not self._single:
-            scene = make_env(task, image_size=loaded.image_size, **env_kwargs)
+        if not self._arm:
+            scene = make_env(chosen.task, image_size=loaded.image_size, **env_kwargs)
             scene.reset_scene(0)
         self._model = loaded.bind(scene)
-        rows = min(task_spec(task).execution_horizon, self._model.horizon)
+        suits = task_spec(chosen.task).execution_horizon
+        rows = ARM_KINDS[benchmark].rows if self._arm else suits
         self._described = {
-            "execution_horizon": rows,
+            "execution_horizon": min(rows, self._model.horizon),
             "horizon": self._model.horizon,
             "views": list(getattr(self._model, "views", ())) if loaded.looks else [],
             "image_size": loaded.image_size or 0,
@@ -120,7 +133,7 @@ class PolicyProcess:
     def predict(
         self, observation: Mapping[str, Any], seed: int, number: int, tick: int
     ) -> dict[str, Any]:
-        """A chunk of the harness's actions, (T, 7) on LIBERO, (T, 14) on our tasks.
+        """A chunk of the harness's actions, (T, 7), or (T, 14) on our tasks.
 
         Args:
             observation: As the harness shows it.
@@ -128,8 +141,11 @@ class PolicyProcess:
             number: Of the inference in its episode.
             tick: Step of the episode.
         """
-        read = libero_observation if self._single else own_observation
+        if self._arm:
+            seen = arm_observation(self._arm, observation, tick)
+        else:
+            seen = own_observation(observation, tick)
         if number == 0:
             self._model.reset(seed)
-        chunk = self._model.infer(read(observation, tick), no_prefix(), (seed, number))
-        return {"actions": chunk.actions[:, : ARM_ACTION_DIM if self._single else None]}
+        chunk = self._model.infer(seen, no_prefix(), (seed, number))
+        return {"actions": chunk.actions[:, : ARM_ACTION_DIM if self._arm else None]}

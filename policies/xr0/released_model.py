@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from policies.xr0.arm_kinds import ARM_KINDS
 from policies.xr0.checkpoints import RELEASED_HEAD, find_checkpoint, is_released
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
@@ -30,8 +31,6 @@ from xr0_sim.model.vlm.prompt import view_title
 DECODING_SLOTS = {"tool": ("tool_pos", "tool_rot", "jaw"), "joint": ("joints", "jaw")}
 """Decoding -> parts of a row that both arms need for it, the preferred one first."""
 
-SINGLE_ARM = {"libero": "libero_all"}
-"""Task of one arm -> robot type that the public evaluation takes for it."""
 ONE_ARM_SLOTS = frozenset({"left_tool_pos", "left_tool_rot", "left_jaw"})
 """Parts of a row that a single arm needs; it stands where the left one does."""
 
@@ -79,7 +78,8 @@ def choose_robot_type(
             "types, found none; fetch it, too"
         )
     schemas = load_schemas(directory)
-    single = SINGLE_ARM.get(task or "")
+    arm = ARM_KINDS.get(task or "")
+    single = "" if arm is None else arm.robot_type
     fits = moves_one_arm if single else decodings_of
     fitting = [name for name, schema in schemas.items() if fits(schema)]
     if robot_type is None and single in fitting:

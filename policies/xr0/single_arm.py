@@ -1,9 +1,8 @@
-"""Released XR-0 weights on a benchmark's single arm: LIBERO's conventions around the network.
+"""Released XR-0 weights on a benchmark's single arm, see `policies.xr0.arm_kinds`.
 
-From the public evaluation on LIBERO: two views, base and left wrist; state of tool position, tool
-rotation vector and both finger positions, padded to 32 and not normalised; chunks of ten rows
-whose first seven entries are the benchmark's action as it is. A row is a displacement by itself, so
-committed rows need no translation: they are the network's own.
+The state is padded to 32 and not normalised, the first seven entries of a row are an action. A row
+is a displacement by itself, so on LIBERO, whose actions are the rows as they are, committed rows
+need no translation: they are the network's own.
 """
 
 from __future__ import annotations
@@ -15,49 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.xr0.arm_kinds import ARM_KINDS, ArmKind, within_range
 from policies.xr0.checkpoints import find_checkpoint
 from policies.xr0.released_model import load_released_policy
 from xr0_sim.conventions import ARM_ACTION_DIM, ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.model.spec.action_layout import LAYOUT_DIM
-from xr0_sim.types import CAPABILITIES, ActionChunk, ChunkRequest, Observation, RobotState
+from xr0_sim.types import ActionChunk, ChunkRequest, Observation
 
 if TYPE_CHECKING:
     from xr0_sim.model.policy_model import PolicyModel
     from xr0_sim.model.vlm.cache import VlmCache
 
-TASK = "libero"
-VIEWS = ("base", "left_wrist")
-"""Views of the prompt, in its order."""
-FINGERS = slice(7, 9)
-"""Where a Panda's finger positions stand in its joints, see `envs.outside.reading`."""
 TEMPERATURE = 1.0
 """The public evaluation starts every chunk from full noise."""
-
-
-def panda_state(robot: RobotState) -> NDArray[np.float32]:
-    """(32,) state of a Panda as the network reads it.
-
-    Args:
-        robot: A single arm, laid out as `envs.outside.reading` says.
-    """
-    state = np.zeros(LAYOUT_DIM, np.float32)
-    state[0:3] = robot.tool_pos[0]
-    state[3:6] = whole_rotvec(robot.tool_quat[0])
-    state[6:8] = robot.joint_pos.ravel()[FINGERS]
-    return state
-
-
-def whole_rotvec(quat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation vector of 0 .. 2 pi [rad] of a quaternion wxyz, as LIBERO's own evaluation forms it.
-
-    A hand that points down is turned by about pi, where the shortest rotation vector changes its
-    sign from one tick to the next; this one does not.
-    """
-    w = float(np.clip(quat[0], -1.0, 1.0))
-    sine = np.sqrt(1.0 - w * w)
-    return np.zeros(3) if np.isclose(sine, 0.0) else np.asarray(quat[1:]) * 2 * np.arccos(w) / sine
+USUAL = "libero"
+ALWAYS = frozenset({"samples", "refresh", "tick_noise"})
 
 
 class SingleArmModel:
@@ -67,16 +40,22 @@ class SingleArmModel:
         policy: Network, processor and statistics.
         temperature: Factor on the flow noise, 0 .. 1.
         cameras: Camera that shows each view of the prompt.
+        kind: The arm.
     """
 
     needs_images = True
-    capabilities = frozenset(CAPABILITIES) - {"gradient", "roll_forward"}
 
     def __init__(
-        self, policy: PolicyModel, temperature: float = TEMPERATURE, cameras: Sequence[str] = VIEWS
+        self, policy: PolicyModel, temperature: float, cameras: Sequence[str], kind: ArmKind
     ) -> None:
-        self._policy, self._temperature = policy, temperature
+        self._policy, self._temperature, self.kind = policy, temperature, kind
         self.views = tuple(cameras)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it can do: committed rows only where an action is a row as it is."""
+        plain = self.kind.actions is within_range
+        return ALWAYS | {"prefix", "guide"} if plain else ALWAYS
 
     @property
     def horizon(self) -> int:
@@ -117,14 +96,23 @@ class SingleArmModel:
             guided = {"guides": [soft] * request.samples, "strength": request.guide.strength}
         rows = self._policy.denoise_rows(
             cache.repeated(0, request.samples),
-            np.tile(panda_state(request.observation.robot), (request.samples, 1)),
+            np.tile(self.kind.state(request.observation.robot), (request.samples, 1)),
             [network_rows(request.prefix) if len(request.prefix) else None] * request.samples,
             noise,
             self._temperature,
             **guided,
         )
         tick = request.observation.tick
-        return [ActionChunk(chunk_actions(own, request.prefix), tick, cache) for own in rows]
+        return [ActionChunk(self._actions(own, request.prefix), tick, cache) for own in rows]
+
+    def _actions(
+        self, rows: NDArray[np.float64], prefix: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Actions (T, 14) of network rows (T, 32); the prefix (d, 14) comes first as it was."""
+        actions = np.zeros((len(rows), ENV_ACTION_DIM))
+        actions[:, :ARM_ACTION_DIM] = self.kind.actions(rows[:, :ARM_ACTION_DIM])
+        actions[: len(prefix)] = prefix
+        return actions
 
     def flops(self, request: ChunkRequest) -> float | None:
         """See `xr0_sim.types.CountingChunkModel.flops`."""
@@ -160,21 +148,8 @@ def network_rows(actions: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows
 
 
-def chunk_actions(rows: NDArray[np.float64], prefix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Actions (T, 14) of network rows (T, 32), within what the controller takes.
-
-    Args:
-        rows: Of a chunk.
-        prefix: (d, 14) committed actions, which come first as they were.
-    """
-    actions = np.zeros((len(rows), ENV_ACTION_DIM))
-    actions[:, :ARM_ACTION_DIM] = np.clip(rows[:, :ARM_ACTION_DIM], -1.0, 1.0)
-    actions[: len(prefix)] = prefix
-    return actions
-
-
 def load_single_arm(weights: NetworkOptions) -> SingleArmModel:
-    """Loads a released checkpoint for LIBERO.
+    """Loads a released checkpoint for the arm that its robot type is of; a Panda if of none.
 
     Args:
         weights: Which, and how it computes.
@@ -186,8 +161,11 @@ def load_single_arm(weights: NetworkOptions) -> SingleArmModel:
     known = NetworkOptions.__dataclass_fields__
     given = {name: value for name, value in asdict(weights).items() if name in known}
     options = NetworkOptions(**given)
+    named = [task for task, kind in ARM_KINDS.items() if kind.robot_type == options.robot_type]
+    task = named[0] if named else USUAL
+    kind = ARM_KINDS[task]
     if options.views is None:
-        options = replace(options, views=VIEWS)
-    policy, _, cameras = load_released_policy(find_checkpoint(options.checkpoint), options, TASK)
+        options = replace(options, views=kind.views)
+    policy, _, cameras = load_released_policy(find_checkpoint(options.checkpoint), options, task)
     temperature = TEMPERATURE if options.temperature is None else options.temperature
-    return SingleArmModel(policy, temperature, cameras)
+    return SingleArmModel(policy, temperature, cameras, kind)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from released_files import write_libero_checkpoint
 
-from experiments.outside.policy_process import PolicyProcess, libero_observation, own_observation
+from experiments.outside.policy_process import PolicyProcess, arm_observation, own_observation
 from experiments.outside.task_process import TaskProcess
-from policies.xr0.single_arm import panda_state
+from policies.xr0.arm_kinds import panda_state
 from xr0_sim.errors import ConfigError
 from xr0_sim.outside.vla_eval.ours import our_process
 
@@ -26,7 +26,7 @@ def libero(**changes):
 
 
 def test_liberos_observation_reaches_the_network_as_it_was():
-    seen = libero_observation(libero(), tick=3)
+    seen = arm_observation("libero", libero(), tick=3)
     np.testing.assert_allclose(panda_state(seen.robot)[:8], STATE, atol=1e-6)
     assert seen.instruction == "Put the bowl on the stove." and seen.tick == 3
     assert np.array_equal(seen.images["left_wrist"], seen.images["base"][::-1])
@@ -35,13 +35,13 @@ def test_liberos_observation_reaches_the_network_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"images": {"agentview": np.zeros((4, 4, 3))}}, "expected wrist; set send_wrist_image"),
+        ({"images": {"agentview": np.zeros((4, 4, 3))}}, "expected wrist; set send_state"),
         ({"states": np.zeros(7)}, r"expected states \(8,\), got \(7,\)"),
     ],
 )
 def test_an_observation_that_lacks_something_is_one_line(changes, words):
     with pytest.raises(ConfigError, match=words):
-        libero_observation(libero(**changes), 0)
+        arm_observation("libero", libero(**changes), 0)
 
 
 def test_released_weights_answer_with_ten_rows_of_seven(tmp_path):
@@ -53,6 +53,26 @@ def test_released_weights_answer_with_ten_rows_of_seven(tmp_path):
     )
     assert first.shape == (10, 7) and np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "robot_type"),
+    [("simpler_widowx", "bridge_delta"), ("simpler_google", "fractal_delta")],
+)
+def test_four_rows_of_four_for_simplerenv(tmp_path, benchmark, robot_type):
+    write_libero_checkpoint(tmp_path, length=4, robot_type=robot_type)
+    policy = PolicyProcess(benchmark, "xr0", str(tmp_path), {})
+    assert policy.describe()["execution_horizon"] == policy.describe()["horizon"] == 4
+    picture = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
+    states = np.array([0.3, 0.0, 0.2, 1.0, 0.0, 0.0, 0.0, 1.0])
+    seen = {"images": {"primary": picture}, "states": states, "task_description": "pick coke can"}
+    shown = arm_observation(benchmark, seen, 0)
+    assert shown.images["base"].shape == (256, 256 if benchmark == "simpler_widowx" else 320, 3)
+    assert shown.instruction == "Pick coke can."
+    actions = policy.predict(seen, 0, 0, 0)["actions"]
+    assert actions.shape == (4, 7) and np.isfinite(actions).all()
+    with pytest.raises(ConfigError, match="expected states"):
+        policy.predict({"images": {"primary": picture}, "task_description": "x"}, 0, 0, 0)
 
 
 def test_our_task_is_played_and_read_back():

@@ -9,9 +9,18 @@ from released_files import write_libero_checkpoint
 
 from experiments.options.network_options import WeightOptions
 from policies.table import policy_spec
-from policies.xr0.single_arm import chunk_actions, network_rows, panda_state, whole_rotvec
+from policies.xr0.arm_kinds import (
+    CROP,
+    cropped,
+    euler_rows,
+    google_state,
+    panda_state,
+    whole_rotvec,
+    widowx_state,
+)
+from policies.xr0.single_arm import network_rows
 from xr0_sim.errors import ConfigError
-from xr0_sim.rotations import quat_from_rotvec
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.runtime import NaiveAsync, Sync
 from xr0_sim.types import ChunkRequest, Guide, Observation, RobotState, capabilities_of
 
@@ -64,13 +73,41 @@ def test_a_hand_that_points_down_has_no_jump_in_its_state():
     assert not whole_rotvec(np.array([1.0, 0, 0, 0])).any()
 
 
-def test_rows_are_the_benchmarks_actions_within_its_range():
+def test_rows_are_the_benchmarks_actions_within_its_range(model):
     rows = np.linspace(-3, 3, 64).reshape(2, 32)
-    actions = chunk_actions(rows, np.full((1, 14), 0.25))
+    actions = model._actions(rows, np.full((1, 14), 0.25))
     assert (actions[0] == 0.25).all() and not actions[1, 7:].any()
     assert np.array_equal(actions[1, :7], rows[1, :7].clip(-1, 1))
     assert np.array_equal(network_rows(actions)[1, :7], actions[1, :7])
     assert network_rows(actions).shape == (2, 32) and not network_rows(actions)[:, 7:].any()
+
+
+def test_states_of_simplerenvs_robots():
+    robot = seen().robot
+    down = quat_from_rotvec(np.array([0.0, np.pi / 2, 0.0]))
+    robot = replace(robot, tool_quat=np.stack([down, robot.tool_quat[1]]))
+    bridge, fractal = widowx_state(robot), google_state(robot)
+    # A WidowX tool that points down is not turned in the bridge frame.
+    np.testing.assert_allclose(bridge[:8], [0.4, -0.1, 1.2, 0, 0, 0, 0, 0.75], atol=1e-6)
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(fractal[:8], [0.4, -0.1, 1.2, 0, half, 0, half, 0.25], atol=1e-6)
+
+
+def test_euler_rows_become_rotation_vectors():
+    rows = np.array([[0.1, 0.2, 0.3, 0.0, 0.0, 0.5, 0.9], [0, 0, 0, 0.3, -0.2, 0.1, 0.0]])
+    actions = euler_rows(rows)
+    np.testing.assert_allclose(actions[0], rows[0], atol=1e-12)
+    x, y, z = map(quat_from_rotvec, np.diag(rows[1, 3:6]))
+    whole = quat_multiply(z, quat_multiply(y, x))
+    np.testing.assert_allclose(quat_from_rotvec(actions[1, 3:6]), whole, atol=1e-12)
+
+
+def test_the_middle_of_a_picture_is_kept():
+    picture = np.zeros((480, 640, 3), np.uint8)
+    picture[:, :8] = picture[:, -8:] = 255
+    shown = cropped(picture, (320, 256))
+    assert shown.shape == (256, 320, 3) and shown.max() < 10 and CROP == 0.95
+    assert np.array_equal(cropped(np.full((9, 9, 3), 77, np.uint8), (4, 4)), np.full((4, 4, 3), 77))
 
 
 def test_the_command_line_takes_the_benchmarks_robot_type(checkpoint):

@@ -5,8 +5,8 @@
     python -m xr0_sim.outside.vla_eval.server --address 127.0.0.1:8000 \
         --args.benchmark=libero --args.checkpoint=DIR
 
-``benchmark: libero`` serves released XR-0 weights to its LIBERO benchmark (``send_wrist_image`` and
-``send_state`` on); ``benchmark: TASK`` a policy of ours to `XR0SimBenchmark`.
+``benchmark: libero`` serves released XR-0 weights to its LIBERO benchmark, ``simpler_widowx`` and
+``simpler_google`` to its SimplerEnv; ``benchmark: TASK`` a policy of ours to `XR0SimBenchmark`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from vla_eval.model_servers.base import SessionContext
 from vla_eval.model_servers.predict import PredictModelServer
 from vla_eval.model_servers.serve import run_server
 from vla_eval.specs import (
+    GRIPPER_01,
     GRIPPER_CLOSE_POS,
     IMAGE_RGB,
     LANGUAGE,
     POSITION_DELTA,
+    RAW,
     ROTATION_AA,
     STATE_EEF_POS_AA_GRIP,
     DimSpec,
@@ -31,13 +33,15 @@ from xr0_sim.outside.vla_eval.benchmark import JOINT_TARGETS, JOINTS
 from xr0_sim.outside.vla_eval.ours import our_process
 
 LIBERO = "libero"
+SIMPLER = ("simpler_widowx", "simpler_google")
 
 
 class XR0SimServer(PredictModelServer):
     """A policy of ours behind vla-eval's protocol.
 
     Args:
-        benchmark: ``libero``, or a task of ours as the command line has it.
+        benchmark: ``libero``, ``simpler_widowx``, ``simpler_google``, or a task of ours as the
+            command line has it.
         policy: Policy of ours, ``name[:field=value,...]``.
         checkpoint: Its weights; "" for the shipped ones of the task.
         options: Further options of the command line for the weights, e.g. ``{device: cuda}``.
@@ -90,23 +94,30 @@ class XR0SimServer(PredictModelServer):
 
     def get_action_spec(self) -> dict[str, DimSpec]:
         """The benchmark's own action."""
-        if self._benchmark != LIBERO:
+        if self._benchmark in SIMPLER:
+            gripper = GRIPPER_01
+        elif self._benchmark == LIBERO:
+            gripper = GRIPPER_CLOSE_POS
+        else:
             return {"joints": JOINT_TARGETS}
-        delta = {"position": POSITION_DELTA, "rotation": ROTATION_AA}
-        return {**delta, "gripper": GRIPPER_CLOSE_POS}
+        return {"position": POSITION_DELTA, "rotation": ROTATION_AA, "gripper": gripper}
 
     def get_observation_spec(self) -> dict[str, DimSpec]:
         """What the policy looks at."""
         if self._benchmark == LIBERO:
             views = {"agentview": IMAGE_RGB, "wrist": IMAGE_RGB}
             return {**views, "language": LANGUAGE, "state": STATE_EEF_POS_AA_GRIP}
+        if self._benchmark in SIMPLER:
+            return {"primary": IMAGE_RGB, "language": LANGUAGE, "state": RAW}
         views = dict.fromkeys(self._described["views"], IMAGE_RGB)
         return {**views, "language": LANGUAGE, "state": JOINTS}
 
     def get_observation_params(self) -> dict[str, Any]:
-        """Asks vla-eval's LIBERO for the wrist picture and the state."""
+        """Asks vla-eval's benchmark for what the policy looks at."""
         if self._benchmark == LIBERO:
             return {"send_wrist_image": True, "send_state": True}
+        if self._benchmark in SIMPLER:
+            return {"send_state": True}
         side = self._described["image_size"]
         return {"image_size": int(side)} if side else {}
 
