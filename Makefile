@@ -7,6 +7,8 @@
 # make openpi-check   stock openpi-client and a server of stock parts, in an environment of their own
 # make lerobot-check  stock lerobot, in its own environment: sets both ways, its viewer, its rollout
 # make api          API pages from the docstrings, in build/api
+# make libero-check  the LIBERO benchmark, in its own environment, under latency
+# make vla-eval-check  vla-eval's harness, in its own environment, with our policies and tasks
 # make install      a virtual environment in .venv with the tested package set
 #
 # Missing system packages are installed when root, else named.
@@ -29,7 +31,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 	tests/xr0_sim/runtime/test_strategies.py \
 	tests/xr0_sim/perturb/test_triggers.py tests/xr0_sim/metrics
 
-.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test api doors openpi-check lerobot-check clean
+.PHONY: install system demo test quick lint types doctest notebooks mutants wheel-test api doors openpi-check lerobot-check libero-check vla-eval-check clean
 
 demo: install
 	$(BIN)/xr0-sim doctor
@@ -70,10 +72,17 @@ lerobot-check: install
 api: install
 	$(BIN)/python .ci/api_pages.py build/api
 
+libero-check: install
+	$(BIN)/python tests/doors/libero_check.py
+	$(BIN)/python -m pytest -q tests/outside tests/policies/test_single_arm.py tests/envs/test_libero.py
+
+vla-eval-check: install
+	$(BIN)/python tests/doors/vla_eval_check.py
+
 wheel-test: install
 	$(BIN)/python .ci/wheel_test.py
 
-doors: openpi-check lerobot-check
+doors: openpi-check lerobot-check libero-check vla-eval-check
 
 openpi-check: install $(DOORS)/.installed
 	XR0_SIM_OPENPI_PYTHON=$(abspath $(DOORS))/bin/python \

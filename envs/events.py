@@ -40,6 +40,9 @@ def check_events(
     """
     world = find_world(world)
     for event in events:
+        suffers = getattr(env, "suffers", None)
+        if suffers is not None:
+            suffers(event)
         if not _fits(event, env):
             fitting = ", ".join(n for n, preset in event_presets().items() if _fits(preset, env))
             raise ConfigError(
@@ -98,11 +101,14 @@ def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:
             raise ConfigError(
                 f"event '{event_text(event)}': {unknown_name('phase', phase, phases)}"
             )
-    first = event.trigger.earliest_tick()
+    control_hz = getattr(env, "control_hz", CONTROL_HZ)
+    # Triggers of plug-ins may not ask for the rate.
+    given = () if control_hz == CONTROL_HZ else (control_hz,)
+    first = event.trigger.earliest_tick(*given)
     if max_ticks is not None and first >= max_ticks:
         raise ConfigError(
             f"event '{event_text(event)}': expected a trigger before the end of the episode, tick "
-            f"{max_ticks} ({max_ticks / CONTROL_HZ:g} s), got tick {first} at the earliest; "
+            f"{max_ticks} ({max_ticks / control_hz:g} s), got tick {first} at the earliest; "
             "choose an earlier one or a longer episode"
         )
 

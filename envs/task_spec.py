@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from envs.world import STAGE_ARGUMENTS, find_world
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.grammar import parse_value
 from xr0_sim.registry import import_attribute
@@ -75,6 +76,10 @@ def _listed(env_kwargs: EnvKwargs) -> str:
     return ", ".join(f"{name} {value}" for name, value in env_kwargs.items())
 
 
+def _nothing_missing() -> str:
+    return ""
+
+
 def _nothing_asked(env_kwargs: EnvKwargs) -> BenchTargets:
     del env_kwargs
     return BenchTargets()
@@ -85,7 +90,8 @@ class TaskSpec:
     """A task: its environment, what it is measured by, and who can play and teach it.
 
     Attributes:
-        env: Class of the environment, a `envs.dual_arm.DualArmEnv`, or ``module:attribute``.
+        env: Class of the environment, a `envs.dual_arm.DualArmEnv` or a
+            `envs.outside.env.OutsideEnv`, or ``module:attribute``.
         env_kwargs: Arguments of the class that a user may choose, with their defaults.
         check: Raises `ConfigError` for values of ``env_kwargs`` that do not exist.
         words: Short description of ``env_kwargs`` for captions, e.g. ``2 bricks``.
@@ -106,6 +112,10 @@ class TaskSpec:
         execution_horizon: Executed rows of a chunk before the next inference that suit policies
             trained on the task.
         gym_id: Id in Gymnasium's registry; "" for none.
+        stage: Arguments that its environment takes beside ``env_kwargs``, with their defaults; an
+            environment that is not played on our stage takes none.
+        control_hz: Control rate [Hz].
+        missing: What keeps the task from running on this machine, in one line; "" if nothing does.
     """
 
     env: str | type[DualArmEnv]
@@ -124,18 +134,19 @@ class TaskSpec:
     supervision: str | Callable[[], Any] = ""
     execution_horizon: int = 20
     gym_id: str = ""
+    stage: EnvKwargs = field(default_factory=STAGE_ARGUMENTS.copy)
+    control_hz: int = CONTROL_HZ
+    missing: Callable[[], str] = _nothing_missing
 
     @property
     def env_class(self) -> type[DualArmEnv]:
         """Class of the environment.
 
         Raises:
-            ConfigError: It cannot be imported, or is no `DualArmEnv`.
+            ConfigError: It cannot be imported, or is neither a `DualArmEnv` nor an `OutsideEnv`.
         """
-        from envs.dual_arm import DualArmEnv
-
         found = import_attribute(self.env) if isinstance(self.env, str) else self.env
-        if not (isinstance(found, type) and issubclass(found, DualArmEnv)):
+        if not (isinstance(found, type) and _is_environment(found)):
             raise ConfigError(
                 f"task env {self.env!r}: expected a subclass of envs.dual_arm.DualArmEnv, got "
                 f"{found!r}"
@@ -151,15 +162,15 @@ class TaskSpec:
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments that a user may choose, with their defaults: the task's, then the stage's."""
-        return {**self.env_kwargs, **STAGE_ARGUMENTS}
+        return {**self.env_kwargs, **self.stage}
 
     def describe(self, env_kwargs: EnvKwargs) -> str:
         """`words` and the stage's arguments, e.g. ``2 bricks, world 0.2, servo ideal``."""
-        stage = [f"{name} {env_kwargs[name]}" for name in ("world", "servo")]
-        stage += [
+        usual = {name: self.stage[name] for name in ("senses", "looks") if name in self.stage}
+        stage = [
             f"{name} {env_kwargs[name]}"
-            for name in ("senses", "looks")
-            if env_kwargs[name] != STAGE_ARGUMENTS[name]
+            for name in self.stage
+            if name not in usual or env_kwargs[name] != usual[name]
         ]
         return ", ".join(part for part in (self.words(env_kwargs), *stage) if part)
 
@@ -180,7 +191,7 @@ class TaskSpec:
                 raise unknown_name("argument of the task", name, known)
         env_kwargs = {**known, **given}
         self.check(env_kwargs)
-        return {**env_kwargs, **_checked_stage(env_kwargs)}
+        return {**env_kwargs, **(_checked_stage(env_kwargs) if self.stage else {})}
 
     def parsed(self, texts: Mapping[str, str], what: str) -> dict[str, Any]:
         """Values of some arguments from text, by the types that the environment declares.
@@ -197,9 +208,19 @@ class TaskSpec:
             known = self.arguments
             if name not in known:
                 raise unknown_name(f"field of {what}", name, known)
-            hint = str if name in STAGE_ARGUMENTS else hints.get(name, type(known[name]))
+            hint = str if name in self.stage else hints.get(name, type(known[name]))
             values[name] = parse_value(hint, text, f"{what}, field {name}")
         return values
+
+
+def _is_environment(found: type) -> bool:
+    from envs.outside.env import OutsideEnv
+
+    if issubclass(found, OutsideEnv):
+        return True
+    from envs.dual_arm import DualArmEnv
+
+    return issubclass(found, DualArmEnv)
 
 
 def _checked_stage(env_kwargs: EnvKwargs) -> dict[str, str]:

@@ -22,8 +22,10 @@ SHIPPED = {
     "towel_folding": "two arms fold a towel",
 }
 """Package of `envs` -> what is done there; its ``spec`` module holds the `TaskSpec`."""
+OUTSIDE = {"libero": "a task of the LIBERO benchmark, in a Python environment of its own"}
+"""The same for tasks of other projects, which are played in a process of their own."""
 
-for _name, _what in SHIPPED.items():
+for _name, _what in {**SHIPPED, **OUTSIDE}.items():
     tasks.add(_name, f"envs.{_name}.spec:SPEC", _what)
 
 
@@ -61,6 +63,23 @@ def spec_of(env: DualArmEnv) -> tuple[str, TaskSpec] | None:
     return None
 
 
+def check_on_stage(task: str, what: str) -> None:
+    """Rejects tasks of other projects where only ours can be used.
+
+    Args:
+        task: Its name.
+        what: What is to be done with it.
+
+    Raises:
+        ConfigError: It is played in another process, at a rate of its own.
+    """
+    if not task_spec(task).stage:
+        raise ConfigError(
+            f"{what}: expected a task on our own stage, got env {task!r}, which is played in "
+            f"another process at {task_spec(task).control_hz} Hz; rollout, ablate and film can"
+        )
+
+
 def register_events(task: str) -> None:
     """Makes the event presets of a task known."""
     for module in ("xr0_sim.perturb.signals.cameras", "envs.events", task_spec(task).events):
@@ -86,7 +105,7 @@ def env_class(task: str) -> type[DualArmEnv]:
 
 
 def make_env(
-    task: str, *, image_size: int | None = None, filmed: bool = False, **env_kwargs: Any
+    task: str, /, *, image_size: int | None = None, filmed: bool = False, **env_kwargs: Any
 ) -> DualArmEnv:
     """Environment of a task; pictures are rendered only when somebody asks for them.
 

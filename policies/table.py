@@ -121,11 +121,17 @@ class XR0(PolicySpec):
         import torch
 
         from policies.xr0.chunk_model import load_chunk_model
+        from policies.xr0.released_model import drives_one_arm
 
         if weights is None:
             raise ConfigError("policy 'xr0': expected weights to load, got none")
         # Sums depend on the number of threads; one thread keeps every worker bit-identical.
         torch.set_num_threads(1)
+        if drives_one_arm(weights):
+            from policies.xr0.single_arm import load_single_arm
+
+            arm = load_single_arm(weights)
+            return Policy(lambda env: arm)
         chosen = {name: value for name, value in asdict(weights).items() if value is not None}
         for fact in ("digest", "trained_window"):
             chosen.pop(fact, None)

@@ -131,3 +131,16 @@ def write_statistics(directory, active, length=4):
     values = {"image_processor_type": "Qwen2VLImageProcessor", "action_config": statistics}
     (directory / "preprocessor_config.json").write_text(json.dumps(values))
     return mean, std
+
+
+def write_libero_checkpoint(directory, length=10, spread=0.3, robot_type="libero_all"):
+    """A whole checkpoint with random weights for a single arm, by default LIBERO's Panda."""
+    from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
+
+    directory.mkdir(parents=True, exist_ok=True)
+    write_released(directory, released_config() | {"action_length": length})
+    mean, std = np.zeros((length, 32)), np.zeros((length, 32))
+    std[:, :7] = spread
+    values = {robot_type: {"mean": mean.tolist(), "std": std.tolist()}}
+    (directory / "preprocessor_config.json").write_text(json.dumps({"action_config": values}))
+    save_tokenizer(build_tokenizer(prompt_corpus()), directory)

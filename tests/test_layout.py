@@ -25,6 +25,7 @@ BASE = {
     "registry",
     "rotations",
     "types",
+    "wire",
 }
 """What everything may use."""
 MAY_IMPORT = {
@@ -39,13 +40,14 @@ CORE_MAY_IMPORT = {
     "data": {"model"},
     "training": {"data", "model"},
     "runtime": set(),
+    "outside": set(),
     "perturb": {"runtime"},
     "record": {"perturb", "runtime"},
     "metrics": {"runtime"},
     "view": {"metrics", "record", "runtime"},
 }
 CORE_PARTS_FOR = {
-    "envs": {"perturb"},
+    "envs": {"outside", "perturb"},
     "policies": {"metrics", "model", "perturb", "record", "runtime"},
 }
 """Packages of the core that envs and policies may use; none of them is about training."""

@@ -39,6 +39,10 @@ class SimulationError(InvalidEpisodeError):
     """The physics broke (a number that is not finite, a solver error): the episode is invalid."""
 
 
+class PlantLostError(SimulationError):
+    """A simulator in another process has died, is stuck or broke: the episode is invalid."""
+
+
 class PolicyLostError(InvalidEpisodeError):
     """A policy in another process no longer answers: the episode is invalid."""
 

@@ -12,6 +12,8 @@ from experiments.datagen.lerobot_export import Source, export_set
 from experiments.datagen.lerobot_run import RunSource
 from experiments.datagen.lerobot_store import StoreSource
 from experiments.datagen.minari_export import export_minari
+from envs.tasks import check_on_stage
+from experiments.datagen.lerobot_export import Source, export_run
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
@@ -72,6 +74,7 @@ def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
         raise ConfigError(f"--image-size: expected an even number, got {config.image_size}")
     card = read_run_card(folder / CARD)
     condition = stored_condition(card["config"], str(folder / CARD))
+    check_on_stage(condition.env, "dataset export")
     rows = _rows(folder, config.successes_only)
     return RunSource(folder, card, condition, rows, config.image_size)
 

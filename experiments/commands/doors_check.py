@@ -49,7 +49,8 @@ class SeparateDoor:
 
     Attributes:
         name: What is behind it.
-        variable: Environment variable that names that environment's folder.
+        variable: Environment variable that names that environment's folder, or, ending in
+            ``_PYTHON``, its interpreter.
         folder: The folder where the variable is not set.
         distribution: Package that has to be there, as its folder of metadata spells it.
         make: How the environment is made.
@@ -65,7 +66,10 @@ class SeparateDoor:
 
     def look(self) -> Finding:
         """Whether the environment is there and holds the package."""
-        folder = Path(os.environ.get(self.variable) or self.folder)
+        told = os.environ.get(self.variable)
+        folder = Path(told or self.folder)
+        if told and self.variable.endswith("_PYTHON"):
+            folder = folder.parent.parent
         version = installed_version(folder, self.distribution)
         name = f"door {self.name}"
         if version:
@@ -116,19 +120,11 @@ SEPARATE = (
         "xr0-sim dataset export, import; make lerobot-check",
     ),
     SeparateDoor(
-        "libero environment",
-        "XR0_SIM_LIBERO_VENV",
-        ".venv-libero",
-        "libero",
-        "make libero-check tells how to make it",
-        "make libero-check",
-    ),
-    SeparateDoor(
         "vla-eval",
-        "XR0_SIM_VLA_EVAL_VENV",
-        ".venv-vla-eval",
+        "XR0_SIM_VLA_EVAL_PYTHON",
+        ".venv-vlaeval",
         "vla_eval",
-        "make vla-eval-check tells how to make it",
+        "docs/vla_eval.md tells how to make it",
         "make vla-eval-check",
     ),
 )
@@ -137,7 +133,17 @@ SEPARATE = (
 def check_doors() -> list[Finding]:
     """Every door, and the browser that shows what ``view`` and ``watch`` make."""
     looks: list[Callable[[], Finding]] = [door.look for door in (*INSTALLED, *SEPARATE)]
-    return [*(look() for look in looks), _browser()]
+    return [*(look() for look in looks), _libero(), _browser()]
+
+
+def _libero() -> Finding:
+    from envs.libero.place import libero_python, missing
+
+    problem = missing()
+    if problem:
+        detail, _, remedy = problem.rpartition("; ")
+        return Finding("door libero", "note", detail, remedy)
+    return Finding("door libero", "ok", f"{libero_python()}; make libero-check proves it")
 
 
 def _browser() -> Finding:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from envs.tasks import check_on_stage
 from experiments.benchmarks.report import Measure, report
 from experiments.options.condition_options import ConditionOptions
 from experiments.realtime.inference import Inference, ProcessInference, ThreadInference
@@ -67,6 +68,7 @@ def run(config: RealtimeConfig) -> int:
     """Runs, prints; 1 if a repetition came out otherwise."""
     if not 0 < config.seconds <= 86400:
         raise ConfigError(f"--seconds: expected 0 .. 86400, got {config.seconds}")
+    check_on_stage(config.task, "realtime")
     condition = config.condition()
     renderer = renderer_for(condition, False)
     folder = Path(config.out) if config.out else fresh_folder("out", "realtime")

@@ -16,10 +16,10 @@ from policies.remote.packages import check_packages
 from policies.remote.server import DEFAULT_MAX_CLIENTS, DEFAULT_PORT, LOOPBACK, PolicyServer
 from policies.remote.serving import check_servable, load_served
 from policies.remote.session import ServedPolicy
-from policies.remote.wire import DEFAULT_MAX_BYTES
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import strategies
 from xr0_sim.runtime.strategies.base import Strategy
+from xr0_sim.wire import DEFAULT_MAX_BYTES
 
 MIB = 2**20
 MOST_CLIENTS = 1000

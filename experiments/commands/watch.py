@@ -6,6 +6,7 @@ import contextlib
 import sys
 from dataclasses import dataclass
 
+from envs.tasks import check_on_stage
 from experiments.options.condition_options import ConditionOptions
 from experiments.runner.runner import renderer_for
 from xr0_sim.errors import ConfigError
@@ -37,6 +38,7 @@ def run(config: WatchConfig) -> int:
 
     if not 0 <= config.port < 65536:
         raise ConfigError(f"--port: expected 0 .. 65535, got {config.port}")
+    check_on_stage(config.task, "watch")
     renderer_for(config.condition(), False)
     viewers = Viewers()
     session = LiveSession(config, config.seed, viewers.publish)

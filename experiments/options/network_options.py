@@ -130,7 +130,7 @@ class WeightOptions:
             say_once(REDUCED_WORDS[precision])
         if is_released(path):
             parse_views(self.views)
-            robot_type = choose_robot_type(path, self.robot_type).robot_type
+            robot_type = choose_robot_type(path, self.robot_type, task).robot_type
             return replace(weights, precision=precision, robot_type=robot_type)
         refuse_released_options(weights)
         check_task(path, task)

@@ -64,6 +64,11 @@ class Condition:
         return f"{self.policy}{head} | {self.strategy.label} | {self.latency.label}"
 
     @property
+    def control_hz(self) -> int:
+        """Control rate of the task [Hz]."""
+        return task_spec(self.env).control_hz
+
+    @property
     def undisturbed(self) -> Condition:
         """The same without events."""
         return replace(self, events=())
@@ -170,14 +175,14 @@ def time_limit_ticks(env: str, env_kwargs: Mapping[str, Any], max_seconds: float
         max_seconds = task_spec(env).seconds(env_kwargs)
     if not 0.1 <= max_seconds <= 3600:
         raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
-    return round(max_seconds * CONTROL_HZ)
+    return round(max_seconds * task_spec(env).control_hz)
 
 
-def stall_limit_ticks(stall_s: float) -> int:
+def stall_limit_ticks(stall_s: float, control_hz: int = CONTROL_HZ) -> int:
     """Ticks without progress from seconds."""
     if not 0.1 <= stall_s <= 3600:
         raise ConfigError(f"--stall-s: expected 0.1 .. 3600, got {stall_s:g}")
-    return round(stall_s * CONTROL_HZ)
+    return round(stall_s * control_hz)
 
 
 def make_condition(
@@ -209,9 +214,14 @@ def make_condition(
         events=events,
         max_ticks=max_ticks,
         plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
-        stall_ticks=None if stall_s is None else stall_limit_ticks(stall_s),
+        stall_ticks=None
+        if stall_s is None
+        else stall_limit_ticks(stall_s, task_spec(env).control_hz),
     )
-    if weights is not None:
+    missing = task_spec(env).missing()
+    if missing:
+        raise ConfigError(f"env {env!r}: {missing}")
+    if weights is not None and "world" in env_kwargs:
         told = foreign_world(find_checkpoint(weights.checkpoint), env_kwargs["world"])
         if told:
             say_once(told)

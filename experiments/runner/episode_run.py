@@ -127,6 +127,7 @@ class EpisodeSetup:
             condition.latency,
             condition.estimator,
             self.plant.control_hz,
+            getattr(self.env, "standstill", None),
         )
 
     def run(

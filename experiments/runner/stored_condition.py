@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from envs.tasks import register_events
+from envs.tasks import register_events, task_spec
 from envs.world import FIRST, STAGE_ARGUMENTS
 from experiments.runner.condition import Condition
 from policies.xr0.checkpoints import Weights
@@ -51,6 +51,8 @@ def _with_stage(config: Mapping[str, Any]) -> dict[str, Any]:
     """A condition of the time before there were worlds: it ran in the first."""
     env_kwargs = config.get("env_kwargs")
     if not isinstance(env_kwargs, Mapping) or "world" in env_kwargs:
+        return dict(config)
+    if "world" not in task_spec(str(config["env"])).stage:
         return dict(config)
     stage = {**STAGE_ARGUMENTS, "world": FIRST.name, "servo": FIRST.servo}
     return {**config, "env_kwargs": {**env_kwargs, **stage}}

@@ -12,7 +12,6 @@ from experiments.runner.film_again import film_again
 from experiments.runner.film_options import SCENE_CAMERA, FilmOptions
 from experiments.study.folder import TICKS
 from experiments.study.jobs import ticks_name
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import TickTable, read_ticklog
 
@@ -58,14 +57,18 @@ def film_failures(study: Analysis, folder: Path, most: int) -> list[Film]:
         StorageError: A film could not be written.
     """
     failed = [row for row in study.rows if row["outcome"] == "failure"][:most]
-    return [
-        Film(
-            f"{row['condition']}: seed {row['seed']}, failure",
-            film_episode(study, row["condition"], row["seed"], folder),
-            last_tick=round(row["figures"]["duration_s"] * CONTROL_HZ) - 1,
+    films = []
+    for row in failed:
+        control_hz = study.resolved()[row["condition"]].control_hz
+        films.append(
+            Film(
+                f"{row['condition']}: seed {row['seed']}, failure",
+                film_episode(study, row["condition"], row["seed"], folder),
+                control_hz=control_hz,
+                last_tick=round(row["figures"]["duration_s"] * control_hz) - 1,
+            )
         )
-        for row in failed
-    ]
+    return films
 
 
 def film_episode(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from experiments.study.effects_sequential import Until
 from experiments.study.folder import CARD
 from xr0_sim.atomic import write_json
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def run_until(
         stored = type(study).load(place).seeds
         if stored[: len(study.seeds)] == study.seeds:
             study.design = replace(study.design, seeds=stored)
-    limit_s = max(c.max_ticks for c in study.resolved().values()) / CONTROL_HZ
+    limit_s = max(c.max_ticks / c.control_hz for c in study.resolved().values())
     while True:
         study.run(place, **how)
         place = study.folder

@@ -1,6 +1,6 @@
 """Policies over a websocket: the wire of openpi, a server, and the client as a chunk model.
 
-``wire`` (frames) and ``messages`` (what stands in them) are the protocol, ``description`` says what
-a server offers; ``session`` and ``server`` are one end, ``connection``, ``chunk_model`` and
+Frames are those of `xr0_sim.wire`. ``messages`` says what stands in them, ``description`` what a
+server offers; ``session`` and ``server`` are one end, ``connection``, ``chunk_model`` and
 ``policy`` the other. Nothing is ever unpickled, at either end.
 """

@@ -10,9 +10,9 @@ from policies.remote.connection import Connection
 from policies.remote.description import Description
 from policies.remote.latency_file import LatencyFile
 from policies.remote.messages import read_answer, request_message
-from policies.remote.wire import WireError, pack
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import ActionChunk, ChunkRequest, Observation
+from xr0_sim.wire import WireError, pack
 
 
 class RemoteChunkModel:

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from policies.remote.authorization import HEADER, KEY_VARIABLE, header_value
-from policies.remote.wire import DEFAULT_MAX_BYTES, WireError, unpack
 from xr0_sim.errors import ConfigError, PolicyLostError
+from xr0_sim.wire import DEFAULT_MAX_BYTES, WireError, unpack
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection

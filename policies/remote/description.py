@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from policies.remote.wire import WireError
 from xr0_sim.conventions import CAMERAS, ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import CAPABILITIES, ROBOT_SHAPES
+from xr0_sim.wire import WireError
 
 ON_THE_WIRE = frozenset({"prefix", "guide", "samples", "roll_forward", "tick_noise"})
 """Capabilities whose requests have a form on the wire.

@@ -29,7 +29,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.remote.wire import WireError
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import (
@@ -41,6 +40,7 @@ from xr0_sim.types import (
     RobotState,
     no_prefix,
 )
+from xr0_sim.wire import WireError
 
 LONGEST_PROMPT = 1024
 """Characters of an instruction; chosen, four times what an observation of ours can hold."""

@@ -13,11 +13,11 @@ from policies.remote.description import Description
 from policies.remote.latency_file import LatencyFile
 from policies.remote.packages import check_packages
 from policies.table import Policy, PolicySpec
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import CheckedFields, check_range
 
 if TYPE_CHECKING:
+    from envs.dual_arm import DualArmEnv
     from policies.xr0.checkpoints import Weights
 
 
@@ -75,11 +75,15 @@ class Remote(CheckedFields, PolicySpec):
                 f"remote policy {self.url}: expected the one with digest {self.digest}, got "
                 f"{description.words}; serve that one, or leave the digest out"
             )
-        if description.control_hz not in (None, CONTROL_HZ):
-            raise ConfigError(
-                f"remote policy {self.url}: expected rows at {CONTROL_HZ} Hz, got a policy at "
-                f"{description.control_hz} Hz"
-            )
         latencies = LatencyFile(self.measured) if self.measured else None
         model = RemoteChunkModel(connection, description, latencies)
-        return Policy(lambda env: model, description.image_size, looks=bool(description.views))
+
+        def bind(env: DualArmEnv) -> RemoteChunkModel:
+            if description.control_hz not in (None, env.control_hz):
+                raise ConfigError(
+                    f"remote policy {self.url}: expected rows at {env.control_hz} Hz, got a policy "
+                    f"at {description.control_hz} Hz"
+                )
+            return model
+
+        return Policy(bind, description.image_size, looks=bool(description.views))

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from policies.remote.authorization import HEADER, admits
 from policies.remote.session import POLICY_FAILED, LatencyRecord, ServedPolicy, Session
-from policies.remote.wire import DEFAULT_MAX_BYTES, pack
 from xr0_sim.errors import ConfigError
+from xr0_sim.wire import DEFAULT_MAX_BYTES, pack
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection

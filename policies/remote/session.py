@@ -12,9 +12,9 @@ import numpy as np
 
 from policies.remote.description import Description
 from policies.remote.messages import answer_message, read_request
-from policies.remote.wire import WireError, pack, unpack
 from xr0_sim.errors import ConfigError, Xr0SimError
 from xr0_sim.types import ChunkModel, ChunkRequest, infer_chunks
+from xr0_sim.wire import WireError, pack, unpack
 
 _log = logging.getLogger(__name__)
 

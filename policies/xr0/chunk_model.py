@@ -420,12 +420,12 @@ def load_chunk_model(
     temperature = DEFAULT_TEMPERATURE if temperature is None else temperature
     path = find_checkpoint(checkpoint)
     if is_released(path):
-        from policies.xr0.released_model import load_released_policy
+        from policies.xr0.released_model import decodings_of, load_released_policy
 
-        policy, allowed, cameras = load_released_policy(path, options)
+        policy, schema, cameras = load_released_policy(path, options)
         return XR0ChunkModel(
             policy,
-            decoding or allowed,
+            decoding or decodings_of(schema)[0],
             temperature,
             picture_size=0,
             head=RELEASED_HEAD,

@@ -1,8 +1,9 @@
-"""Released checkpoints on this robot: statistics of a robot type, and which of them drive two arms.
+"""Released checkpoints: statistics of a robot type, and which of them drive which robot.
 
 A released checkpoint has one expert, and statistics for every robot type it was trained on. It can
-drive this robot where a robot type moves both arms, by tool displacements or by joints, and both
-jaws. Its state is raw, as the public processor leaves it.
+drive our robot where a robot type moves both arms, by tool displacements or by joints, and both
+jaws; a benchmark's single arm where it moves one by tool displacements. Its state is raw, as the
+public processor leaves it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policies.xr0.checkpoints import RELEASED_HEAD
+from policies.xr0.arm_kinds import ARM_KINDS
+from policies.xr0.checkpoints import RELEASED_HEAD, find_checkpoint, is_released
 from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.checkpoints.released import load_released, released_processor
@@ -29,6 +31,23 @@ from xr0_sim.model.vlm.prompt import view_title
 DECODING_SLOTS = {"tool": ("tool_pos", "tool_rot", "jaw"), "joint": ("joints", "jaw")}
 """Decoding -> parts of a row that both arms need for it, the preferred one first."""
 
+ONE_ARM_SLOTS = frozenset({"left_tool_pos", "left_tool_rot", "left_jaw"})
+"""Parts of a row that a single arm needs; it stands where the left one does."""
+
+
+def moves_one_arm(schema: RobotSchema) -> bool:
+    """Whether a robot type is a single arm that is moved by tool displacements."""
+    used = frozenset(schema.slots)
+    return used >= ONE_ARM_SLOTS and not any(name.startswith("right_") for name in used)
+
+
+def drives_one_arm(weights: NetworkOptions) -> bool:
+    """Whether chosen weights are those of a single arm."""
+    path = find_checkpoint(weights.checkpoint)
+    if weights.robot_type is None or not is_released(path):
+        return False
+    return moves_one_arm(load_schemas(path)[weights.robot_type])
+
 
 def decodings_of(schema: RobotSchema) -> list[str]:
     """Decodings by which a robot type drives two arms; empty where it cannot."""
@@ -40,12 +59,15 @@ def decodings_of(schema: RobotSchema) -> list[str]:
     ]
 
 
-def choose_robot_type(directory: Path, robot_type: str | None) -> RobotSchema:
-    """Statistics of a robot type that drives this robot.
+def choose_robot_type(
+    directory: Path, robot_type: str | None, task: str | None = None
+) -> RobotSchema:
+    """Statistics of a robot type that drives the robot of a task.
 
     Args:
         directory: The checkpoint.
-        robot_type: Its name; None takes the only one that fits.
+        robot_type: Its name; None takes the only one that fits, or the benchmark's own.
+        task: What it is going to do; None for a task of two arms.
 
     Raises:
         ConfigError: Unknown, of another robot, or none or several fit.
@@ -56,7 +78,12 @@ def choose_robot_type(directory: Path, robot_type: str | None) -> RobotSchema:
             "types, found none; fetch it, too"
         )
     schemas = load_schemas(directory)
-    fitting = [name for name, schema in schemas.items() if decodings_of(schema)]
+    arm = ARM_KINDS.get(task or "")
+    single = "" if arm is None else arm.robot_type
+    fits = moves_one_arm if single else decodings_of
+    fitting = [name for name, schema in schemas.items() if fits(schema)]
+    if robot_type is None and single in fitting:
+        robot_type = single
     if robot_type is None:
         if len(fitting) != 1:
             raise ConfigError(
@@ -67,9 +94,14 @@ def choose_robot_type(directory: Path, robot_type: str | None) -> RobotSchema:
     if robot_type not in schemas:
         raise unknown_name("robot type", robot_type, schemas)
     if robot_type not in fitting:
+        needs = (
+            f"one arm by its tool, and its jaw, which env {task!r} needs"
+            if single
+            else "two arms by tools or by joints, and both jaws, which this robot needs"
+        )
         raise ConfigError(
-            f"robot type {robot_type!r}: expected one that moves two arms by tools or by joints, "
-            f"and both jaws, which this robot needs; {_what_it_moves(schemas, robot_type)}"
+            f"robot type {robot_type!r}: expected one that moves {needs}; "
+            f"{_what_it_moves(schemas, robot_type)}"
         )
     return schemas[robot_type]
 
@@ -103,16 +135,17 @@ def parse_views(views: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str
 
 
 def load_released_policy(
-    directory: Path, options: NetworkOptions
-) -> tuple[PolicyModel, str, tuple[str, ...]]:
+    directory: Path, options: NetworkOptions, task: str | None = None
+) -> tuple[PolicyModel, RobotSchema, tuple[str, ...]]:
     """The network of a released checkpoint with one robot type's statistics.
 
     Args:
         directory: The checkpoint.
         options: How it computes; the checkpoint named there is not looked at.
+        task: What it is going to do; None for a task of two arms.
 
     Returns:
-        The network, the decoding that its robot type allows, and the camera of each view.
+        The network, its robot type, and the camera of each view.
     """
     if options.head not in (None, RELEASED_HEAD):
         raise ConfigError(
@@ -124,7 +157,7 @@ def load_released_policy(
     graph = graph_on(place, options.graph)
     if options.compile:
         check_compiler()
-    schema = choose_robot_type(directory, options.robot_type)
+    schema = choose_robot_type(directory, options.robot_type, task)
     # The processor multiplies few bits slowly; a graphics card keeps them as they are stored.
     dtype = torch.float32 if place.type == "cpu" else None
     with float32_default(), untouched_random_state():
@@ -149,7 +182,7 @@ def load_released_policy(
         torch.from_numpy(schema.action_mask.astype(np.float32)),
         graph,
     )
-    return policy, decodings_of(schema)[0], cameras
+    return policy, schema, cameras
 
 
 def _normalizer(schema: RobotSchema) -> Normalizer:

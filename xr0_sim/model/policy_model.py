@@ -150,7 +150,10 @@ class PolicyModel:
                 return actions
 
             none = VlmCache((), inputs.key_mask(), inputs.lengths)
-            actions = self._sampled(none, robot, prefixes, noise, temperature, run)
+            state, rows = self._laid_out(robot, prefixes)
+            # Graphs take what they need from the processor by themselves, without waiting.
+            place = torch.device("cpu")
+            actions = self._sampled(none, state, rows, noise, temperature, run, place)
         return actions, found[0]
 
     @torch.no_grad()
@@ -206,24 +209,55 @@ class PolicyModel:
                 `xr0_sim.model.action_expert.guidance`; None for no guidance.
             strength: Largest guidance weight.
         """
-        with float32_default():
-            if guides is not None:
-                sampler = self._guided(robot, guides, strength)
-            elif self.graph:
-                sampler = self.graphs.denoise
-            else:
-                sampler = self.sampler
-            return self._sampled(cache, robot, prefixes, noise, temperature, sampler)
+        state, rows = self._laid_out(robot, prefixes)
+        wanted = guides and [
+            (encode_chunk(targets, _row(robot, row)), weights)
+            for row, (targets, weights) in enumerate(guides)
+        ]
+        return self.denoise_rows(cache, state, rows, noise, temperature, wanted, strength)
 
-    def _sampled(
+    @torch.no_grad()
+    def denoise_rows(
         self,
         cache: VlmCache,
-        robot: RobotState,
-        prefixes: Sequence[ArmTargets | None],
+        state: NDArray[np.float32],
+        prefixes: Sequence[NDArray[np.float64] | None],
         noise: torch.Tensor,
-        temperature: float,
-        sampler: Callable[..., torch.Tensor],
+        temperature: float = 1.0,
+        guides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
+        strength: float = MAX_WEIGHT,
     ) -> NDArray[np.float64]:
+        """`denoise` for robots of other kinds, whose state and rows are laid out already.
+
+        Args:
+            cache: See `denoise`.
+            state: (B, 32) as the network reads it.
+            prefixes: Per observation the committed rows (d, 32) in physical units, or None.
+            noise: (B, T, 32).
+            temperature: Factor on the noise.
+            guides: Per observation soft rows (n, 32) in physical units and their weights (n,).
+            strength: Largest guidance weight.
+
+        Returns:
+            (B, T, 32) rows in physical units.
+        """
+        graphed = self.graph and guides is None
+        place = torch.device("cpu") if graphed else self.model.device
+        with float32_default():
+            if guides is not None:
+                sampler: Callable[..., torch.Tensor] = self._guided(guides, strength)
+            else:
+                sampler = self.graphs.denoise if graphed else self.sampler
+            return self._sampled(cache, state, prefixes, noise, temperature, sampler, place)
+
+    def _laid_out(
+        self, robot: RobotState, prefixes: Sequence[ArmTargets | None]
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float64] | None]]:
+        """State and committed rows as the network reads them.
+
+        Raises:
+            ConfigError: A measured state is NaN or infinite.
+        """
         for name in RobotState.__dataclass_fields__:
             if not np.isfinite(getattr(robot, name)).all():
                 raise ConfigError(
@@ -231,15 +265,27 @@ class PolicyModel:
                     "or the simulation has failed, stop the robot"
                 )
         state = self.normalizer.network_state(robot, self.config.state_layout)
-        lengths = [0 if prefix is None else len(prefix.jaw) for prefix in prefixes]
+        rows = [
+            None if targets is None else encode_chunk(targets, _row(robot, row))
+            for row, targets in enumerate(prefixes)
+        ]
+        return state, rows
+
+    def _sampled(
+        self,
+        cache: VlmCache,
+        state: NDArray[np.float32],
+        prefixes: Sequence[NDArray[np.float64] | None],
+        noise: torch.Tensor,
+        temperature: float,
+        sampler: Callable[..., torch.Tensor],
+        place: torch.device,
+    ) -> NDArray[np.float64]:
+        lengths = [0 if rows is None else len(rows) for rows in prefixes]
         prefix = np.zeros((len(prefixes), max(lengths), LAYOUT_DIM), np.float32)
-        for row, targets in enumerate(prefixes):
-            if targets is not None and lengths[row]:
-                relative = encode_chunk(targets, _row(robot, row))
-                prefix[row, : lengths[row]] = self.normalizer.normalize_actions(relative)
-        # Graphs take what they need from the processor by themselves, without waiting.
-        guided = isinstance(sampler, functools.partial)
-        place = torch.device("cpu") if self.graph and not guided else self.model.device
+        for row, rows in enumerate(prefixes):
+            if rows is not None and lengths[row]:
+                prefix[row, : lengths[row]] = self.normalizer.normalize_actions(rows)
         actions = self.model.sample_actions(
             cache,
             torch.from_numpy(state).to(place),
@@ -254,8 +300,7 @@ class PolicyModel:
 
     def _guided(
         self,
-        robot: RobotState,
-        guides: Sequence[tuple[ArmTargets, NDArray[np.float64]]],
+        guides: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
         strength: float,
     ) -> Callable[..., torch.Tensor]:
         """An Euler loop that is drawn towards the guides."""
@@ -263,10 +308,9 @@ class PolicyModel:
         shape = (len(guides), self.config.action_length)
         target = torch.zeros(*shape, self.config.action_dim)
         weights = torch.zeros(shape)
-        for row, (targets, given) in enumerate(guides):
+        for row, (rows, given) in enumerate(guides):
             count = min(len(given), self.config.action_length)
-            relative = encode_chunk(targets, _row(robot, row))[:count]
-            target[row, :count] = torch.from_numpy(self.normalizer.normalize_actions(relative))
+            target[row, :count] = torch.from_numpy(self.normalizer.normalize_actions(rows[:count]))
             weights[row, :count] = torch.from_numpy(given[:count])
         return functools.partial(
             _guided_loop,

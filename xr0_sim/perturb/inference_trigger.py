@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from xr0_sim.conventions import tick_ns
+from xr0_sim.conventions import CONTROL_HZ, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.perturb.triggers import Moment, Trigger
 from xr0_sim.registry import triggers
@@ -77,7 +77,7 @@ class AtInference(Trigger):
         """Its phase, if it has one."""
         return () if self.phase is None else (self.phase,)
 
-    def earliest_tick(self) -> int:
+    def earliest_tick(self, control_hz: int = CONTROL_HZ) -> int:
         """At most one inference starts per tick."""
         return 0 if self.number is None else self.number - 1
 

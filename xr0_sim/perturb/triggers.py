@@ -73,8 +73,8 @@ class Trigger(CheckedFields, ABC):
         """Phases without which it never comes due; checked against those of the task."""
         return ()
 
-    def earliest_tick(self) -> int:
-        """First tick in which it can come due; checked against the limit of an episode."""
+    def earliest_tick(self, control_hz: int = CONTROL_HZ) -> int:
+        """First tick in which it can come due at a control rate [Hz]; checked against the limit."""
         return 0
 
     def __str__(self) -> str:
@@ -104,10 +104,10 @@ def _check_seconds(name: str, seconds: float) -> None:
         raise ConfigError(f"{name}: expected finite seconds >= 0, got {seconds}")
 
 
-def _first_tick_at(time_ns: int) -> int:
+def _first_tick_at(time_ns: int, control_hz: int) -> int:
     """First control tick that starts at or after a time [ns]."""
-    tick = max(0, time_ns * CONTROL_HZ // NS_PER_S - 1)
-    while tick_ns(tick) < time_ns:
+    tick = max(0, time_ns * control_hz // NS_PER_S - 1)
+    while tick_ns(tick, control_hz) < time_ns:
         tick += 1
     return tick
 
@@ -131,9 +131,9 @@ class AtTime(Trigger):
         """Whether the time has come."""
         return now.time_ns >= round(self.time_s * NS_PER_S)
 
-    def earliest_tick(self) -> int:
+    def earliest_tick(self, control_hz: int = CONTROL_HZ) -> int:
         """The tick in which it comes due."""
-        return _first_tick_at(round(self.time_s * NS_PER_S))
+        return _first_tick_at(round(self.time_s * NS_PER_S), control_hz)
 
     def __str__(self) -> str:
         """For example ``2.5s``."""
@@ -155,7 +155,7 @@ class AtTick(Trigger):
         """Whether the tick has come."""
         return now.tick >= self.tick
 
-    def earliest_tick(self) -> int:
+    def earliest_tick(self, control_hz: int = CONTROL_HZ) -> int:
         """The tick itself."""
         return self.tick
 
@@ -190,9 +190,10 @@ class AtPhase(Trigger):
         """Its phase."""
         return (self.phase,)
 
-    def earliest_tick(self) -> int:
+    def earliest_tick(self, control_hz: int = CONTROL_HZ) -> int:
         """The delay after the first tick; a phase comes back two ticks later at the earliest."""
-        return 2 * (self.occurrence - 1) + _first_tick_at(round(self.delay_s * NS_PER_S))
+        delay = _first_tick_at(round(self.delay_s * NS_PER_S), control_hz)
+        return 2 * (self.occurrence - 1) + delay
 
     def __str__(self) -> str:
         """For example ``phase:lift#2+0.2s``."""

@@ -91,9 +91,13 @@ class Fork:
         if self._loop is None:
             raise ValueError("fork: expected a tick in which an event is due; none was")
         wanted = self.events if events is None else tuple(events)
-        self._plant.branch(self._state, wanted)
         loop = self._loop.branch(subscribers, wanted)
-        return finish(loop, lambda: play_on(self._plant, loop, max_ticks, images))
+
+        def play() -> None:
+            self._plant.branch(self._state, wanted)
+            play_on(self._plant, loop, max_ticks, images)
+
+        return finish(loop, play)
 
 
 def unfired(twin: EpisodeResult, events: Sequence[Any]) -> EpisodeResult:

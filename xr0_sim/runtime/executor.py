@@ -81,6 +81,8 @@ class Executor:
         latency: True latency; drawn from the episode's own stream, inference by inference.
         estimator: What the controller believes about the delay.
         control_hz: Control rate [Hz].
+        standstill: What is commanded in a tick without an action, from the command before; None
+            repeats it, which stands still where actions are absolute targets.
 
     Raises:
         ConfigError: The strategy cannot run this model.
@@ -93,6 +95,7 @@ class Executor:
         latency: LatencyModel = _NO_LATENCY,
         estimator: DelayEstimator = _TRUE_DELAY,
         control_hz: int = CONTROL_HZ,
+        standstill: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         strategy.check(model.horizon, capabilities_of(model))
         self.model = model
@@ -100,6 +103,7 @@ class Executor:
         self.latency = latency
         self.estimator = estimator
         self.control_hz = control_hz
+        self._standstill = standstill
         self._seed: int | None = None
 
     def reset(self, episode_seed: int, command: ArrayLike, first_tick: int = 0) -> None:
@@ -235,6 +239,8 @@ class Executor:
         if slot is not None:
             self._command = self._select(tick)
             self._last_slot = slot
+        elif self._standstill is not None:
+            self._command = _read_only(self._standstill(self._command))
         self._held = slot is None
         self._tick = tick + 1
         return TickRecord(

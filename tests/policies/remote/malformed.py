@@ -8,7 +8,7 @@ import msgpack
 import numpy as np
 from remote_toys import VIEW, message
 
-from policies.remote.wire import pack
+from xr0_sim.wire import pack
 
 GOOD = pack(message())
 LARGEST_FRAME = 200_000

@@ -12,7 +12,6 @@ from policies.remote.chunk_model import RemoteChunkModel
 from policies.remote.connection import Connection
 from policies.remote.description import Description
 from policies.remote.policy import Remote
-from policies.remote.wire import pack, unpack
 from policies.table import policy_spec
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import ConfigError, PolicyLostError
@@ -21,6 +20,7 @@ from xr0_sim.runtime import Executor, NaiveAsync, PrefixAsync, Sync, run_episode
 from xr0_sim.runtime.latency.base import LatencyContext
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.latency.traces import Trace
+from xr0_sim.wire import pack, unpack
 
 BLIND = {"views": (), "image_size": None}
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from policies.remote.session import LatencyRecord, Session
-from policies.remote.wire import pack, unpack
+from xr0_sim.wire import pack, unpack
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 GROWTH = 2 * 2**20

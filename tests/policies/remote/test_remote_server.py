@@ -14,8 +14,8 @@ from policies.remote.authorization import HEADER
 from policies.remote.connection import Connection
 from policies.remote.description import Description
 from policies.remote.session import ServedPolicy
-from policies.remote.wire import pack, unpack
 from xr0_sim.errors import ConfigError
+from xr0_sim.wire import pack, unpack
 
 
 def client(url, **options):

@@ -8,8 +8,8 @@ from remote_toys import HORIZON, VIEW, Toy, message, request, served
 from envs.robot.actions import join_arms
 from policies.remote.messages import read_answer, read_request, request_message
 from policies.remote.session import LatencyRecord, Session
-from policies.remote.wire import pack, unpack
 from xr0_sim.types import Guide
+from xr0_sim.wire import pack, unpack
 
 
 def session(model=None, **facts):

@@ -16,10 +16,10 @@ from remote_toys import HORIZON, server
 from envs.plant import EnvPlant
 from envs.tasks import make_env
 from policies.remote.policy import Remote
-from policies.remote.wire import pack, unpack
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime import Executor, PrefixAsync, Sync, run_episode
 from xr0_sim.runtime.latency.models import Constant
+from xr0_sim.wire import pack, unpack
 
 PYTHON = os.environ.get("XR0_SIM_OPENPI_PYTHON", "")
 HERE = Path(__file__).parent

@@ -66,10 +66,9 @@ class PictureFault:
     delay_s: float = 0.0
     seed: int = 0
 
-    @property
-    def delay_ticks(self) -> int:
+    def delay_ticks(self, control_hz: int = CONTROL_HZ) -> int:
         """The delay in whole ticks, begun ones counted."""
-        return delay_ticks(seconds_to_ns(self.delay_s), CONTROL_HZ)[1]
+        return delay_ticks(seconds_to_ns(self.delay_s), control_hz)[1]
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,9 @@ class _Running(Generic[SceneT]):
     fault: PictureFault
     since: int
 
-    def lasts(self, tick: int) -> bool:
-        return tick_ns(tick) < tick_ns(self.since) + seconds_to_ns(self.fault.duration_s)
+    def lasts(self, tick: int, control_hz: int) -> bool:
+        end_ns = tick_ns(self.since, control_hz) + seconds_to_ns(self.fault.duration_s)
+        return tick_ns(tick, control_hz) < end_ns
 
 
 class PictureFaults(Generic[SceneT]):
@@ -88,10 +88,11 @@ class PictureFaults(Generic[SceneT]):
 
     Args:
         older: Ticks by which a picture may be old without a fault.
+        control_hz: Control rate [Hz].
     """
 
-    def __init__(self, older: int = 0) -> None:
-        self._older = older
+    def __init__(self, older: int = 0, control_hz: int = CONTROL_HZ) -> None:
+        self._older, self._control_hz = older, control_hz
         self._running: tuple[_Running[SceneT], ...] = ()
         self._scenes: dict[int, SceneT] = {}
 
@@ -112,15 +113,16 @@ class PictureFaults(Generic[SceneT]):
 
     def keep(self, tick: int, scene: SceneT) -> None:
         """Remembers the scene of a tick; forgets what no late picture will show any more."""
-        self._running = tuple(r for r in self._running if r.lasts(tick))
-        longest = max((r.fault.delay_ticks for r in self._running), default=0) + self._older
+        hz = self._control_hz
+        self._running = tuple(r for r in self._running if r.lasts(tick, hz))
+        longest = max((r.fault.delay_ticks(hz) for r in self._running), default=0) + self._older
         kept = {k: old for k, old in self._scenes.items() if k >= tick - longest}
         self._scenes = {**kept, tick: scene} if self.delays else {}
 
     def source_tick(self, camera: str, tick: int) -> int:
         """Tick whose picture ``camera`` delivers at ``tick``."""
         late = [r for r in self._of(camera, tick) if r.fault.delay_s]
-        ages = [max(r.since, tick - r.fault.delay_ticks) for r in late]
+        ages = [max(r.since, tick - r.fault.delay_ticks(self._control_hz)) for r in late]
         return min(ages, default=tick)
 
     def scene_of(self, tick: int) -> SceneT | None:
@@ -147,7 +149,8 @@ class PictureFaults(Generic[SceneT]):
         }
 
     def _of(self, camera: str, tick: int) -> list[_Running[SceneT]]:
-        return [r for r in self._running if r.fault.camera == camera and r.lasts(tick)]
+        known = [r for r in self._running if r.fault.camera == camera]
+        return [r for r in known if r.lasts(tick, self._control_hz)]
 
     def snapshot(self) -> Any:
         """State to continue from later; treat as opaque."""

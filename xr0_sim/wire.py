@@ -1,5 +1,8 @@
 """Frames of the openpi protocol: msgpack, with arrays as maps of bytes, dtype and shape.
 
+They go to policies behind a websocket (`policies.remote`) and to plants in a process of their own
+(`envs.outside`).
+
 What is written is byte for byte what ``msgpack_numpy`` of the package openpi-client 0.1.2 writes
 for the same value (the key order of its two kinds of maps included). What is read is held to much
 less than msgpack can say: numbers, text, lists, maps with text as keys, and arrays of the dtypes in

@@ -5,7 +5,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from policies.remote.wire import DTYPES, MOST_CONTAINERS, MOST_MEMBERS, WireError, pack, unpack
+from xr0_sim.wire import DTYPES, MOST_CONTAINERS, MOST_MEMBERS, WireError, pack, unpack
 
 
 def array(dtype="<f8", shape=(2,), data=bytes(16), **more):
