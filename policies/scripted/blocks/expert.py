@@ -9,9 +9,9 @@ import numpy as np
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
-from policies.scripted.blocks.boxed import boxed_grasp
 from policies.scripted.blocks.carrying import deliver, hand_over
 from policies.scripted.blocks.clusters import pull_direction, studs_up
+from policies.scripted.blocks.cramped import cramped_grasp, shortage
 from policies.scripted.blocks.gripping import TRAVEL_SPEED, back_out, grip, open_for
 from policies.scripted.blocks.plan import BlockPlanner, Job
 from policies.scripted.blocks.rims import off_walls, over_rims
@@ -32,6 +32,8 @@ PULL_SPEED = 0.10
 ASKEW, ASKEW_ANGLE = 0.025, 0.6
 """Distance [m] and angle [rad] from the grasp that dismantling needs beyond which a cluster is let
 go and gripped anew; chosen: more than any hand is off that may close."""
+SHORT = 0.004
+"""Room that a hand may lack before another grasp is looked for [m]; chosen."""
 POSTURE_REACH = np.array([1.5, 1.9, 1.75, 1.8, 2.5, 2.6])
 """Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen;
 in effect waist, forearm and wrist turn, since the other three have joint limits about as narrow."""
@@ -91,7 +93,7 @@ def _askew(view: ArmView, brick: int, grasp: Grasp) -> bool:
 def _pick(view: ArmView, brick: int) -> ToolGoal:
     state = view.state
     if view.expert.careful and view.clutched(brick):
-        return grip(view, brick, boxed_grasp(view, brick))
+        return grip(view, brick, cramped_grasp(view, brick))
     tilt = BIN_TILT if state.in_bin[brick] != NO_BRICK else LOOSE_TILT
     grasp = loose_grasp(
         view.arm,
@@ -102,6 +104,8 @@ def _pick(view: ArmView, brick: int) -> ToolGoal:
         lambda point: view.room(point, brick),
         NARROW_MARGINS if view.expert.careful else (OPEN_MARGIN,),
     )
+    if view.expert.careful and shortage(view, brick, grasp) > SHORT:
+        grasp = cramped_grasp(view, brick)
     crowded = np.linalg.norm(view.other_pos - grasp.pos) < 0.10
     if crowded and view.held == NO_BRICK:
         return ToolGoal(grasp.behind(0.13), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
