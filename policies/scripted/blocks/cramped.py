@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.robot.hand_geometry import MAX_GRASP_WIDTH, TILT, grasp_offset_y
 from policies.scripted.blocks.clusters import leans
-from policies.scripted.blocks.rims import lowest_between_rims
+from policies.scripted.blocks.rims import GRAZE, lowest_between_rims
 from policies.scripted.blocks.view import FINGER_DEPTH, ArmView
 from policies.scripted.grasping import (
     BIN_TILT,
@@ -25,9 +25,11 @@ from xr0_sim.rotations import quat_conjugate, quat_rotate
 
 TOP_PAD = 0.010
 """How far below the upper end of a brick a pad still holds it [m]."""
+PAD_ROOM = 0.006
+"""Distance of the middle of a finger that is shut from other bricks, half its depth [m]."""
 REGRIP_COST = 0.7
 """Angle that a grasp is worth by which a cluster can be taken apart at once [rad]; chosen."""
-SHORTAGE_COST, OFFSET_COST, NARROW_COST, WIDE_COST = 100.0, 8.0, 5.0, 12.0
+SHORTAGE_COST, OFFSET_COST, NARROW_COST, WIDE_COST = 200.0, 8.0, 5.0, 12.0
 """Angle that a metre of missing room, of distance from the brick's middle, of opening given up and
 of grip width above `EASY_WIDTH` is worth [rad/m]; chosen."""
 EASY_WIDTH = 0.04
@@ -37,7 +39,7 @@ EASY_WIDTH = 0.04
 def shortage(view: ArmView, brick: int, grasp: Grasp) -> float:
     """How much room a hand lacks there, to the walls below it and to bricks beside it [m]."""
     jaws = grasp.closed_jaw, grasp.open_jaw
-    lowest = lowest_between_rims(view.state, grasp.pos, grasp.quat, jaws)
+    lowest = lowest_between_rims(view.state, grasp.pos, grasp.quat, jaws, GRAZE)
     return max(0.0, lowest - float(grasp.pos[2])) + _too_near(view, brick, grasp)
 
 
@@ -93,14 +95,16 @@ def _grasps(view: ArmView, brick: int) -> Iterator[tuple[Grasp, float]]:
 
 
 def _too_near(view: ArmView, brick: int, grasp: Grasp) -> float:
-    """By how much the open fingers lack their room to other bricks [m]."""
+    """By how much the fingers, open or shut, lack their room to other bricks [m]."""
     state = view.state
     others = [i for i in range(len(state.pos)) if i != brick]
     side = quat_rotate(grasp.quat, np.array([0.0, 1.0, 0.0]))
-    reach = (grasp.width + grasp.margin + FINGER_DEPTH) / 2
     deepest = 0.0
-    for finger in (grasp.pos + reach * side, grasp.pos - reach * side):
-        seen = quat_rotate(quat_conjugate(state.quat[others]), finger - state.pos[others])
-        gaps = np.linalg.norm(np.maximum(np.abs(seen) - state.half_size[others], 0.0), axis=1)
-        deepest = max(deepest, FINGER_ROOM - float(gaps.min(initial=1.0)))
+    for margin, room in ((grasp.margin, FINGER_ROOM), (0.0, PAD_ROOM)):
+        reach = (grasp.width + margin + FINGER_DEPTH) / 2
+        for finger in (grasp.pos + reach * side, grasp.pos - reach * side):
+            seen = quat_rotate(quat_conjugate(state.quat[others]), finger - state.pos[others])
+            out = np.abs(seen) - state.half_size[others]
+            gaps = np.linalg.norm(np.maximum(out, 0.0), axis=1) + np.minimum(out.max(axis=1), 0.0)
+            deepest = max(deepest, room - float(gaps.min(initial=1.0)))
     return deepest

@@ -12,7 +12,7 @@ from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.carrying import deliver, hand_over
 from policies.scripted.blocks.clusters import pull_direction, studs_up
 from policies.scripted.blocks.cramped import cramped_grasp, shortage
-from policies.scripted.blocks.gripping import TRAVEL_SPEED, back_out, grip, open_for
+from policies.scripted.blocks.gripping import CLOSE_SPEED, TRAVEL_SPEED, back_out, grip, open_for
 from policies.scripted.blocks.plan import BlockPlanner, Job
 from policies.scripted.blocks.rims import off_walls, over_rims
 from policies.scripted.blocks.view import ArmView
@@ -77,6 +77,8 @@ def _rest(view: ArmView, _: int) -> ToolGoal:
 
 def _take(view: ArmView, brick: int) -> ToolGoal:
     grasp = view.stacked(brick)
+    if view.expert.careful and view.held != brick and view.below_leaving():
+        return ToolGoal(*view.stay, view.jaw_command, CLOSE_SPEED)
     if view.expert.careful and view.held == brick and _askew(view, brick, grasp):
         return back_out(view, open_for(view, brick))
     return grip(view, brick, grasp)

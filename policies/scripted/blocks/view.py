@@ -182,6 +182,11 @@ class ArmView:
         gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
         return bool(gap < 0.13 and self.other_pos[2] > self.pos[2])
 
+    def below_leaving(self) -> bool:
+        """Whether the other hand, on its way to its own tray with a brick, is right above."""
+        other = int(self.state.gripped[1 - self.arm])
+        return self.below_other() and bool(self.state.target[other] == 1 - self.arm)
+
     def clearance_height(self, brick: int) -> float:
         """Tool height that clears whatever stands near the held brick; 0 if nothing does [m]."""
         state = self.state
