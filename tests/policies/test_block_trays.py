@@ -89,7 +89,7 @@ def test_a_pair_in_a_tray_is_sorted(env, expert, seed, shift, yaw, roll):
 
 def test_a_grasp_keeps_off_the_wall_beside_a_brick(env, expert):
     state = in_tray(env, yaw=0.0)
-    # Brick 0 alone in a corner: across either axis a wide jaw would stand on a wall, a narrow one not.
+    # Brick 0 alone in a corner: a wide jaw would stand on a wall, a narrow one not.
     corner = env.bins[1] + BIN_HALF_SIZE - state.half_size[0, :2] - 0.027
     pos = state.pos.copy()
     pos[0, :2] = corner
