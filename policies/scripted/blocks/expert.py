@@ -106,8 +106,11 @@ def _pick(view: ArmView, brick: int) -> ToolGoal:
         lambda point: view.room(point, brick),
         NARROW_MARGINS if view.expert.careful else (OPEN_MARGIN,),
     )
-    if view.expert.careful and shortage(view, brick, grasp) > SHORT:
-        grasp = cramped_grasp(view, brick)
+    if view.expert.careful:
+        lacking = shortage(view, brick, grasp)
+        if lacking > SHORT:
+            other = cramped_grasp(view, brick)
+            grasp = other if shortage(view, brick, other) < lacking - SHORT else grasp
     crowded = np.linalg.norm(view.other_pos - grasp.pos) < 0.10
     if crowded and view.held == NO_BRICK:
         return ToolGoal(grasp.behind(0.13), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)
