@@ -63,6 +63,17 @@ def test_the_arm_of_the_tray_lifts_a_cluster_out_alone(env):
     assert {job.kind for job in planner.jobs(on_table)} <= {"take", "hold", "pull"}
     raised = replace(on_table, pos=on_table.pos + np.array([0.0, 0.0, 2 * RAISED]))
     assert planner.jobs(raised)[1] == Job("hand_over", upper)
+    # What stands on another brick hangs from nothing.
+    third = {
+        "pos": np.vstack([raised.pos, [0.0, 0.0, 0.0094]]),
+        "quat": np.vstack([raised.quat, [1.0, 0.0, 0.0, 0.0]]),
+        "half_size": np.vstack([raised.half_size, raised.half_size[:1]]),
+        "joined": np.pad(raised.joined, (0, 1)),
+        "target": np.append(raised.target, 1),
+        "sorted": np.append(raised.sorted, False),
+        "in_bin": np.append(raised.in_bin, -1),
+    }
+    assert planner.jobs(replace(raised, **third))[1].kind != "hand_over"
     both = replace(raised, gripped=np.array([1 - upper, upper]))
     assert {job.kind for job in planner.jobs(both)} <= {"hold", "pull"}
 
