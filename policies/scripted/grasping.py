@@ -79,7 +79,7 @@ def natural_heading(arm: int, point: NDArray[np.float64]) -> NDArray[np.float64]
     return offset / np.linalg.norm(offset)
 
 
-def _horizontal_axes(rotation: NDArray[np.float64]) -> tuple[int, list[int]]:
+def horizontal_axes(rotation: NDArray[np.float64]) -> tuple[int, list[int]]:
     """Index of the body axis nearest to vertical, and the two others."""
     vertical = int(np.abs(rotation[2]).argmax())
     return vertical, [k for k in range(3) if k != vertical]
@@ -110,7 +110,7 @@ def leaning_grasp(
     matrix = np.empty(9)
     mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
     rotation = matrix.reshape(3, 3)
-    vertical, _ = _horizontal_axes(rotation)
+    vertical, _ = horizontal_axes(rotation)
     jaw = 1 if vertical == 0 else 0
     along = 3 - vertical - jaw
     side = SIDES[ARMS[arm]]
@@ -145,7 +145,7 @@ def loose_grasp(
     mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
     rotation = matrix.reshape(3, 3)
     natural = natural_heading(arm, pos)
-    _, horizontal = _horizontal_axes(rotation)
+    _, horizontal = horizontal_axes(rotation)
     best: tuple[float, NDArray[np.float64], float, float] | None = None
     for k in horizontal:
         width = 2 * half[k]
@@ -175,7 +175,7 @@ def levelling(quat: NDArray[np.float64]) -> NDArray[np.float64]:
     matrix = np.empty(9)
     mujoco.mju_quat2Mat(matrix, np.ascontiguousarray(quat))
     rotation = matrix.reshape(3, 3)
-    vertical, _ = _horizontal_axes(rotation)
+    vertical, _ = horizontal_axes(rotation)
     axis = rotation[:, vertical] * np.sign(rotation[2, vertical])
     cross = np.array([axis[1], -axis[0], 0.0])
     out = np.array([1.0 + axis[2], *cross])

@@ -107,7 +107,8 @@ def test_a_hand_makes_way_for_one_that_puts_a_brick_down():
     joined = state.joined.copy()
     joined[2, 3] = False
     target = np.array([0, 0, 0, 1])
-    pos = state.pos.copy()
+    # The others stand on the table.
+    pos = state.pos - [0.0, 0.0, 0.04 - HEIGHT / 2]
     pos[3] = [0.0, 0.06, 0.15]
     for gripped, away in ((-1, True), (1, True)):
         busy = replace(state, joined=joined, target=target, pos=pos, gripped=np.array([3, gripped]))

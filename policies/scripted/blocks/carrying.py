@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.block_dismantling.state import NO_BRICK
+from policies.scripted.blocks.boxed import boxed
 from policies.scripted.blocks.gripping import CLOSE_SPEED, TRAVEL_SPEED, open_for
 from policies.scripted.blocks.rims import lowest_between_rims
-from policies.scripted.blocks.view import ArmView
+from policies.scripted.blocks.view import AIRBORNE, ArmView
 from policies.scripted.grasping import half_height, levelling, natural_heading, turn_about_z
 from policies.scripted.motion import ToolGoal
 from xr0_sim.rotations import quat_multiply, quat_rotate
@@ -65,18 +66,20 @@ def deliver(view: ArmView, brick: int) -> ToolGoal:
 
 
 def hand_over(view: ArmView, brick: int) -> ToolGoal:
-    """Puts a brick that belongs to the other side down where the other arm can take it."""
+    """Puts a brick, or the cluster that hangs on it, down where the other arm can take it."""
     state = view.state
-    floor = state.pos[brick, 2] - half_height(state.quat[brick], state.half_size[brick])
+    group = view.carried(brick)
+    floor = state.pos[brick, 2] - view.hang(brick)
     sign = 1.0 if view.arm == 0 else -1.0
     if view.below_other():
         return ToolGoal(*view.stay, 0.0, CLOSE_SPEED)
     near_other = state.pos[brick, 1] * sign < 0.10
-    if floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
+    alone = len(group) == 1
+    if alone and floor < 0.006 and near_other and state.in_bin[brick] == NO_BRICK:
         return ToolGoal(*view.stay, open_for(view, brick), CLOSE_SPEED)
     spots = np.array([[x, 0.02 * sign] for x in HAND_OVER_X])
     apart = ~view.companions(brick)
-    apart[brick] = False
+    apart[group] = False
     others = state.pos[apart, :2]
     if view.expert.careful:
         others = state.pos[apart & ~view.along(brick), :2]
@@ -84,6 +87,8 @@ def hand_over(view: ArmView, brick: int) -> ToolGoal:
     if view.expert.careful:
         room += STICKY * (np.linalg.norm(spots - state.pos[brick, :2], axis=1) < STICKY)
     spot = spots[int(room.argmax())]
+    if not alone and floor < AIRBORNE and boxed(state, group) == NO_BRICK:
+        spot = state.pos[brick, :2]
     offset = view.pos - state.pos[brick]
     quat = _level(view, natural_heading(view.arm, spot))
     gap = float(np.linalg.norm(spot + offset[:2] - view.pos[:2]))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.bricks import HEIGHT, PITCH, Brick
 from envs.block_dismantling.state import BlockState
+from policies.scripted.grasping import half_height
 from xr0_sim.rotations import quat_conjugate, quat_multiply, quat_rotate
 
 UPRIGHT = 0.85
@@ -37,6 +38,15 @@ def clusters(state: BlockState) -> list[list[int]]:
                 todo.append(j)
         groups.append(sorted(group))
     return groups
+
+
+def hang(state: BlockState, brick: int, group: list[int]) -> float:
+    """How far below a brick's middle the lowest point of its cluster is [m]."""
+    return max(
+        float(state.pos[brick, 2] - state.pos[i, 2])
+        + half_height(state.quat[i], state.half_size[i])
+        for i in group
+    )
 
 
 def grid_view(state: BlockState, group: list[int]) -> list[Brick]:

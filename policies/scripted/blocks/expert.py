@@ -11,7 +11,8 @@ from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.carrying import deliver, hand_over
 from policies.scripted.blocks.clusters import pull_direction, studs_up
-from policies.scripted.blocks.gripping import TRAVEL_SPEED, back_out, grip
+from policies.scripted.blocks.cramped import cramped_grasp, shortage
+from policies.scripted.blocks.gripping import CLOSE_SPEED, TRAVEL_SPEED, back_out, grip, open_for
 from policies.scripted.blocks.plan import BlockPlanner, Job
 from policies.scripted.blocks.rims import off_walls, over_rims
 from policies.scripted.blocks.view import ArmView
@@ -21,12 +22,18 @@ from policies.scripted.grasping import (
     LOOSE_TILT,
     NARROW_MARGINS,
     OPEN_MARGIN,
+    Grasp,
     loose_grasp,
 )
 from policies.scripted.motion import ToolGoal
 from xr0_sim.types import RobotState
 
 PULL_SPEED = 0.10
+ASKEW, ASKEW_ANGLE = 0.025, 0.6
+"""Distance [m] and angle [rad] from the grasp that dismantling needs beyond which a cluster is let
+go and gripped anew; chosen: more than any hand is off that may close."""
+SHORT = 0.004
+"""Room that a hand may lack before another grasp is looked for [m]; chosen."""
 POSTURE_REACH = np.array([1.5, 1.9, 1.75, 1.8, 2.5, 2.6])
 """Joint angles that no job needs: an arm beyond one goes home on the straight way [rad]. Chosen;
 in effect waist, forearm and wrist turn, since the other three have joint limits about as narrow."""
@@ -69,11 +76,26 @@ def _rest(view: ArmView, _: int) -> ToolGoal:
 
 
 def _take(view: ArmView, brick: int) -> ToolGoal:
-    return grip(view, brick, view.stacked(brick))
+    grasp = view.stacked(brick)
+    if view.expert.careful and view.held != brick and view.below_leaving():
+        return ToolGoal(*view.stay, view.jaw_command, CLOSE_SPEED)
+    if view.expert.careful and view.held == brick and _askew(view, brick, grasp):
+        return back_out(view, open_for(view, brick))
+    return grip(view, brick, grasp)
+
+
+def _askew(view: ArmView, brick: int, grasp: Grasp) -> bool:
+    """Whether a hand alone holds a cluster in a way that leaves the other one no room."""
+    if int(view.state.gripped[1 - view.arm]) in view.carried(brick):
+        return False
+    where, angle = grasp.relative(view.pos, view.quat)
+    return angle > ASKEW_ANGLE or float(np.linalg.norm(where)) > ASKEW
 
 
 def _pick(view: ArmView, brick: int) -> ToolGoal:
     state = view.state
+    if view.expert.careful and view.clutched(brick):
+        return grip(view, brick, cramped_grasp(view, brick))
     tilt = BIN_TILT if state.in_bin[brick] != NO_BRICK else LOOSE_TILT
     grasp = loose_grasp(
         view.arm,
@@ -84,6 +106,11 @@ def _pick(view: ArmView, brick: int) -> ToolGoal:
         lambda point: view.room(point, brick),
         NARROW_MARGINS if view.expert.careful else (OPEN_MARGIN,),
     )
+    if view.expert.careful:
+        lacking = shortage(view, brick, grasp)
+        if lacking > SHORT:
+            other = cramped_grasp(view, brick)
+            grasp = other if shortage(view, brick, other) < lacking - SHORT else grasp
     crowded = np.linalg.norm(view.other_pos - grasp.pos) < 0.10
     if crowded and view.held == NO_BRICK:
         return ToolGoal(grasp.behind(0.13), grasp.quat, grasp.open_jaw, TRAVEL_SPEED)

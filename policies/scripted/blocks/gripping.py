@@ -32,6 +32,9 @@ JAW_MARGIN = 0.06
 """Opening beyond the brick's width that counts as open, and below it as closed on nothing."""
 BLOCKED_GRASP = 0.018
 """Distance from the grasp at which a blocked hand may close all the same [m]."""
+ARRIVED, RESTING = 0.003, 0.004
+"""Distance from where it aims within which a command is there [m], and tool speed of a hand that
+stands still [m/s]; chosen."""
 LEAVING_SPEED = 0.04
 """Speed against its own direction at which a hand counts as on its way out [m/s]."""
 LET_GO = 0.35
@@ -53,8 +56,12 @@ def grip(view: ArmView, brick: int, grasp: Grasp) -> ToolGoal:
     lateral = float(np.hypot(where[1], where[2]))
     missed = view.jaw < grasp.closed_jaw - JAW_MARGIN
     closing = view.jaw_command < 0.5 * grasp.open_jaw and not missed
-    reach = 3.0 * GRASP_TOLERANCE if closing else GRASP_TOLERANCE
-    if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if closing else 1):
+    # A soft hand beside a wall comes to rest short of its grasp, and nearer it will not get.
+    final = closing or (
+        view.expert.careful and not missed and _at_rest(view, grasp, lateral, angle)
+    )
+    reach = 3.0 * GRASP_TOLERANCE if final else GRASP_TOLERANCE
+    if np.linalg.norm(where) < reach and angle < ANGLE_TOLERANCE * (2 if final else 1):
         jaw = grasp.open_jaw if missed else 0.0
         return ToolGoal(grasp.pos, grasp.quat, jaw, CLOSE_SPEED)
     if view.expert.careful and (view.lodged(brick) or _leaving(view, where, lateral)):
@@ -70,6 +77,14 @@ def grip(view: ArmView, brick: int, grasp: Grasp) -> ToolGoal:
     return ToolGoal(
         grasp.behind(distance), grasp.quat, grasp.open_jaw, _grip_speed(view, -where[0])
     )
+
+
+def _at_rest(view: ArmView, grasp: Grasp, lateral: float, angle: float) -> bool:
+    """Whether a hand stands still although its command has arrived."""
+    aim = grasp.behind(_retreat(view, lateral, angle))
+    left = float(np.linalg.norm(view.stay[0] - aim))
+    speed = float(np.linalg.norm(view.expert.velocity(view.robot, view.arm)))
+    return left < ARRIVED and speed < RESTING
 
 
 def _retreat(view: ArmView, lateral: float, angle: float) -> float:

@@ -15,6 +15,7 @@ from envs.block_dismantling.assessment import LOST_HEIGHT
 from envs.block_dismantling.bricks import HEIGHT, Brick
 from envs.block_dismantling.grasp_clearance import hands_clear, is_graspable
 from envs.block_dismantling.state import NO_BRICK, BlockState
+from policies.scripted.blocks.boxed import bring_out
 from policies.scripted.blocks.clusters import clusters, grid_view, leans, studs_up, turned_over
 from policies.scripted.blocks.leaning import leaning_pair
 from xr0_sim.conventions import ARMS
@@ -147,6 +148,12 @@ class BlockPlanner:
 
     def _dismantle(self, state: BlockState, group: list[int], jobs: list[Job | None]) -> None:
         if self._any_way_up:
+            out = bring_out(state, group)
+            if out is not None:
+                arm, brick = out
+                held = state.gripped[arm] == brick
+                jobs[arm] = jobs[arm] or Job("hand_over" if held else "pick", brick)
+                return
             if leans(state, group[0]):
                 pair = leaning_pair(state, group)
                 if pair is not None:

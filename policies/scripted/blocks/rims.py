@@ -14,7 +14,6 @@ from envs.block_dismantling.rules import STRICT_RIM_M
 from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.robot.facts import JAW_STROKE
 from policies.scripted.blocks.view import ArmView
-from policies.scripted.grasping import half_height
 from policies.scripted.motion import ToolGoal
 
 RIM_CLEARANCE = 0.085
@@ -58,8 +57,8 @@ def over_rims(view: ArmView, goal: ToolGoal) -> ToolGoal:
         return goal
     height = RIM_CLEARANCE
     if view.held != NO_BRICK:
-        below = half_height(view.state.quat[view.held], view.state.half_size[view.held])
-        height += max(0.0, view.pos[2] - view.state.pos[view.held, 2] + below)
+        below = view.pos[2] - view.state.pos[view.held, 2] + view.hang(view.held)
+        height += max(0.0, below)
     if view.pos[2] < height:
         up = np.array([*view.pos[:2], height + 0.02])
         return replace(goal, pos=up, quat=view.quat, speed=min(goal.speed, 0.30))

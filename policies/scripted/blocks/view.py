@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from policies.scripted.blocks.clusters import clusters, leans
+from policies.scripted.blocks.clusters import clusters, hang, leans
 from policies.scripted.grasping import (
     FINGER_ROOM,
     NARROW_MARGINS,
     Grasp,
-    half_height,
     leaning_grasp,
     stacked_grasp,
 )
@@ -135,6 +134,16 @@ class ArmView:
         joined = self.state.joined
         return bool(joined[brick].any() or joined[:, brick].any())
 
+    def carried(self, brick: int) -> list[int]:
+        """A brick in the hand and whatever is clutched to it."""
+        if not self.clutched(brick):
+            return [brick]
+        return next(group for group in clusters(self.state) if brick in group)
+
+    def hang(self, brick: int) -> float:
+        """How far below the middle of a brick in the hand its cluster reaches [m]."""
+        return hang(self.state, brick, self.carried(brick))
+
     def riders(self, brick: int) -> NDArray[np.bool_]:
         """Loose bricks that lie on a carried one and go wherever it goes, (n,)."""
         offset = self.state.pos - self.state.pos[brick]
@@ -173,12 +182,17 @@ class ArmView:
         gap = np.linalg.norm(self.other_pos[:2] - self.pos[:2])
         return bool(gap < 0.13 and self.other_pos[2] > self.pos[2])
 
+    def below_leaving(self) -> bool:
+        """Whether the other hand, on its way to its own tray with a brick, is right above."""
+        other = int(self.state.gripped[1 - self.arm])
+        return self.below_other() and bool(self.state.target[other] == 1 - self.arm)
+
     def clearance_height(self, brick: int) -> float:
         """Tool height that clears whatever stands near the held brick; 0 if nothing does [m]."""
         state = self.state
         gap = np.linalg.norm(state.pos[:, :2] - state.pos[brick, :2], axis=1)
         near = gap < 0.11
-        near[brick] = False
+        near[self.carried(brick)] = False
         near[state.gripped[state.gripped != NO_BRICK]] = False
         near &= (state.in_bin == NO_BRICK) & ~self.riders(brick) & ~self.companions(brick)
         if not near.any() and state.in_bin[brick] == NO_BRICK:
@@ -190,6 +204,6 @@ class ArmView:
             return 0.0
         else:
             near_top = float(state.pos[near, 2].max()) + 0.012
-        hang = self.pos[2] - state.pos[brick, 2]
-        hang += half_height(state.quat[brick], state.half_size[brick])
-        return min(near_top + hang + LIFT_CLEARANCE * 0.5, MAX_HEIGHT)
+        below = self.pos[2] - state.pos[brick, 2]
+        below += self.hang(brick)
+        return min(near_top + below + LIFT_CLEARANCE * 0.5, MAX_HEIGHT)
