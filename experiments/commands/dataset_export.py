@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 
 import tyro
 
+from envs.tasks import check_on_stage
 from experiments.datagen.lerobot_export import Source, export_set
 from experiments.datagen.lerobot_run import RunSource
 from experiments.datagen.lerobot_store import StoreSource
 from experiments.datagen.minari_export import export_minari
-from envs.tasks import check_on_stage
-from experiments.datagen.lerobot_export import Source, export_run
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
