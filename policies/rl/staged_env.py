@@ -34,7 +34,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     |---|---|
     | ``reach`` | both hands stand at their bricks, ready to close |
     | ``grasp`` | each hand has its brick between its pads |
-    | ``separate`` | no clutch holds the brick any more, it is lifted off in the hand that pulled it |
+    | ``separate`` | no clutch holds the brick, it is lifted off in the hand that pulled it |
     | ``sort`` | a brick lies sorted in its tray, as the task's judge says |
 
     ## Action Space

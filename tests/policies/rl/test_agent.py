@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -20,7 +22,7 @@ def agent(hidden=8, seed=0):
             rng.standard_normal((after, before)).astype(np.float32),
             rng.standard_normal(after).astype(np.float32),
         )
-        for before, after in zip(sizes, sizes[1:], strict=False)
+        for before, after in pairwise(sizes)
     ]
     mean, variance = rng.standard_normal(FEATURE_DIM), rng.uniform(0.5, 2.0, FEATURE_DIM)
     return Agent(mean, variance, layers, {"stage": "separate"})
