@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecNormalize
 
-from experiments.rl.learner import DemonstratedSAC
+from experiments.rl.learner import DemonstratedSAC, feature_statistics
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 
@@ -59,7 +59,7 @@ def save_checkpoint(
     size = buffer.size()
     for name in BUFFER:
         tensors[f"buffer/{name}"] = torch.from_numpy(getattr(buffer, name)[:size])
-    rms = statistics.obs_rms
+    rms = feature_statistics(statistics)
     tensors["statistics/mean"] = torch.from_numpy(np.asarray(rms.mean))
     tensors["statistics/variance"] = torch.from_numpy(np.asarray(rms.var))
     header = {
@@ -123,7 +123,7 @@ def _restore(
         rows = tensors[f"buffer/{name}"].numpy()[: buffer.buffer_size]
         getattr(buffer, name)[: len(rows)] = rows
     buffer.pos, buffer.full = len(rows) % buffer.buffer_size, len(rows) == buffer.buffer_size
-    rms = statistics.obs_rms
+    rms = feature_statistics(statistics)
     rms.mean = tensors["statistics/mean"].numpy().copy()
     rms.var = tensors["statistics/variance"].numpy().copy()
     rms.count = header["count"]

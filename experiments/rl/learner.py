@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer, ReplayBufferSamples
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
@@ -33,7 +34,7 @@ class NormedPolicy(SACPolicy):
 
     def make_critic(self, features_extractor: Any = None) -> Any:
         """The critics, see `SACPolicy`."""
-        critic = super().make_critic(features_extractor)
+        critic: Any = super().make_critic(features_extractor)
         for number, network in enumerate(critic.q_networks):
             layers: list[nn.Module] = []
             for layer in network:
@@ -57,6 +58,11 @@ class HalfDemonstrated(ReplayBuffer):
         assert self.demonstrations is not None
         return self.rng.integers(len(self.demonstrations), size=count)
 
+    def normalised(self, features: NDArray[np.float32], env: VecNormalize | None) -> torch.Tensor:
+        """Features as the networks take them."""
+        scaled: Any = self._normalize_obs(features, env)
+        return self.to_torch(scaled)
+
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """A batch, see `ReplayBuffer`."""
         shown = self.demonstrations
@@ -65,14 +71,14 @@ class HalfDemonstrated(ReplayBuffer):
         half = batch_size // 2
         own = super().sample(batch_size - half, env)
         rows = self.draw(half)
-        theirs = (
+        theirs: tuple[Any, ...] = (
             self._normalize_obs(shown.features[rows], env),
             shown.decisions[rows],
             self._normalize_obs(shown.next_features[rows], env),
             shown.dones[rows, None],
             self._normalize_reward(shown.rewards[rows, None], env),
         )
-        pairs = zip(own[:5], map(self.to_torch, theirs), strict=True)
+        pairs = zip(own[:5], (self.to_torch(part) for part in theirs), strict=True)
         return ReplayBufferSamples(*(torch.cat([a, b.to(a.dtype)]) for a, b in pairs))
 
 
@@ -109,9 +115,8 @@ class DemonstratedSAC(SAC):
         self._cloner.param_groups[0]["lr"] = CLONE_RATE * pull
         for _ in range(steps):
             rows = buffer.draw(batch_size)
-            seen = shown.features[rows]
-            seen = statistics.normalize_obs(seen) if statistics is not None else seen
-            mean, log_std, _ = self.actor.get_action_dist_params(buffer.to_torch(seen))
+            seen = buffer.normalised(shown.features[rows], statistics)
+            mean, log_std, _ = self.actor.get_action_dist_params(seen)
             wanted = buffer.to_torch(shown.labels[rows])
             error = (torch.tanh(mean) - wanted).square().mean()
             # Pulls a saturated mean back where the decision is inside its range.
@@ -131,7 +136,7 @@ class DemonstratedSAC(SAC):
         for _ in range(steps):
             rows = buffer.draw(batch_size)
             seen, after = (
-                buffer.to_torch(statistics.normalize_obs(part[rows]))
+                buffer.normalised(part[rows], statistics)
                 for part in (shown.features, shown.next_features)
             )
             done, reward, decision = map(
@@ -156,9 +161,17 @@ class DemonstratedSAC(SAC):
                     slow.lerp_(own, self.tau)
 
 
+def feature_statistics(statistics: VecNormalize) -> RunningMeanStd:
+    """Mean and variance of the features."""
+    found = statistics.obs_rms
+    assert isinstance(found, RunningMeanStd)
+    return found
+
+
 def exported(model: SAC, statistics: VecNormalize, record: dict[str, Any]) -> Agent:
     """The actor's mean as an `Agent`."""
-    linear = [m for m in model.actor.latent_pi if isinstance(m, nn.Linear)] + [model.actor.mu]
+    hidden: Any = model.actor.latent_pi
+    linear: list[Any] = [*(m for m in hidden if isinstance(m, nn.Linear)), model.actor.mu]
     layers = [
         (
             layer.weight.detach().cpu().numpy().copy(),
@@ -166,5 +179,5 @@ def exported(model: SAC, statistics: VecNormalize, record: dict[str, Any]) -> Ag
         )
         for layer in linear
     ]
-    rms = statistics.obs_rms
+    rms = feature_statistics(statistics)
     return Agent(np.asarray(rms.mean).copy(), np.asarray(rms.var).copy(), layers, record)

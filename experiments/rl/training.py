@@ -17,7 +17,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from experiments.rl.checkpoint import load_checkpoint, save_checkpoint
 from experiments.rl.demonstrations import Demonstrations, demonstrate, load_demonstrations
 from experiments.rl.evaluation import evaluate
-from experiments.rl.learner import DemonstratedSAC, HalfDemonstrated, NormedPolicy, exported
+from experiments.rl.learner import (
+    DemonstratedSAC,
+    HalfDemonstrated,
+    NormedPolicy,
+    exported,
+    feature_statistics,
+)
 from policies.rl.staged_env import StagedBlocks
 from xr0_sim.atomic import remove_partials, write_bytes, write_json
 from xr0_sim.errors import ConfigError
@@ -99,7 +105,7 @@ def train(config: RlTraining, folder: Path, say: Callable[[str], None]) -> bool:
         _cut_curve(folder, model.num_timesteps)
         say(f"goes on after {model.num_timesteps} of {config.steps} decisions")
     elif shown is not None:
-        statistics.obs_rms.update(shown.features)
+        feature_statistics(statistics).update(shown.features)
         loss = model.clone(config.clone_steps, BATCH)
         model.settle_critics(config.clone_steps, BATCH)
         say(f"clone: mean squared error {loss:.4f} of a decision")
@@ -196,6 +202,8 @@ def _cut_curve(folder: Path, steps: int) -> None:
 
 class _Watch(BaseCallback):
     """Evaluates, keeps the best agent, and writes checkpoints."""
+
+    model: DemonstratedSAC
 
     def __init__(
         self,

@@ -51,7 +51,11 @@ class Agent:
         fits &= self.mean.shape == self.variance.shape == (FEATURE_DIM,)
         for (weight, bias), before, after in zip(self.layers, shapes, shapes[1:], strict=False):
             fits &= weight.shape == (after, before) and bias.shape == (after,)
-        arrays = [self.mean, self.variance, *(a for layer in self.layers for a in layer)]
+        arrays: list[NDArray[Any]] = [
+            self.mean,
+            self.variance,
+            *(a for layer in self.layers for a in layer),
+        ]
         if not fits or not all(np.isfinite(array).all() for array in arrays):
             raise ConfigError(
                 f"agent: expected finite layers from {FEATURE_DIM} features to {DECISION_DIM} "
@@ -79,7 +83,7 @@ class Agent:
 
     def save(self, path: Path) -> None:
         """Writes the file, whole or not at all."""
-        arrays = {"mean": self.mean, "variance": self.variance}
+        arrays: dict[str, NDArray[Any]] = {"mean": self.mean, "variance": self.variance}
         for k, (weight, bias) in enumerate(self.layers):
             arrays[f"weight{k}"], arrays[f"bias{k}"] = weight, bias
         header = {
