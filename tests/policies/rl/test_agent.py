@@ -57,7 +57,7 @@ def test_other_files_are_one_line(tmp_path):
 
 
 def test_arrays_that_do_not_fit_are_refused():
-    made = agent()
+    made = agent(hidden=12)
     for layers in ([], made.layers[:2], made.layers[1:]):
         with pytest.raises(ConfigError, match="expected finite layers"):
             Agent(made.mean, made.variance, layers)
