@@ -25,7 +25,10 @@ from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 
 FORMAT = "xr0_sim.rl_training.1"
-BUFFER = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+BUFFER = (
+    *("observations", "next_observations", "actions", "rewards", "dones", "timeouts"),
+    "advice",
+)
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 

@@ -84,7 +84,8 @@ def train(config: RlTraining, folder: Path, say: Callable[[str], None]) -> bool:
     """
     _claim(config, folder)
     shown = _demonstrations(config, folder, say)
-    env = StagedBlocks(config.stage, first_seed=TRAIN_SEED, **config.env_kwargs)
+    asks = config.demonstrations > 0
+    env = StagedBlocks(config.stage, first_seed=TRAIN_SEED, advised=asks, **config.env_kwargs)
     statistics = VecNormalize(
         DummyVecEnv([lambda: Monitor(env)]),
         norm_reward=False,
@@ -149,7 +150,7 @@ def _model(config: RlTraining, statistics: VecNormalize, folder: Path) -> Demons
     )
     if config.demonstrations:
         model.learning_starts = 0  # a clone acts better than chance
-    model.clone_until = config.steps // 2 if config.demonstrations else 0
+    model.clone_until = config.steps if config.demonstrations else 0
     return model
 
 

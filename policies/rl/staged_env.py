@@ -60,6 +60,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         first_seed: Seed of the first episode of those that are reset without a seed; the next ones
             follow.
         seeds: How many there are before they begin again; None for no end.
+        advised: Whether ``info["advice"]`` is what the scripted expert would decide next, (8,).
         **kwargs: Arguments of `BlockDismantlingEnv`; the observation is ``state``.
     """
 
@@ -73,6 +74,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         stage: str = "separate",
         first_seed: int | None = None,
         seeds: int | None = None,
+        advised: bool = False,
         **kwargs: Any,
     ) -> None:
         self.stage = check_stage(stage)
@@ -89,6 +91,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.observation_space = spaces.Box(-BOUND, BOUND, (FEATURE_DIM,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (DECISION_DIM,), np.float32)
         self.limit = round(TIME_LIMITS_S[self.stage] * CONTROL_HZ)
+        self.advised = advised
         self._seeds = None if first_seed is None else (first_seed, seeds)
         self._episode = 0
         self._controller: Controller | None = None
@@ -183,7 +186,9 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         truncated = self.blocks.tick >= self.limit
         if self.render_mode == "human":
             self.blocks.render()
-        outcome = {"success": success, "is_success": success}
+        outcome: dict[str, Any] = {"success": success, "is_success": success}
+        if self.advised:
+            outcome["advice"] = self.controller.expert_decision(self.situation)
         told_now = {**info, **told(now, self.stage), **outcome}
         return self._features(), earned, success or gone or stopped, truncated, told_now
 
