@@ -53,7 +53,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     ## Episode End
     Terminates with success, when a brick is lost or dropped, and on a protective stop; truncates
-    after 5, 7, 9 and 18 s and when the physics breaks (``info["invalid"]``).
+    after 3, 4, 5 and 12 s and when the physics breaks (``info["invalid"]``).
 
     Args:
         stage: One of `policies.rl.stages.STAGES`.

@@ -20,8 +20,8 @@ from xr0_sim.errors import unknown_name
 from xr0_sim.rotations import rotation_angle
 
 STAGES = ("reach", "grasp", "separate", "sort")
-TIME_LIMITS_S = {"reach": 5.0, "grasp": 7.0, "separate": 9.0, "sort": 18.0}
-"""Chosen: about twice what the scripted expert takes [s]."""
+TIME_LIMITS_S = {"reach": 3.0, "grasp": 4.0, "separate": 5.0, "sort": 12.0}
+"""Chosen: about three times what the scripted expert takes [s]."""
 REACHED_M, REACHED_RAD = 0.012, 0.2
 """Distance and angle to its aim within which a hand has reached it. Chosen."""
 APART_M = 0.01
