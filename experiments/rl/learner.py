@@ -28,8 +28,9 @@ from policies.rl.agent import Agent
 CLONE_RATE = 1e-3
 ACTOR_SHARE = 0.2
 """Learning rate of the actor over that of the critics. Chosen."""
-CLONE_SPREAD = 0.15
-"""Standard deviation before the squashing that a clone starts to explore with. Chosen."""
+CLONE_SPREAD = 0.1
+"""Standard deviation before the squashing that the pull also goes to. Chosen: left to a target of
+the entropy, jaws that are surely open or shut make up for it with wild steps."""
 EDGE = 0.97
 """Where decisions are cut before the squashing is inverted. Chosen."""
 
@@ -166,7 +167,7 @@ class DemonstratedSAC(SAC):
             error = (torch.tanh(mean) - wanted).square().mean()
             # Pulls a saturated mean back where the decision is inside its range.
             inside = (mean - torch.atanh(wanted.clamp(-EDGE, EDGE))).square().mean()
-            spread = (log_std - np.log(CLONE_SPREAD)).square().mean() if pull >= 1.0 else 0.0
+            spread = (log_std - np.log(CLONE_SPREAD)).square().mean()
             self._cloner.zero_grad()
             (error + 0.01 * inside + 0.01 * spread).backward()
             self._cloner.step()
