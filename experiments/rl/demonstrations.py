@@ -91,7 +91,7 @@ def demonstrate(
         seen, _ = env.reset(seed=first_seed + number)
         over, scale = False, NOISE * rng.random()
         while not over:
-            label = env.controller.expert_decision(env.situation)
+            label = env.controller.advice(env.situation)
             noise = scale * rng.standard_normal(label.shape) * (rng.random() < NOISY_SHARE)
             decision = np.clip(label + noise, -1.0, 1.0).astype(np.float32)
             after, reward, terminated, truncated, info = env.step(decision)

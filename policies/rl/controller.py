@@ -12,6 +12,7 @@ from envs.robot.kinematics import DualArmKinematics
 from policies.rl.aims import Aim, Pair, aims, pair_of
 from policies.rl.decisions import decision_of, tool_goals
 from policies.rl.features import features
+from policies.rl.teacher import decision
 from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.blocks.plan import BlockPlanner
 from policies.scripted.motion import ToolGoal, ToolMover
@@ -85,3 +86,7 @@ class Controller:
         """What the scripted expert would decide, (8,)."""
         goals = self.expert.goals(situation.robot, situation.state)
         return decision_of(goals, situation.hands)
+
+    def advice(self, situation: Situation) -> NDArray[np.float32]:
+        """What the teacher would decide, (8,), see `policies.rl.teacher`."""
+        return decision(situation.hands, self.expert_decision(situation))

@@ -60,7 +60,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         first_seed: Seed of the first episode of those that are reset without a seed; the next ones
             follow.
         seeds: How many there are before they begin again; None for no end.
-        advised: Whether ``info["advice"]`` is what the scripted expert would decide next, (8,).
+        advised: Whether ``info["advice"]`` is what the teacher would decide next, (8,).
         **kwargs: Arguments of `BlockDismantlingEnv`; the observation is ``state``.
     """
 
@@ -188,7 +188,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             self.blocks.render()
         outcome: dict[str, Any] = {"success": success, "is_success": success}
         if self.advised:
-            outcome["advice"] = self.controller.expert_decision(self.situation)
+            outcome["advice"] = self.controller.advice(self.situation)
         told_now = {**info, **told(now, self.stage), **outcome}
         return self._features(), earned, success or gone or stopped, truncated, told_now
 
