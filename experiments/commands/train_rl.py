@@ -19,15 +19,15 @@ TASK = "block_dismantling"
 
 @dataclass(frozen=True)
 class TrainRlConfig(TaskOptions):
-    """Trains by soft actor-critic from the scripted expert's decisions; goes on where it was.
+    """Trains by soft actor-critic from a teacher's decisions; goes on where it was.
 
     Attributes:
         env: The block task, or block_dismantling:field=value,... with its arguments.
         stage: What is learnt: reach, grasp, separate or sort.
         out: Run folder: agent, curve, checkpoint.
         steps: Decisions of the agent, six per simulated second.
-        demonstrations: Episodes of the scripted expert to begin from; 0 for none.
-        clone_steps: Gradient steps of cloning the expert before the agent acts.
+        demonstrations: Episodes of the teacher to begin from; 0 for none.
+        clone_steps: Gradient steps of cloning the teacher before the agent acts.
         gradient_steps: Gradient steps per decision.
         evaluate_every: Decisions between two evaluations; the agent of the best one is kept.
         evaluation_episodes: Episodes of each.
@@ -134,7 +134,7 @@ def _test(config: TrainRlConfig, env_kwargs: dict[str, Any], path: Path) -> None
         print(json.dumps({"stage": config.stage, "n": n, "success": rate, "failing": failing}))
         return
     print(f"{path}, stage {config.stage}, seeds {seeds[0]} to {seeds[-1]}, n = {n}")
-    for name in STAGES[: STAGES.index(config.stage) + 1]:
+    for name in (*STAGES[: STAGES.index(config.stage) + 1], "apart"):
         found = wilson(sum(row[name] for row in rows), n)
         print(f"  {name:<10} {format_interval(found, n, True)}")
     print(f"  success    {format_interval(wilson(n - len(failing), n), n, True)}")

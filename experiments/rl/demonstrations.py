@@ -1,4 +1,4 @@
-"""What the scripted expert decides on a stage, for an agent to begin from.
+"""What the teacher decides on a stage, for an agent to begin from.
 
 Half of the decisions are disturbed by noise, so that the data also shows what comes of others and
 how to get back; the label of a situation is the undisturbed decision.
@@ -21,18 +21,18 @@ from xr0_sim.errors import ConfigError
 
 NOISE, NOISY_SHARE = 0.2, 0.5
 """Largest standard deviation of the noise, drawn per episode, and share of the decisions that have
-it. Chosen: with 0.3 throughout the expert loses four bricks of five."""
+it. Chosen: with 0.3 throughout the scripted expert did a fifth of the scenes."""
 
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Transitions of the expert, n of them.
+    """Transitions of the teacher, n of them.
 
     Attributes:
         features: (n, 69) what was seen.
         next_features: (n, 69) what was seen after.
         decisions: (n, 8) what was done.
-        labels: (n, 8) what the expert would have done.
+        labels: (n, 8) what the teacher would have done.
         rewards: (n,).
         dones: (n,) whether the episode terminated there.
         success: (n,) whether the stage was done there.
@@ -76,7 +76,7 @@ def demonstrate(
     rng: np.random.Generator,
     say: Callable[[str], None] = lambda line: None,
 ) -> Demonstrations:
-    """Plays the expert through decisions.
+    """Plays the teacher through decisions.
 
     Args:
         env: The stage.

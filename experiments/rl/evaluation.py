@@ -16,7 +16,7 @@ def evaluate(
     seeds: Iterable[int],
     tell: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> list[dict[str, Any]]:
-    """One row per episode: seed, success, stages reached, decisions, return.
+    """One row per episode: seed, success, stages reached, clutches all open, decisions, return.
 
     Args:
         agent: Decides without exploration.
@@ -42,6 +42,7 @@ def evaluate(
             "return": round(total, 3),
             "decisions": decisions,
             **done,
+            "apart": "attached" not in info["bricks"],
         }
         tell(row)
         rows.append(row)

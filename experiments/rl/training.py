@@ -51,7 +51,7 @@ class RlTraining:
         stage: One of `policies.rl.stages.STAGES`.
         env_kwargs: Arguments of the block task.
         steps: Decisions of the agent, all together.
-        demonstrations: Episodes of the expert to begin from; 0 for none.
+        demonstrations: Episodes of the teacher to begin from; 0 for none.
         clone_steps: Gradient steps of the clone before the agent acts.
         gradient_steps: Gradient steps per decision.
         evaluate_every: Decisions between two evaluations.

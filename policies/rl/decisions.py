@@ -1,8 +1,8 @@
 """What an agent decides, a few times a second: where either tool goes next, and its jaw.
 
 A decision is (8,) in [-1, 1]: per hand, the one that pulls first, a step of the tool along the axes
-of its aim (x the way in, y along the jaw, z up from the hand) in units of `STEP`, and the jaw from
-closed, -1, to the opening of the way in, 1. The wrist follows the aim. The step is relative to the
+of its aim (x the way in, y along the jaw, z up from the hand) in units of `STEP`, and the jaw: open
+as on the way in above 0, else shut. The wrist follows the aim. The step is relative to the
 pose that the present command stands for, so that 0 stays; the mover of the scripted expert
 (`policies.scripted.motion`) makes a joint action per tick of it.
 """
@@ -46,7 +46,7 @@ def tool_goals(decision: NDArray[np.floating], hands: Sequence[Aim]) -> tuple[To
         goals[aim.view.arm] = ToolGoal(
             aim.view.stay[0] + step,
             aim.wrist,
-            0.5 * (part[3] + 1.0) * aim.open_jaw,
+            aim.open_jaw if part[3] > 0.0 else 0.0,
             min(max(speed, LEAST_SPEED), TOP_SPEED),
         )
     left, right = goals
@@ -65,6 +65,5 @@ def decision_of(goals: Sequence[ToolGoal], hands: Sequence[Aim]) -> NDArray[np.f
         goal = goals[aim.view.arm]
         step = quat_rotate(quat_conjugate(aim.quat), goal.pos - aim.view.stay[0]) / STEP
         step = step / max(1.0, float(np.abs(step).max()))
-        jaw = 2.0 * goal.jaw / max(aim.open_jaw, 1e-6) - 1.0
-        parts.append([*step, min(max(jaw, -1.0), 1.0)])
+        parts.append([*step, 1.0 if goal.jaw > 0.5 * aim.open_jaw else -1.0])
     return np.array(parts, dtype=np.float32).ravel()

@@ -99,7 +99,9 @@ def test_a_decision_says_what_it_was_made_of(env):
     hands = env.situation.hands
     decision = np.random.default_rng(1).uniform(-0.99, 0.99, DECISION_DIM)
     goals = tool_goals(decision, hands)
-    assert np.allclose(decision_of(goals, hands), decision, atol=1e-5)
+    again = decision_of(goals, hands).reshape(2, 4)
+    assert np.allclose(again[:, :3], decision.reshape(2, 4)[:, :3], atol=1e-5)
+    assert np.array_equal(again[:, 3], np.sign(decision[3::4]))
     for aim, part in zip(hands, decision.reshape(2, 4), strict=True):
         moved = np.linalg.norm(goals[aim.view.arm].pos - aim.view.stay[0])
         assert moved == pytest.approx(STEP * np.linalg.norm(part[:3]))
