@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent
 ARM_XML = ROOT / "robot" / "arm.xml"
 TOKENIZER_DIR = ROOT / "tokenizer"
 CHECKPOINT_DIR = ROOT / "checkpoints"
+AGENT_DIR = ROOT / "agents"
 
 
 def checkpoint_names() -> list[str]:
@@ -18,4 +19,4 @@ def checkpoint_names() -> list[str]:
     return sorted(p.name for p in CHECKPOINT_DIR.iterdir() if (p / "config.json").is_file())
 
 
-__all__ = ["ARM_XML", "CHECKPOINT_DIR", "ROOT", "TOKENIZER_DIR", "checkpoint_names"]
+__all__ = ["AGENT_DIR", "ARM_XML", "CHECKPOINT_DIR", "ROOT", "TOKENIZER_DIR", "checkpoint_names"]

@@ -111,6 +111,11 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         "experiments.commands.train", "TrainConfig", "VLM, base and heads from collected samples"
     ),
+    "train-rl": Command(
+        "experiments.commands.train_rl",
+        "TrainRlConfig",
+        "an agent for a stage of the block task, with Stable-Baselines3",
+    ),
     "ship": Command(
         "experiments.commands.export",
         "ShipConfig",

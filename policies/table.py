@@ -148,6 +148,11 @@ policies.add(
     "policies.remote.policy:Remote",
     "a policy behind a websocket, the protocol of openpi (`xr0-sim serve`, or another server)",
 )
+policies.add(
+    "rl_separate",
+    "policies.rl.policy:RlSeparate",
+    "an agent of `xr0-sim train-rl` that takes bricks apart, rehearsed in the simulator",
+)
 policies.alias("expert", "oracle")
 policies.alias("expert_redrawn", "oracle_random_speed")
 

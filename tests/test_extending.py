@@ -1,4 +1,4 @@
-"""The files of ``docs/examples`` run as they are printed on their pages."""
+"""The files of ``docs/examples`` run as the pages print them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def run(folder, *words):
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_the_page_shows_the_complete_file(file):
-    pages = (page.read_text() for page in (ROOT / "docs").glob("*.md"))
+def test_a_page_shows_the_complete_file(file):
+    pages = [page.read_text() for page in (ROOT / "docs").glob("*.md")]
     assert any(file.read_text() in page for page in pages)
 
 
@@ -104,3 +104,12 @@ def test_a_strategy_that_needs_more_than_the_model_can_is_one_line(tmp_path):
     done = run(tmp_path, *words, "--episodes", "1", "--no-video", "--event", "none")
     assert done.returncode == 2
     assert "expected a chunk model that can do guide" in done.stderr.splitlines()[-1]
+
+
+def test_ppo_of_stable_baselines3_trains_on_a_stage(tmp_path):
+    import runpy
+
+    example = runpy.run_path(str(ROOT / "docs" / "examples" / "train_with_sb3.py"))
+    mean, spread = example["main"](64, tmp_path, rollout=32)
+    # Thirty decisions at -0.05 each, and at the most the whole potential and the bonus.
+    assert -3.0 < mean < 15.0 and spread >= 0.0

@@ -7,16 +7,16 @@ prefix, let the expert roll on, restore – and goes on undisturbed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.dual_arm import DualArmEnv
-from policies.scripted.expert import ScriptedExpert
 from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.types import ActionChunk, ChunkRequest, Observation
+from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
 
 HORIZON = 30
 """Actions per chunk, as on XR-0's robots."""
@@ -51,17 +51,25 @@ class RedrawnMode:
 Mode = SameMode | RedrawnMode
 
 
+class Player(Protocol):
+    """Whoever plays tick by tick on privileged state: a scripted expert, a trained agent."""
+
+    def action(self, robot: RobotState, state: Any, tempo: float = 1.0) -> NDArray[np.float64]:
+        """Joint action (14,) of the coming tick."""
+        ...
+
+
 class ChunkOracle:
     """Answers with the expert's own future, given committed actions.
 
     Args:
         env: The running environment; must stand at the tick that is asked about.
-        expert: The expert to roll; the one of the environment's task if None.
+        expert: The player to roll; the expert of the environment's task if None.
     """
 
-    def __init__(self, env: DualArmEnv, expert: ScriptedExpert | None = None):
+    def __init__(self, env: DualArmEnv, expert: Player | None = None):
         self.env = env
-        self.expert = expert or make_expert(env)
+        self.expert: Player = expert or make_expert(env)
 
     def next_actions(
         self, prefix: NDArray[np.float64], steps: int = HORIZON, tempo: float = 1.0
@@ -82,6 +90,22 @@ class ChunkOracle:
                     actions[i] = self.expert.action(env.robot_state(), env.privileged(), tempo)
                 env.advance(actions[i])
         return actions
+
+    def chunk(self, request: ChunkRequest, horizon: int, tempo: float = 1.0) -> ActionChunk:
+        """The chunk that a request asks for.
+
+        Raises:
+            ConfigError: The environment stands at another tick.
+        """
+        observation = request.observation
+        if observation.tick != self.env.tick:
+            raise ConfigError(
+                f"expert chunk: expected the environment at tick {observation.tick}, "
+                f"it stands at {self.env.tick}; ask at the capture tick"
+            )
+        begun = np.concatenate([request.assumed, request.prefix])
+        actions = self.next_actions(begun, horizon + len(request.assumed), tempo)
+        return ActionChunk(actions[len(request.assumed) :], observation.tick)
 
 
 class OracleChunkModel:
@@ -111,17 +135,8 @@ class OracleChunkModel:
 
     def infer_request(self, request: ChunkRequest) -> list[ActionChunk]:
         """See `xr0_sim.types.RequestChunkModel.infer_request`; samples differ in their tempo."""
-        observation = request.observation
-        if observation.tick != self._oracle.env.tick:
-            raise ConfigError(
-                f"expert chunk: expected the environment at tick {observation.tick}, "
-                f"it stands at {self._oracle.env.tick}; ask at the capture tick"
-            )
-        begun = np.concatenate([request.assumed, request.prefix])
         chunks = []
         for number in range(request.samples):
             seed = (*request.noise_seed, number) if number else request.noise_seed
-            steps = self._horizon + len(request.assumed)
-            actions = self._oracle.next_actions(begun, steps, self._mode.tempo(seed))
-            chunks.append(ActionChunk(actions[len(request.assumed) :], observation.tick))
+            chunks.append(self._oracle.chunk(request, self._horizon, self._mode.tempo(seed)))
         return chunks

@@ -40,8 +40,8 @@ def deliver(view: ArmView, brick: int) -> ToolGoal:
     if view.companions(brick).any():
         return hand_over(view, brick)
     target = int(state.target[brick])
-    drop = _drop_point(view, brick, target)
-    quat = _level(view, natural_heading(view.arm, drop))
+    drop = drop_point(view, brick, target)
+    quat = levelled(view, natural_heading(view.arm, drop))
     offset = view.pos - state.pos[brick]
     gap = drop[:2] + offset[:2] - view.pos[:2]
     distance = float(np.linalg.norm(gap))
@@ -90,7 +90,7 @@ def hand_over(view: ArmView, brick: int) -> ToolGoal:
     if not alone and floor < AIRBORNE and boxed(state, group) == NO_BRICK:
         spot = state.pos[brick, :2]
     offset = view.pos - state.pos[brick]
-    quat = _level(view, natural_heading(view.arm, spot))
+    quat = levelled(view, natural_heading(view.arm, spot))
     gap = float(np.linalg.norm(spot + offset[:2] - view.pos[:2]))
     if gap < 0.015:
         goal = np.array([*(spot + offset[:2]), view.pos[2] - floor + 0.001])
@@ -102,7 +102,7 @@ def hand_over(view: ArmView, brick: int) -> ToolGoal:
     return ToolGoal(np.array([*(spot + offset[:2]), height]), quat, 0.0, TRAVEL_SPEED)
 
 
-def _level(view: ArmView, heading: NDArray[np.float64]) -> NDArray[np.float64]:
+def levelled(view: ArmView, heading: NDArray[np.float64]) -> NDArray[np.float64]:
     """Present orientation, levelled for the held brick and turned to a horizontal heading."""
     level = quat_multiply(levelling(view.state.quat[view.held]), view.quat)
     # The jaw axis stays near the horizontal however the brick sits in the hand; at rest it is
@@ -113,7 +113,7 @@ def _level(view: ArmView, heading: NDArray[np.float64]) -> NDArray[np.float64]:
     return quat_multiply(turn_about_z(turn), level)
 
 
-def _drop_point(view: ArmView, brick: int, target: int) -> NDArray[np.float64]:
+def drop_point(view: ArmView, brick: int, target: int) -> NDArray[np.float64]:
     """Freest slot of the tray, world (2,) [m]."""
     state = view.state
     slots = state.bins[target] + SLOTS
@@ -142,7 +142,7 @@ def _falls(view: ArmView, brick: int, slots: NDArray[np.float64]) -> NDArray[np.
     offset = view.pos - view.state.pos[brick]
     hang = offset[2] + half_height(view.state.quat[brick], view.state.half_size[brick])
     lowest = [
-        _lowest(view, slot + offset[:2], _level(view, natural_heading(view.arm, slot)))
+        _lowest(view, slot + offset[:2], levelled(view, natural_heading(view.arm, slot)))
         for slot in slots
     ]
     return np.maximum(0.0, np.array(lowest) - hang - DROP_HEIGHT).round(3)

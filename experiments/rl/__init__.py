@@ -1,0 +1,1 @@
+"""Training of agents on the stages of the block task with Stable-Baselines3."""

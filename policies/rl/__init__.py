@@ -1,0 +1,1 @@
+"""Reinforcement learning on the block task: stages, goal-centred features, decisions, an agent."""
