@@ -49,7 +49,7 @@ class Snapshot:
     rng: Mapping[str, Any]
     assessment: Assessment
     failure: str | None
-    protective_stop: tuple[int, str]
+    protective_stop: tuple[int, int, str]
     task: Any
     pusher: Any = None
     belt: Any = None

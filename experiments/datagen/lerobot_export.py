@@ -33,8 +33,15 @@ class Source(Protocol):
         episodes: Folder name of each episode, in order.
     """
 
-    columns: layout.Columns
-    episodes: Sequence[str]
+    @property
+    def columns(self) -> layout.Columns:
+        """See above."""
+        ...
+
+    @property
+    def episodes(self) -> Sequence[str]:
+        """See above."""
+        ...
 
     def told(self) -> dict[str, Any]:
         """Identity of the set, JSON values."""

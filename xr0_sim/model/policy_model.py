@@ -210,10 +210,12 @@ class PolicyModel:
             strength: Largest guidance weight.
         """
         state, rows = self._laid_out(robot, prefixes)
-        wanted = guides and [
-            (encode_chunk(targets, _row(robot, row)), weights)
-            for row, (targets, weights) in enumerate(guides)
-        ]
+        wanted = None
+        if guides is not None:
+            wanted = [
+                (encode_chunk(targets, _row(robot, row)), weights)
+                for row, (targets, weights) in enumerate(guides)
+            ]
         return self.denoise_rows(cache, state, rows, noise, temperature, wanted, strength)
 
     @torch.no_grad()
