@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from envs.tasks import check_on_stage
-from experiments.datagen.lerobot_export import Source, export_set
-from experiments.datagen.lerobot_run import RunSource
-from experiments.datagen.lerobot_store import StoreSource
-from experiments.datagen.minari_export import export_minari
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
 from xr0_sim.data.chunk_schema import META_FILE, SHARD_DIR
-from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.record.runcard import read_run_card
+
+if TYPE_CHECKING:
+    from experiments.datagen.lerobot_export import Source
+    from experiments.datagen.lerobot_run import RunSource
+    from experiments.datagen.lerobot_store import StoreSource
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class DatasetExportConfig:
 
 def run(config: DatasetExportConfig) -> int:
     """Exports, prints one line per episode and the folder, returns the exit status."""
+    from experiments.datagen.lerobot_export import export_set
+    from experiments.datagen.lerobot_run import RunSource
+    from experiments.datagen.minari_export import export_minari
+
     folder = Path(config.source)
     if config.source and (folder / CARD).is_file():
         source: Source = _run_source(folder, config)
@@ -69,6 +73,8 @@ def run(config: DatasetExportConfig) -> int:
 
 
 def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
+    from experiments.datagen.lerobot_run import RunSource
+
     if config.image_size is not None and config.image_size % 2:
         raise ConfigError(f"--image-size: expected an even number, got {config.image_size}")
     card = read_run_card(folder / CARD)
@@ -79,6 +85,9 @@ def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
 
 
 def _store_source(folder: Path, config: DatasetExportConfig) -> StoreSource:
+    from experiments.datagen.lerobot_store import StoreSource
+    from xr0_sim.data.chunk_store import ChunkStore
+
     if config.image_size is not None or config.successes_only or config.format != "lerobot":
         raise ConfigError(
             f"dataset export {folder}: expected neither --image-size nor --successes-only nor "

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from envs.observations import IMAGE_SIZES, check_pixels
 from envs.tasks import make_env, parse_task, task_spec
-from experiments.datagen.lerobot_import import ImportPlan, import_set
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.data.lerobot import layout
 from xr0_sim.errors import ConfigError, DatasetError, unknown_name
@@ -56,6 +54,7 @@ class DatasetImportConfig:
 
 def run(config: DatasetImportConfig) -> int:
     """Imports, prints one line per episode and a sum, returns the exit status."""
+    from experiments.datagen.lerobot_import import ImportPlan, import_set
     from xr0_sim.data.lerobot.reading import SetReader
 
     if not config.set or not Path(config.set).is_dir():
@@ -128,6 +127,7 @@ def _meta(
     config: DatasetImportConfig, reader: SetReader, task: str, env_kwargs: dict[str, Any]
 ) -> StoreMeta:
     """Identity of the store that the set becomes, or a part of."""
+    from envs.observations import IMAGE_SIZES, check_pixels
     from policies.scripted.oracle import HORIZON
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_schema import StoreMeta

@@ -107,4 +107,4 @@ def test_a_browser_is_looked_for(monkeypatch, path, status):
     monkeypatch.setattr(doors_check.shutil, "which", lambda name: path)
     browser = check_doors()[-1]
     assert (browser.name, browser.status) == ("door browser", status)
-    assert len(check_doors()) == len(INSTALLED) + len(SEPARATE) + 1
+    assert len(check_doors()) == len(INSTALLED) + len(SEPARATE) + 2
