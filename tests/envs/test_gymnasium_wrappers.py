@@ -103,7 +103,7 @@ def test_observations_flatten(mode):
     length = sum(int(np.prod(part.shape)) for part in plain.observation_space.values())
     assert observation.shape == (length,)
     back = gym.spaces.unflatten(plain.observation_space, observation)
-    assert np.allclose(back["proprio"], plain.unwrapped._observation()["proprio"])
+    assert np.allclose(back["proprio"], plain.unwrapped.gym_observation()["proprio"])
     env.close()
 
 

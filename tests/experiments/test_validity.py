@@ -133,7 +133,7 @@ def test_a_protective_stop_is_a_failure_with_its_reason(capsys, tmp_path, monkey
 
     def crushes(self, action):
         if self.tick == 5 and self.np_random_seed == 1:
-            self._stop.restore((2, "left/left_finger was pressed on with 300 N"))
+            self._stop.restore((0, 2, "left/left_finger was pressed on with 300 N"))
         return advance(self, action)
 
     monkeypatch.setattr(BlockDismantlingEnv, "advance", crushes)

@@ -25,9 +25,10 @@ class Told:
         self.processor = SimpleNamespace(cameras=CAMERAS)
         self.relative = relative
 
-    def encode(self, pictures, instructions):
+    def chunk(self, pictures, instructions, robots, prefixes, noise, temperature):
         self.words = instructions
-        return SimpleNamespace(repeated=lambda row: None)
+        cache = SimpleNamespace(repeated=lambda row: None)
+        return self.denoise(cache, robots, prefixes, noise, temperature), cache
 
     def noise(self, seeds):
         return seeds

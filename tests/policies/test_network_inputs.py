@@ -45,9 +45,10 @@ class Listener:
     config = SimpleNamespace(action_length=HORIZON, image_size=64, prefix_max=6)
     processor = SimpleNamespace(cameras=CAMERAS)
 
-    def encode(self, images, instructions):
+    def chunk(self, images, instructions, robot, prefixes, noise, temperature):
         self.images = images
-        return SimpleNamespace(repeated=lambda row: None)
+        cache = SimpleNamespace(repeated=lambda row: None)
+        return self.denoise(cache, robot, prefixes, noise, temperature), cache
 
     def noise(self, seeds):
         return None
