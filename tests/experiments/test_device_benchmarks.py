@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from experiments.benchmarks import card, cost, device_policy, start
 from experiments.benchmarks.card import BenchCardConfig, Check, checks, outcome
 from experiments.benchmarks.cost import Amounts, Constants, episode_s, pair_s, wall_s
 from experiments.cli import main
+from xr0_sim.errors import Xr0SimError
 from xr0_sim.model.checkpoints.released import meta_model
 from xr0_sim.model.spec.presets import preset_config
 
@@ -101,10 +101,15 @@ def test_start_up_is_told_in_ratios_of_one_run(monkeypatch, capsys):
 
 
 def test_a_command_that_fails_is_told_by_its_last_words(tmp_path):
-    with pytest.raises(Exception, match="no such thing"):
+    with pytest.raises(Xr0SimError, match="no such thing"):
         start.time_command(("-c", "raise SystemExit('no such thing')"), tmp_path)
     cpu, wall = start.time_command(("-c", "sum(range(10**6))"), tmp_path)
-    assert 0.0 < cpu and 0.0 < wall and sys.executable
+    assert 0.0 < cpu and 0.0 < wall
+    other = tmp_path / "experiments"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise SystemExit('the other checkout')")
+    with pytest.raises(Xr0SimError, match="the other checkout"):
+        start.time_command(("-m", "experiments.cli"), tmp_path)
 
 
 def test_the_cost_of_a_study_adds_up():

@@ -381,8 +381,8 @@ def load_policy_model(
     path = Path(path)
     config = load_config(path, head)
     with float32_default(), untouched_random_state():
-        with torch.device("meta"):
-            model = XR0ForActionGeneration(config)
+        # On the meta device torch would load its compiler, which takes longer than drawing weights.
+        model = XR0ForActionGeneration(config)
         load_vlm(path, model.vlm)
         load_head(path, head, model.expert)
         if window is not None:

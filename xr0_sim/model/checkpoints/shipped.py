@@ -162,7 +162,6 @@ def check_headers(directory: Path, values: Mapping[str, Any], head: str | None) 
 def load_vlm(directory: Path, vlm: Qwen3VL) -> None:
     """Reads the VLM's weights into a module of the right sizes."""
     load_weights(directory / VLM_FILE, vlm, TIED)
-    vlm.tie_head()
 
 
 def load_head(directory: Path, name: str, expert: nn.Module) -> None:
@@ -198,7 +197,7 @@ def load_weights(path: Path, module: nn.Module, tied: Mapping[str, str] = NOTHIN
 
     Args:
         path: Weight file.
-        module: Where they go; may be without memory.
+        module: Where they go.
         tied: Names that may be absent, and the parameter that carries each; a stored one must
             equal it.
     """
@@ -210,10 +209,8 @@ def load_weights(path: Path, module: nn.Module, tied: Mapping[str, str] = NOTHIN
             del found[name]
     wanted = {k: tuple(v.shape) for k, v in module.state_dict().items() if k not in tied}
     _refuse(path, wanted, mismatches(wanted, found))
-    # Weights with memory stay where they are: an optimizer may know them already.
-    empty = any(parameter.is_meta for parameter in module.parameters())
-    floats = {name: tensor.float() for name, tensor in found.items()}
-    module.load_state_dict(floats, strict=not tied, assign=empty)
+    # Copied into the weights that are there, which an optimizer may know already.
+    module.load_state_dict(found, strict=not tied)
 
 
 def _refuse(path: Path, wanted: Mapping[str, object], problems: Sequence[str]) -> None:
