@@ -26,15 +26,17 @@ ROBOT = "xr0_sim_dual_arm"
 
 
 class Source(Protocol):
-    """What is exported.
+    """What is exported."""
 
-    Attributes:
-        columns: Columns of the set.
-        episodes: Folder name of each episode, in order.
-    """
+    @property
+    def columns(self) -> layout.Columns:
+        """Columns of the set."""
+        ...
 
-    columns: layout.Columns
-    episodes: Sequence[str]
+    @property
+    def episodes(self) -> Sequence[str]:
+        """Folder name of each episode, in order."""
+        ...
 
     def told(self) -> dict[str, Any]:
         """Identity of the set, JSON values."""
