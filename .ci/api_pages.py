@@ -7,6 +7,8 @@ Needs the extra ``docs``. The pages are plain files: open ``index.html`` there.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import sys
 import time
 import warnings
@@ -18,6 +20,7 @@ import pdoc
 ROOT = Path(__file__).resolve().parents[1]
 SHOWN = ("xr0_sim", "envs", "policies", "experiments/study")
 """What a library is imported for; commands explain themselves with --help."""
+OURS = {name.split("/")[0] for name in SHOWN}
 LAZY = ("policies",)
 """Packages that load a name when it is asked for."""
 
@@ -29,6 +32,24 @@ def modules() -> list[str]:
     return sorted({".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts})
 
 
+def name_inherited_types(cls: type) -> None:
+    """Replaces texts of inherited fields by the types they name where they were written.
+
+    A dataclass hands the texts of its bases on to its own ``__init__``, where pdoc reads them with
+    the names of another module.
+    """
+    told = getattr(cls.__init__, "__annotations__", {})  # type: ignore[misc]  # of this class
+    own = inspect.get_annotations(cls)
+    for base in cls.__mro__[1:]:
+        names = vars(sys.modules[base.__module__])
+        for field, text in inspect.get_annotations(base).items():
+            if field not in own and told.get(field) == text:
+                try:
+                    told[field] = eval(text, dict(names)) if isinstance(text, str) else text
+                except NameError:  # imported for type checkers only
+                    continue
+
+
 def main(out: Path) -> None:
     """Writes one page per module."""
     began = time.perf_counter()
@@ -37,6 +58,12 @@ def main(out: Path) -> None:
         warnings.simplefilter("always")
         for package in map(import_module, LAZY):
             vars(package).update({name: getattr(package, name) for name in package.__all__})
+        found = [vars(import_module(name)).values() for name in modules()]
+        for cls in {cls for values in found for cls in values if isinstance(cls, type)}:
+            if dataclasses.is_dataclass(cls) and cls.__module__.split(".")[0] in OURS:
+                name_inherited_types(cls)
+        # A package whose __all__ names no modules does not lead to them, so all are named.
+        warnings.filterwarnings("ignore", message="The module specification")
         pdoc.pdoc(*modules(), output_directory=out)
     said = [f"{w.filename}:{w.lineno}: {w.message}" for w in caught if _is_ours(w)]
     if said:

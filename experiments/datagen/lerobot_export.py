@@ -26,21 +26,16 @@ ROBOT = "xr0_sim_dual_arm"
 
 
 class Source(Protocol):
-    """What is exported.
-
-    Attributes:
-        columns: Columns of the set.
-        episodes: Folder name of each episode, in order.
-    """
+    """What is exported."""
 
     @property
     def columns(self) -> layout.Columns:
-        """See above."""
+        """Columns of the set."""
         ...
 
     @property
     def episodes(self) -> Sequence[str]:
-        """See above."""
+        """Folder name of each episode, in order."""
         ...
 
     def told(self) -> dict[str, Any]:

@@ -137,7 +137,8 @@ def check_env(folder: Path) -> None:
         print(f"lerobot-eval skipped: no xr0-sim in {VENV}; see the top of {Path(__file__).name}")
         return
     home = folder / "installed"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    pip = [str(VENV / "bin/python"), "-m", "pip", "install", "-q", "--no-deps"]
+    pip.append("--no-build-isolation")
     for source in (".", "distributions/lerobot_env_xr0_sim"):
         # Copies: setuptools builds in the folder that it is given.
         copy = folder / "sources" / Path(source).name

@@ -51,7 +51,8 @@ def main(root: Path, out: Path, side: str) -> None:
     words += ["--policy.device=cpu", "--env.type=xr0_sim", f"--env.task={TASK}"]
     words += [f"--env.image_size={side}", f"--env.episode_length={TICKS}", f"--seed={SEED}"]
     words += ["--eval.n_episodes=2", "--eval.batch_size=1", f"--output_dir={out / 'eval'}"]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     told = json.loads((out / "eval" / "eval_info.json").read_text())["overall"]
     assert told["n_episodes"] == 2 and told["video_paths"], told
     print(f"lerobot-eval: {told['n_episodes']} episodes in {TASK}, {told['eval_ep_s']:.1f} s each")
