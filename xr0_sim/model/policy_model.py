@@ -172,10 +172,12 @@ class PolicyModel:
             None if targets is None else encode_chunk(targets, _row(robot, row))
             for row, targets in enumerate(prefixes)
         ]
-        wanted = guides and [
-            (encode_chunk(targets, _row(robot, row)), weights)
-            for row, (targets, weights) in enumerate(guides)
-        ]
+        wanted = None
+        if guides is not None:
+            wanted = [
+                (encode_chunk(targets, _row(robot, row)), weights)
+                for row, (targets, weights) in enumerate(guides)
+            ]
         return self.denoise_rows(cache, state, rows, noise, temperature, wanted, strength)
 
     @torch.no_grad()
