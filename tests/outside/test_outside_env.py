@@ -273,11 +273,9 @@ def test_commands_of_our_own_stage_refuse_it_in_one_line(command, capfd):
 
 
 def test_an_export_to_lerobot_is_refused(tmp_path, capfd):
-    from outside_toys import __file__ as plugin
-
-    words = ["rollout", "--plugin", plugin, "--env", "toy_outside", "--policy", "toy_reach"]
+    words = ["rollout", "--env", "toy_outside", "--policy", "toy_reach"]
     words += ["--strategy", "sync:execution_horizon=5", "--event", "shove@0.5s", "--episodes", "1"]
     assert main([*words, "--no-video", "--out", str(tmp_path / "run")]) == 0
     capfd.readouterr()
-    assert main(["dataset", "export", str(tmp_path / "run"), "--plugin", plugin]) == 2
+    assert main(["dataset", "export", str(tmp_path / "run")]) == 2
     assert "played in another process at 20 Hz" in capfd.readouterr().err
