@@ -224,7 +224,7 @@ def _is_environment(found: type) -> bool:
 
 
 def _checked_stage(env_kwargs: EnvKwargs) -> dict[str, str]:
-    """The stage's arguments, with the servo of world and level where none is named.
+    """The stage's arguments, with the world's servo where none is named.
 
     Raises:
         ConfigError: A value that does not exist.
@@ -233,8 +233,7 @@ def _checked_stage(env_kwargs: EnvKwargs) -> dict[str, str]:
     from envs.scene.looks import find_looks
     from envs.senses.base import find_senses
 
-    world, level = find_world(env_kwargs["world"]), str(env_kwargs.get("level", ""))
-    servo = env_kwargs["servo"] or world.servo_of(level)
+    servo = env_kwargs["servo"] or find_world(env_kwargs["world"]).servo
     find_servo(servo)
     find_senses(env_kwargs["senses"])
     find_looks(env_kwargs["looks"])

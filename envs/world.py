@@ -20,7 +20,6 @@ class World:
     Attributes:
         name: Its name, ``major.minor``.
         servo: Default servo, text of `xr0_sim.registry.servos`.
-        servos: Levels of tasks with another default servo, and which.
         robot: ``0.1``: rounded inertias, fingers of 45 mm stroke; ``described``: centres of mass,
             products of inertia and finger stroke of the robot's description.
         guards: Whether joint speeds are limited as measured, and a protective stop ends an episode.
@@ -40,7 +39,6 @@ class World:
 
     name: str
     servo: str = "ideal"
-    servos: tuple[tuple[str, str], ...] = ()
     robot: Literal["0.1", "described"] = "0.1"
     guards: bool = False
     table: Literal["plane", "slab"] = "plane"
@@ -53,10 +51,6 @@ class World:
     views: Literal["0.1", "close"] = "0.1"
     pushes: bool = False
 
-    def servo_of(self, level: str) -> str:
-        """Default servo of a level of a task."""
-        return dict(self.servos).get(level, self.servo)
-
 
 FIRST = World("0.1")
 """The world of the first release."""
@@ -68,8 +62,6 @@ WORLDS: dict[str, World] = {
             FIRST,
             name="0.2",
             servo="identified",
-            # Where the expert does not hold its line under the identified one, see docs/physics.md.
-            servos=(("quarter", "ideal"),),
             robot="described",
             guards=True,
             table="slab",

@@ -23,6 +23,7 @@ from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
 from envs.towel_folding.cloth import (
     LAYER_DISTANCE,
+    REST_ITERATIONS,
     ClothConfig,
     add_towel,
     pad_friction,
@@ -168,7 +169,6 @@ class TowelFoldingEnv(DualArmEnv):
         if material:
             find_material(material)
         world = find_world(kwargs.get("world", STAGE_ARGUMENTS["world"]))
-        kwargs["servo"] = kwargs.get("servo") or world.servo_of(self.level.name)
         cloth = material or cloth_of(world, self.level.name)
         if cloth != world.cloth:
             kwargs["world"] = replace(world, cloth=cloth)
@@ -180,7 +180,8 @@ class TowelFoldingEnv(DualArmEnv):
         if "folds" in options:
             self.folds = check_folds(options["folds"], self.level)
         material = material_of(self.world)
-        physics = replace(CLOTH, iterations=material.iterations)
+        least = REST_ITERATIONS if self.world.towel_contact == "points" else 0
+        physics = replace(CLOTH, iterations=max(material.iterations, least))
         spec = base_scene("towel_folding", self.timestep_s, physics, self.world, self.servo)
         quality = spec.visual.quality
         quality.numslices, quality.numstacks = PICTURE_FACETS[self.world.towel]
