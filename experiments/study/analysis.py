@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from experiments.study.effects import Effects
     from experiments.study.latency_limit import LatencyLimit
     from xr0_sim.record import TickTable
+
+_log = logging.getLogger(__name__)
 
 BOOTSTRAP_SEED = 0
 """Seed of the cluster bootstrap where no generator is passed: equal rows, equal intervals."""
@@ -201,7 +204,7 @@ class Analysis(abc.ABC):
             free: Factor whose level is chosen, so that the compute rates are as close as can be.
             cost: Column of the compute rate: ``tflop_per_s``, or ``device_load``.
             budget: Rate that no condition exceeds by more than 5 %; by default the largest that
-                every level reaches.
+                every level reaches. What has no setting within is left out, with a warning.
             **options: ``limit_s``, ``rng``.
         """
         from experiments.report.study_table import study_table
@@ -217,6 +220,8 @@ class Analysis(abc.ABC):
             budget=budget,
             cluster=self.cluster,
         )
+        for gone in kept.missing:
+            _log.warning("equal compute: nothing within %.3g %s of %s", kept.budget, cost, gone)
         told = self._options(options)
         return study_table(kept.frame, kept.factors, outcomes=outcomes, **told)
 

@@ -99,6 +99,13 @@ def match_compute(
             f"equal compute: expected a budget of at least {min(rates.values()):.3g} in {cost}, "
             f"got {budget:.3g}"
         )
+    left = sorted({condition[at] for condition in chosen})
+    if len(left) < 2:
+        raise ConfigError(
+            f"equal compute: expected two or more levels of {compared} within a budget of "
+            f"{budget:.3g} in {cost}, got {', '.join(left)} alone; run the others with levels of "
+            f"{free} that spend less"
+        )
     return _rows(pairing, chosen, at, free_at, budget, tuple(missing))
 
 

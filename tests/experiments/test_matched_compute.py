@@ -43,9 +43,20 @@ def test_every_strategy_spends_what_the_thriftiest_can_be_asked_for(frame):
 
 
 def test_a_budget_is_not_exceeded_and_who_has_nothing_within_is_named(frame):
-    matched = match_compute(frame, FACTORS, budget=0.5)
-    assert kept_of(matched) == {("sync (execution_horizon 16)", "16")}
-    assert len(matched.missing) == 2 and all("naive_async" in text for text in matched.missing)
+    slow = frame["latency"] == "200ms"
+    spent = frame["tflop_per_s"].where(~slow, 4 * frame["tflop_per_s"])
+    matched = match_compute(frame.assign(tflop_per_s=spent), FACTORS, budget=1.0)
+    assert kept_of(matched) == {
+        ("sync (execution_horizon 8)", "8"),
+        ("naive_async (execution_horizon 16)", "16"),
+    }
+    # At 200 ms nothing of either is within: 2 and 4 at the least.
+    assert len(matched.missing) == 2 and all("200ms" in text for text in matched.missing)
+
+
+def test_one_level_alone_is_no_comparison(frame):
+    with pytest.raises(ConfigError, match="got sync alone"):
+        match_compute(frame, FACTORS, budget=0.5)
     with pytest.raises(ConfigError, match=r"at least 0\.5"):
         match_compute(frame, FACTORS, budget=0.1)
 
