@@ -169,7 +169,7 @@ def _of_events(config: BenchExecutorConfig) -> Measure:
 
 
 def _schedule_us(events: int, ticks: int) -> float:
-    waiting = [f"move_light@tick:{FAR_TICK + k}" for k in range(events)]
+    waiting = [f"freeze_base@tick:{FAR_TICK + k}" for k in range(events)]
     schedule = EventSchedule(parse_events(waiting), 0)
     scene: Any = None
     with quiet_collector():
