@@ -95,7 +95,12 @@ INSTALLED = (
         "serve",
         "xr0-sim serve, --policy remote:url=ws://…; docs/serving.md",
     ),
-    InstalledDoor("sb3", ("stable_baselines3",), "sb3", "gym.make of envs.ENV_IDS; README"),
+    InstalledDoor(
+        "sb3",
+        ("stable_baselines3",),
+        "sb3",
+        "xr0-sim train-rl; gym.make of envs.ENV_IDS; docs/reinforcement_learning.md",
+    ),
     InstalledDoor("ray", ("ray",), "ray", "study.run(engine='ray'); docs/studies.md"),
     InstalledDoor(
         "report", ("jinja2", "matplotlib"), "report", "xr0-sim report, view; docs/studies.md"
