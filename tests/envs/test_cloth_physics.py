@@ -197,3 +197,14 @@ def test_a_folded_towel_at_rest_does_not_tremble():
     env = make_env("layered", servo="ideal")
     settle(env, folded_away(env), ticks=20)
     assert env._towel.fastest(env.data) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("world", "contacts"), [("0.1", 3 * 2 * (GRID - 1) ** 2), ("0.2", GRID**2)]
+)
+def test_a_flat_towel_meets_the_table_with_triangles_or_with_mass_points(world, contacts):
+    env = TowelFoldingEnv(observation="state", material="soft", world=world)
+    env.reset_scene(2, {})
+    settle(env, flat(), ticks=10)
+    table = env.model.geom("table").id
+    assert int((env.data.contact.geom == table).any(axis=1).sum()) == contacts
