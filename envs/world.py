@@ -26,8 +26,9 @@ class World:
         table: ``plane``: endless; ``slab``: a table top of the drawn size over a floor.
         cloth: What towels are made of, see `envs.towel_folding.material`.
         cloths: Levels of towel folding with another cloth, and which.
-        towel_contact: What of a towel meets the table: ``faces``, three contacts a triangle, or
-            ``points``, one a mass point.
+        towel_contact: What of a towel meets the table: ``faces``, of which the engine makes one
+            contact a mass point on a plane but three a triangle on a slab, or ``points``, always
+            one a mass point.
         towel: How towels are drawn: the bare mesh, or a smooth cloth as thick as its contacts, see
             `envs.towel_folding.skins`.
         clutch_every_step: Whether a brick's clutch is looked at in every physics step.

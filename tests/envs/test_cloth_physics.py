@@ -1,5 +1,7 @@
 """What towels are made of: layers, memory of bends, and what judge and figures say of them."""
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from envs.towel_folding.condition import edge_strain, lies_on_table, points_belo
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.material import material_of
 from envs.towel_folding.self_intersection import crossing_depth, crossings
+from envs.world import find_world
 from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ARMS
 from xr0_sim.errors import ConfigError
@@ -199,12 +202,13 @@ def test_a_folded_towel_at_rest_does_not_tremble():
     assert env._towel.fastest(env.data) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("world", "contacts"), [("0.1", 3 * 2 * (GRID - 1) ** 2), ("0.2", GRID**2)]
-)
-def test_a_flat_towel_meets_the_table_with_triangles_or_with_mass_points(world, contacts):
+@pytest.mark.parametrize(("rests_on", "most"), [("faces", 1000), ("points", GRID**2)])
+def test_a_flat_towel_meets_the_slab_once_a_mass_point_or_with_every_triangle(rests_on, most):
+    world = replace(find_world("0.2"), towel_contact=rests_on)
     env = TowelFoldingEnv(observation="state", material="soft", world=world)
     env.reset_scene(2, {})
     settle(env, flat(), ticks=10)
     table = env.model.geom("table").id
-    assert int((env.data.contact.geom == table).any(axis=1).sum()) == contacts
+    found = int((env.data.contact.geom == table).any(axis=1).sum())
+    least = GRID**2 if rests_on == "points" else 3 * GRID**2
+    assert least <= found <= most
