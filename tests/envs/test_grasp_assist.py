@@ -73,7 +73,8 @@ def test_a_pull_beyond_the_gate_tears_a_tie(carrying):
     env.restore(snapshot)
     still = env.robot_state().command
     point = env.privileged().held[0]
-    env.data.xfrc_applied[env.model.body(f"towel_{point}").id, 2] = 12.0
+    # The pads hold the point, too, by friction: of 12 N the tie bears 3.
+    env.data.xfrc_applied[env.model.body(f"towel_{point}").id, 2] = 40.0
     for _ in range(3):
         env.advance(still)
     assert not any(name.startswith("left/") for name in ties(env))
