@@ -26,7 +26,6 @@ FEATURES_DIR = "features"
 DEMO_SOURCE = "demo"
 COMMANDS_FILE = "commands.jsonl"
 """One line per call: options, commit, versions, data."""
-VLM_FLOW_DRAWS = 1
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,9 @@ class TrainConfig:
         validation: Share of episodes held out.
         vl_share: Share of the VLM's frames that are vision-language data, questions about the
             pictures; 0 none, 1 nothing else.
+        flow_weight: Weight of the companion's flow loss while the VLM learns, beside those that
+            its readouts weigh: what an action needs is written into the cache through it alone.
+        flow_draws: Noise draws per frame of that loss.
         proposals: Candidate chunks that the VLM proposes while it learns; 0 none.
         threads: Threads of the matrix products.
         device: Where to train: cpu, cuda, cuda:N or auto.
@@ -90,6 +92,8 @@ class TrainConfig:
     source_weights: str = ""
     validation: float = 0.05
     vl_share: float = 1 / 7
+    flow_weight: float = 1.0
+    flow_draws: int = 1
     proposals: int = 4
     threads: int = 2
     device: str = "cpu"
@@ -115,6 +119,10 @@ def run(config: TrainConfig) -> int:
         raise ConfigError(f"--threads: expected 1 .. 256, got {config.threads}")
     if not 0.0 <= config.vl_share <= 1.0:
         raise ConfigError(f"--vl-share: expected 0 .. 1, got {config.vl_share}")
+    if not 0.0 <= config.flow_weight < np.inf:
+        raise ConfigError(f"--flow-weight: expected a number >= 0, got {config.flow_weight}")
+    if not 1 <= config.flow_draws <= 64:
+        raise ConfigError(f"--flow-draws: expected 1 .. 64, got {config.flow_draws}")
     if not 0 <= config.proposals <= 64:
         raise ConfigError(f"--proposals: expected 0 .. 64, got {config.proposals}")
     _check_starts(config, stages)
@@ -195,11 +203,12 @@ def train_vlm_stage(config: TrainConfig, store: ChunkStore) -> bool:
     """Stage 1, from random weights or from an earlier VLM."""
     from policies.supervision.table import lesson
     from policies.xr0.checkpoints import find_checkpoint
-    from xr0_sim.training.vlm_training import VlmStageConfig, train_vlm
+    from xr0_sim.training.vlm_training import VlmLossWeights, VlmStageConfig, train_vlm
 
     stage: VlmStageConfig = VlmStageConfig(
         _trainer(config, config.vlm_steps, config.vlm_rate),
-        flow_draws=VLM_FLOW_DRAWS,
+        weights=VlmLossWeights(flow=config.flow_weight),
+        flow_draws=config.flow_draws,
         validation_fraction=config.validation,
         question_share=config.vl_share,
     )
