@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from experiments.runner.folder_lock import LOCK, FolderLock
 from experiments.runner.interruption import shielded
 from experiments.runner.row_file import RowFile
 from xr0_sim.atomic import remove_partials
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import ConfigError, Xr0SimError
 from xr0_sim.record.runcard import read_run_card, to_json, write_run_card
 
 FIXED_VERSIONS = ("mujoco", "numpy", "torch", "transformers")
@@ -45,6 +46,7 @@ class ResultFolder(abc.ABC):
         self._file = RowFile(self.path / self.rows_name)
         self._lock = FolderLock(self.path)
         self._lock.check()
+        self._own: set[str] = set()
         card_path = self.path / self.card_name
         try:
             if card_path.exists():
@@ -66,8 +68,10 @@ class ResultFolder(abc.ABC):
             remove_partials(self.path)
             self._file.drop_torn_line()
             self._read_rows()  # another process may have written since
+            empty = not self._names()
             self._begin()
             self._write_card("running")
+            self._own = self._names() if empty else set()
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -79,10 +83,16 @@ class ResultFolder(abc.ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Notes ``complete``, ``incomplete``, ``interrupted`` or ``failed``."""
+        """Notes ``complete``, ``incomplete``, ``interrupted`` or ``failed``.
+
+        A new folder whose run was refused before its first row is taken away again, so that the
+        same ``--out`` is free for the command as it should be.
+        """
         with shielded():
             try:
-                if kind is None:
+                if kind is not None and issubclass(kind, Xr0SimError) and self._untouched():
+                    self._withdraw()
+                elif kind is None:
                     self._write_card("complete" if self._complete() else "incomplete")
                 else:  # It may have come between a line of the file and its row here.
                     self._file.drop_torn_line()
@@ -91,6 +101,20 @@ class ResultFolder(abc.ABC):
                     self._write_card("interrupted" if interrupted else "failed")
             finally:
                 self._lock.__exit__(None, None, None)
+
+    def _names(self) -> set[str]:
+        return {entry.name for entry in self.path.iterdir()} - {LOCK}
+
+    def _untouched(self) -> bool:
+        """Whether there is nothing here but what this run wrote before its first row."""
+        return bool(self._own) and self._names() == self._own and not self._file.data()
+
+    def _withdraw(self) -> None:
+        for name in self._own:
+            (self.path / name).unlink()
+        self._lock.__exit__(None, None, None)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     @abc.abstractmethod
     def _read_rows(self) -> None:

@@ -45,6 +45,32 @@ def test_the_card_says_how_the_run_ended(tmp_path):
     assert read_run_card(tmp_path / "b" / "run.json")["status"] == "failed"
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_a_run_refused_before_its_first_row_leaves_its_folder_free(made, tmp_path):
+    path = tmp_path / "a"
+    if made:
+        path.mkdir()
+    with pytest.raises(ConfigError), RunFolder(path, {"x": 1}, [0], "none"):
+        raise ConfigError("no such policy")
+    assert not path.exists()
+    with RunFolder(path, {"x": 2}, [0], "none"):
+        pass
+    assert read_run_card(path / "run.json")["config"] == {"x": 2}
+
+
+def test_a_refusal_takes_nothing_away_that_the_run_did_not_write(tmp_path, trusting):
+    with pytest.raises(ConfigError), RunFolder(tmp_path / "a", {}, [0, 1], "none") as folder:
+        folder.append(row(0))
+        raise ConfigError("later")
+    with pytest.raises(ConfigError), RunFolder(tmp_path / "a", {}, [0, 1], "none"):
+        raise ConfigError("at the second start")
+    assert list(RunFolder(tmp_path / "a", {}, [0, 1], "none").rows) == [0]
+    with pytest.raises(ConfigError), RunFolder(tmp_path / "b", {}, [0], "none"):
+        (tmp_path / "b" / "notes.txt").write_text("mine")
+        raise ConfigError("no such policy")
+    assert (tmp_path / "b" / "notes.txt").read_text() == "mine"
+
+
 def test_an_interrupt_while_a_row_is_written_leaves_file_and_card_in_step(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.runner.run_folder.log_problem", lambda folder, row: None)
     sync = os.fsync

@@ -18,6 +18,8 @@ from experiments.cli import main
         (["--stages", "base"], "expected a VLM in"),
         (["--stages", "vlm,heads"], "expected head 'base'"),
         (["--stages", "vlm,base", "--start", "jonit"], "expected head 'jonit'"),
+        (["--stages", "vlm", "--flow-weight", "-1"], "--flow-weight: expected a number >= 0"),
+        (["--stages", "vlm", "--flow-draws", "0"], "--flow-draws: expected 1 .. 64"),
     ],
 )
 def test_a_missing_start_is_one_line(words, expected, tmp_path, capsys):
