@@ -168,7 +168,7 @@ Image(str(out / "comparison.png"), width=1000)
 # queue of actions, and `xr0-sim compare` flips the switches on the trained heads.
 
 # %%
-from policies.xr0.chunk_model import load_chunk_model
+from policies.xr0.loading import load_chunk_model
 
 trained = load_chunk_model(TASK, head="prefix_lambda")
 size = trained.image_size

@@ -120,7 +120,7 @@ class XR0(PolicySpec):
         """See `PolicySpec.load`."""
         import torch
 
-        from policies.xr0.chunk_model import load_chunk_model
+        from policies.xr0.loading import load_chunk_model
         from policies.xr0.released_model import drives_one_arm
 
         if weights is None:

@@ -80,7 +80,7 @@ def run(config: BenchFirstLookConfig) -> int:
     """Measures and prints."""
     from policies.scripted.oracle import ChunkOracle
     from policies.xr0.checkpoints import default_checkpoint
-    from policies.xr0.chunk_model import load_chunk_model
+    from policies.xr0.loading import load_chunk_model
 
     if config.episodes < 1 or not 1 <= config.execution_horizon <= 30:
         raise ConfigError(

@@ -152,7 +152,7 @@ def _stage(task: str, env_kwargs: tuple[tuple[str, Any], ...], image_size: int) 
 def _models(checkpoint: str, heads: str) -> dict[str, XR0ChunkModel]:
     import torch
 
-    from policies.xr0.chunk_model import load_chunk_model
+    from policies.xr0.loading import load_chunk_model
 
     torch.set_num_threads(1)
     return {head: load_chunk_model(checkpoint, head) for head in heads.split(",")}

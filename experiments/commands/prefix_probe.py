@@ -142,7 +142,7 @@ def _stage(n_bricks: int, world: str, image_size: int) -> ChunkOracle:
 def _model(checkpoint: str, head: str) -> XR0ChunkModel:
     import torch
 
-    from policies.xr0.chunk_model import load_chunk_model
+    from policies.xr0.loading import load_chunk_model
 
     torch.set_num_threads(1)
     return load_chunk_model(checkpoint, head)

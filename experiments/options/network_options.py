@@ -86,8 +86,8 @@ class WeightOptions:
         if not policy_spec(policy).trained:
             self._refuse_all(policy, head)
             return None
-        from policies.xr0.chunk_model import refuse_released_options, resolve_precision
         from policies.xr0.fit import check_prefix, check_task
+        from policies.xr0.loading import refuse_released_options, resolve_precision
         from policies.xr0.released_model import choose_robot_type, parse_views
         from xr0_sim.model.checkpoints.shipped import load_config
         from xr0_sim.model.compute.devices import (

@@ -91,7 +91,7 @@ class XR0Policy(ChunkPolicy):
         subscribers: Callable[[int], Sequence[Subscriber]] | None = None,
         graph: bool = False,
     ):
-        from policies.xr0.chunk_model import load_chunk_model
+        from policies.xr0.loading import load_chunk_model
 
         path = find_checkpoint(checkpoint)
         model = load_chunk_model(

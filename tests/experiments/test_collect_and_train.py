@@ -12,7 +12,7 @@ import experiments.datagen.dagger as relabelling
 from envs.world import DEFAULT_WORLD
 from experiments.cli import main
 from policies.supervision.block_labels import block_grounding_spec
-from policies.xr0.chunk_model import load_chunk_model
+from policies.xr0.loading import load_chunk_model
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.model.checkpoints.manifest import read_manifest
 from xr0_sim.model.checkpoints.shipped import head_names

@@ -12,7 +12,7 @@ from released_files import write_released
 from envs import ENV_IDS
 from experiments.options.network_options import WeightOptions
 from policies import XR0Policy
-from policies.xr0.chunk_model import load_chunk_model
+from policies.xr0.loading import load_chunk_model
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.vlm.tokenizer import build_tokenizer, prompt_corpus, save_tokenizer
 from xr0_sim.runtime import Sync

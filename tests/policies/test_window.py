@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.commands.rollout import RolloutConfig
-from policies.xr0.chunk_model import load_chunk_model
+from policies.xr0.loading import load_chunk_model
 from xr0_sim.errors import ConfigError
 from xr0_sim.record.runcard import to_json
 from xr0_sim.types import Observation

@@ -13,8 +13,9 @@ from envs import ENV_IDS
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW
 from policies import ChunkPolicy, XR0Policy
-from policies.xr0.chunk_model import DECODINGS, XR0ChunkModel, load_chunk_model
+from policies.xr0.chunk_model import DECODINGS, XR0ChunkModel
 from policies.xr0.execution import execution_horizon_for
+from policies.xr0.loading import load_chunk_model
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_head, save_vlm
 from xr0_sim.model.policy_model import random_policy_model

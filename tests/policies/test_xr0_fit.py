@@ -17,9 +17,9 @@ from experiments.commands.rollout import RolloutConfig
 from experiments.options.network_options import WeightOptions
 from policies import XR0Policy
 from policies.xr0.checkpoints import default_checkpoint
-from policies.xr0.chunk_model import load_chunk_model
 from policies.xr0.execution import execution_horizon_for
 from policies.xr0.fit import check_instruction, longest_prefix_of
+from policies.xr0.loading import load_chunk_model
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.checkpoints.manifest import read_manifest, record_shared
 from xr0_sim.model.network_options import NetworkOptions
