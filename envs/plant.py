@@ -15,7 +15,7 @@ from xr0_sim.types import InferenceMoment, Observation, RobotState
 
 
 class EnvPlant:
-    """Implements `xr0_sim.runtime.episode.Plant` on the unwrapped environment."""
+    """Implements `xr0_sim.runtime.episode_ports.Plant` on the unwrapped environment."""
 
     def __init__(self, env: DualArmEnv):
         self.env = env
@@ -42,15 +42,15 @@ class EnvPlant:
         self.env.note_inferences(inferences)
 
     def events_due(self, events: Sequence[Event]) -> bool:
-        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        """See `xr0_sim.runtime.branching.BranchingPlant`."""
         return self.env.events_due(events)
 
     def snapshot(self) -> Snapshot:
-        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        """See `xr0_sim.runtime.branching.BranchingPlant`."""
         return self.env.snapshot()
 
     def branch(self, state: Snapshot, events: Sequence[Event]) -> None:
-        """See `xr0_sim.runtime.episode.BranchingPlant`."""
+        """See `xr0_sim.runtime.branching.BranchingPlant`."""
         self.env.branch(state, events)
 
     def step(self, action: NDArray[np.float64]) -> tuple[float, bool, bool, dict[str, Any]]:

@@ -19,7 +19,8 @@ from envs.robot.proprioception import robot_state_from_vector
 from policies.watched_env import WatchedEnv
 from xr0_sim.conventions import CAMERAS, tick_ns
 from xr0_sim.errors import ConfigError
-from xr0_sim.runtime.episode import EpisodeLoop, EpisodeResult, Outcome, Subscriber
+from xr0_sim.runtime.episode import EpisodeLoop
+from xr0_sim.runtime.episode_ports import EpisodeResult, Outcome, Subscriber
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay

@@ -8,7 +8,7 @@ from typing import Any
 
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.record.ticklog import TickLog, TickTable
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval, summarise
 from xr0_sim.perturb.events import Event
 from xr0_sim.record.runcard import to_json
-from xr0_sim.runtime.episode import NOT_FIRED
+from xr0_sim.runtime.episode_ports import NOT_FIRED
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv

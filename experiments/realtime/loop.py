@@ -18,7 +18,8 @@ from experiments.runner.condition import Condition
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import TickLog, TickTable
-from xr0_sim.runtime.episode import EpisodeLoop, EpisodeResult, finish
+from xr0_sim.runtime.episode import EpisodeLoop, finish
+from xr0_sim.runtime.episode_ports import EpisodeResult
 from xr0_sim.runtime.wall_executor import WallExecutor
 from xr0_sim.types import ActionChunk, Observation
 

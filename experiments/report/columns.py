@@ -15,7 +15,7 @@ from xr0_sim.metrics.reaction import Reaction, summarise_reactions
 from xr0_sim.metrics.statistics import Interval, wilson
 from xr0_sim.metrics.summary import Summary, format_interval, summarise
 from xr0_sim.registry import tasks
-from xr0_sim.runtime.episode import NOT_FIRED
+from xr0_sim.runtime.episode_ports import NOT_FIRED
 
 if TYPE_CHECKING:
     from rich.table import Table

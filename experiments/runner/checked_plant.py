@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xr0_sim.errors import SimulationError
 from xr0_sim.perturb.events import Event
 from xr0_sim.runtime.branching import BranchingPlant
-from xr0_sim.runtime.episode import Plant
+from xr0_sim.runtime.episode_ports import Plant
 from xr0_sim.types import InferenceMoment, InferenceWatcher, Observation, RobotState
 
 

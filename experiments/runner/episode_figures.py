@@ -17,7 +17,7 @@ from xr0_sim.metrics.reaction import Reaction, event_reactions
 from xr0_sim.metrics.schedule import open_loop_ticks
 from xr0_sim.perturb.registry import event_text
 from xr0_sim.record import TickTable
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 from xr0_sim.types import EventRecord
 
 

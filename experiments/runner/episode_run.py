@@ -18,13 +18,8 @@ from policies.xr0.checkpoints import Weights
 from xr0_sim.errors import SimulationError
 from xr0_sim.record import TickLog, TickTable
 from xr0_sim.runtime import Executor, run_episode
-from xr0_sim.runtime.episode import (
-    EpisodeLoop,
-    EpisodeResult,
-    EpisodeStart,
-    Subscriber,
-    TickSample,
-)
+from xr0_sim.runtime.episode import EpisodeLoop
+from xr0_sim.runtime.episode_ports import EpisodeResult, EpisodeStart, Subscriber, TickSample
 from xr0_sim.types import EventRecord
 from xr0_sim.view import Insets, Overlay, VideoRecorder
 

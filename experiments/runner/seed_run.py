@@ -10,7 +10,7 @@ from experiments.runner.episode_rows import Row, log_path
 from experiments.runner.episode_run import EpisodeTask, Ran, run_whole
 from experiments.runner.shared_twin import earlier_alone, run_from_twin
 from xr0_sim.record import TickTable, write_ticklog
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 
 
 def run_seed(task: EpisodeTask) -> Row:

@@ -16,7 +16,8 @@ from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.triggers import Never
 from xr0_sim.record import TickLog, TickTable
 from xr0_sim.runtime.branching import Fork, unfired
-from xr0_sim.runtime.episode import EpisodeLoop, EpisodeResult
+from xr0_sim.runtime.episode import EpisodeLoop
+from xr0_sim.runtime.episode_ports import EpisodeResult
 
 Member = tuple[Ran, list[TickTable]]
 """An episode with events, and for every event but the first that fired the log of its twin."""

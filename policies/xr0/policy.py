@@ -22,7 +22,7 @@ from policies.xr0.fit import check_environment, check_prefix, foreign_world
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
-from xr0_sim.runtime.episode import Subscriber
+from xr0_sim.runtime.episode_ports import Subscriber
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import DelayEstimator
 from xr0_sim.runtime.strategies.base import Strategy

@@ -11,7 +11,7 @@ from experiments.runner.episode_figures import against_twin, reactions_of
 from experiments.runner.episode_run import EpisodeTask, Ran
 from xr0_sim.metrics.reaction import Reaction
 from xr0_sim.perturb.triggers import Never
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.types import EventRecord
 

@@ -9,7 +9,7 @@ from experiments.runner.episode_figures import episode_row
 from experiments.runner.episode_run import EpisodeTask
 from experiments.runner.seed_run import run_seed
 from experiments.runner.shared_twin import run_from_twin
-from xr0_sim.runtime.episode import NOT_FIRED
+from xr0_sim.runtime.episode_ports import NOT_FIRED
 
 FEW = (
     "none",

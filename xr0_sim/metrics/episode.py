@@ -19,7 +19,7 @@ from xr0_sim.metrics.motion import (
 from xr0_sim.metrics.schedule import schedule_figures
 from xr0_sim.metrics.seam import jump_summary, seam_jumps
 from xr0_sim.metrics.staleness import staleness
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS
 
 Columns = Mapping[str, NDArray]

@@ -16,7 +16,7 @@ from xr0_sim.atomic import replacing
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import DatasetError
 from xr0_sim.record.arrow_column import arrow_column
-from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.runtime.episode_ports import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS
 from xr0_sim.types import EventRecord
 

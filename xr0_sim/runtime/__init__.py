@@ -1,13 +1,7 @@
 """Executing chunk policies under inference latency in deterministic virtual time."""
 
-from xr0_sim.runtime.episode import (
-    EpisodeLoop,
-    EpisodeResult,
-    Plant,
-    Subscriber,
-    SubscriberBase,
-    run_episode,
-)
+from xr0_sim.runtime.episode import EpisodeLoop, run_episode
+from xr0_sim.runtime.episode_ports import EpisodeResult, Plant, Subscriber, SubscriberBase
 from xr0_sim.runtime.executor import Executor
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.estimator import (

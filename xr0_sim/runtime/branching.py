@@ -11,15 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from xr0_sim.runtime.episode import (
-    NOT_FIRED,
-    EpisodeLoop,
-    EpisodeResult,
-    Plant,
-    Subscriber,
-    finish,
-    play_on,
-)
+from xr0_sim.runtime.episode import EpisodeLoop, finish, play_on
+from xr0_sim.runtime.episode_ports import NOT_FIRED, EpisodeResult, Plant, Subscriber
 
 
 @runtime_checkable

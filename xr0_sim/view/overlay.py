@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.conventions import CONTROL_HZ, NS_PER_S
-from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, TickSample
+from xr0_sim.runtime.episode_ports import EpisodeResult, EpisodeStart, TickSample
 from xr0_sim.view.fonts import caption, default_font
 from xr0_sim.view.palette import ALARM, ALARM_TEXT, EVENT, GOOD, MUTED, PANEL, TEXT, Rgb
 from xr0_sim.view.queue_strip import QueueStrip

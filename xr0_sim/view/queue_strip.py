@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xr0_sim.runtime.episode import TickSample
+from xr0_sim.runtime.episode_ports import TickSample
 from xr0_sim.runtime.tick_record import TickRecord
 from xr0_sim.view.palette import ALARM, EVENT, MUTED, PANEL, TEXT, chunk_colour
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xr0_sim.atomic import partial_path
 from xr0_sim.errors import ConfigError, RenderError, not_written
-from xr0_sim.runtime.episode import EpisodeResult, EpisodeStart, Outcome, TickSample
+from xr0_sim.runtime.episode_ports import EpisodeResult, EpisodeStart, Outcome, TickSample
 from xr0_sim.types import EventRecord
 from xr0_sim.view.encoder import Encoder
 

@@ -9,7 +9,7 @@ from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.motion import point_speed, rms_point_jerk, spectral_arc_length
 from xr0_sim.metrics.reaction import JAW_TOLERANCE, Reaction, reaction, summarise_reactions
 from xr0_sim.metrics.time_to_success import success_curve
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 
 HZ = 30
 TICKS = 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xr0_sim.record import TickLog
-from xr0_sim.runtime.episode import EpisodeStart
+from xr0_sim.runtime.episode_ports import EpisodeStart
 
 
 def test_a_new_episode_begins_with_an_empty_log():

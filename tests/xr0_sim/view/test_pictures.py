@@ -11,7 +11,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.perturb import AtTick, FreezeCamera
 from xr0_sim.record import TickLog
 from xr0_sim.runtime import Constant, Executor, NaiveAsync, PrefixAsync, Sync, run_episode
-from xr0_sim.runtime.episode import EpisodeResult
+from xr0_sim.runtime.episode_ports import EpisodeResult
 from xr0_sim.view import Insets, Overlay, save_timeline_figure, timeline_figure
 from xr0_sim.view.insets import with_insets
 from xr0_sim.view.overlay import STRIP_HEIGHT
