@@ -53,3 +53,7 @@ def test_names_are_unique_and_every_fault_is_one(tmp_path):
         path.write_text(text)
         with pytest.raises(StaleListError, match=message):
             read_faults(path)
+
+
+def test_every_fault_of_the_list_can_be_planted_today():
+    check_faults(read_faults(FAULTS), FAULTS.parents[1])

@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# The repository before its tests, which have a folder xr0_sim too.
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from released_files import write_libero_checkpoint
 

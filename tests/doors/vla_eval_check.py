@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+# The repository before its tests, which have a folder xr0_sim too.
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from released_files import write_libero_checkpoint
 
