@@ -1,12 +1,14 @@
 """Factors, levels and exclusions of a study; nothing is run here."""
 
+from pathlib import Path
+
 import pytest
 
 from experiments.commands.ablate import AblateConfig
 from experiments.study import Study
 from experiments.study.conditions import condition_of, with_field
 from experiments.study.levels import split_levels
-from experiments.study.study_file import factor_arguments, read_study_file
+from experiments.study.study_file import factor_arguments, make_study, read_study_file
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.latency.models import Constant
 
@@ -175,3 +177,16 @@ def test_a_trained_policy_brings_its_horizon_unless_it_is_part_of_the_method(str
     found = study(policy="xr0", world="0.1", factors={"strategy": [strategy]})
     (condition,) = found.resolved().values()
     assert condition.strategy.execution_horizon == executed
+
+
+def test_the_example_turns_every_switch_by_itself():
+    file = Path(__file__).parents[2] / "docs" / "examples" / "switches.toml"
+    found = make_study(read_study_file(file)).resolved()
+    assert len(found) == 4 * 3 * 2
+    pairs = [(c.weights.head, type(c.strategy).__name__) for c in found.values()]
+    assert list(dict.fromkeys(pairs)) == [
+        ("sync", "Sync"),
+        ("sync", "NaiveAsync"),
+        ("prefix", "PrefixAsync"),
+        ("prefix_lambda", "PrefixAsync"),
+    ]
