@@ -282,6 +282,10 @@ def test_a_change_counts_squares_not_noise():
     moved = before.copy()
     moved[:16, :32] = 160
     assert picture_change(before, moved) == 8 / 64
+    assert picture_change(moved, before) == 8 / 64
+    black = np.zeros((70, 64, 3), np.uint8)  # the last rows fill no square
+    assert picture_change(black, black + 12) == 0.0
+    assert picture_change(black, black + 13) == picture_change(black + 255, black) == 1.0
     with pytest.raises(ConfigError, match="one size"):
         picture_change(before, before[:32])
 
