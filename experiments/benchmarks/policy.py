@@ -71,7 +71,7 @@ def run(config: BenchPolicyConfig) -> int:
     """Measures and prints; exit status 0 also if a target is missed."""
     import torch
 
-    from xr0_sim.model.policy_model import random_policy_model
+    from xr0_sim.model.policy_loading import random_policy_model
     from xr0_sim.model.spec.presets import PRESETS, preset_config
 
     batches = _batches(config.batches)

@@ -177,7 +177,7 @@ def _heads_in(checkpoint: Path) -> set[str]:
 def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     """Trains as one of `ranks`."""
     from xr0_sim.data.chunk_store import ChunkStore
-    from xr0_sim.model.policy_model import load_policy_model
+    from xr0_sim.model.policy_loading import load_policy_model
 
     _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
     ranks.micros(config.accumulation)

@@ -110,7 +110,7 @@ def load_chunk_model(
             cameras=cameras,
         )
     refuse_released_options(options)
-    from xr0_sim.model.policy_model import load_policy_model
+    from xr0_sim.model.policy_loading import load_policy_model
 
     check_task(path, task)
     head = DEFAULT_HEAD if head is None else head

@@ -111,7 +111,7 @@ def test_a_single_shard_and_a_stranger(released, tmp_path, capsys):
 def test_a_shipped_policy_and_its_files(tmp_path, capsys):
     from xr0_sim.model.checkpoints import inspection
     from xr0_sim.model.checkpoints import shipped as checkpoint
-    from xr0_sim.model.policy_model import random_policy_model
+    from xr0_sim.model.policy_loading import random_policy_model
     from xr0_sim.model.spec.presets import preset_config
 
     assert inspection.POLICY_VLM == checkpoint.VLM_FILE

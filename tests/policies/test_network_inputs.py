@@ -13,7 +13,7 @@ from envs.robot.actions import split_arms
 from envs.robot.kinematics import DualArmKinematics
 from policies.xr0.chunk_model import XR0ChunkModel
 from xr0_sim.conventions import CAMERAS
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.types import Observation, RobotState

@@ -18,7 +18,7 @@ from policies.xr0.execution import execution_horizon_for
 from policies.xr0.loading import load_chunk_model
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.shipped import NORMALIZER_FILE, save_head, save_vlm
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.types import ChunkRequest

@@ -12,7 +12,7 @@ from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import split_arms
 from policies.xr0.chunk_model import XR0ChunkModel
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.types import ChunkRequest, Guide
 

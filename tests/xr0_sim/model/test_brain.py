@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xr0_sim.errors import ConfigError
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.stock import stock_forward, stock_positions, stock_vlm

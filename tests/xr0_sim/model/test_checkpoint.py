@@ -17,7 +17,7 @@ from xr0_sim.model.checkpoints.shipped import (
     save_vlm,
     save_weights,
 )
-from xr0_sim.model.policy_model import load_policy_model, random_policy_model
+from xr0_sim.model.policy_loading import load_policy_model, random_policy_model
 from xr0_sim.model.spec.action_layout import ArmTargets, decode_joints
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vla import XR0ForActionGeneration

@@ -13,7 +13,7 @@ from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.inspection import inspect_checkpoint
 from xr0_sim.model.checkpoints.released_config import load_released_config
 from xr0_sim.model.checkpoints.shipped import load_config, save_head, save_vlm
-from xr0_sim.model.policy_model import load_policy_model, random_policy_model
+from xr0_sim.model.policy_loading import load_policy_model, random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 
 HEAD = {"action_window": 4, "noisy_position_offset": 10, "num_euler_steps": 5, "prefix_max": 3}

@@ -10,7 +10,7 @@ from policies.xr0.chunk_model import XR0ChunkModel
 from xr0_sim.conventions import CAMERAS
 from xr0_sim.model.action_expert.flow import euler_sample
 from xr0_sim.model.action_expert.guidance import guided_sample
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.flops import denoise_flops, encode_flops
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.types import ChunkRequest, Guide, Observation

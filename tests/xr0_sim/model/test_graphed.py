@@ -16,7 +16,7 @@ from xr0_sim.model.checkpoints.released import meta_model
 from xr0_sim.model.compute.devices import graph_on
 from xr0_sim.model.compute.graphs import StaticCall
 from xr0_sim.model.graphed import BUCKET, GraphedModel
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import encode
 from xr0_sim.model.vlm.tables import brain_tables, vision_tables

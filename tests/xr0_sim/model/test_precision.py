@@ -18,7 +18,8 @@ from xr0_sim.model.compute.precision import (
     cpu_features,
     expert_weights,
 )
-from xr0_sim.model.policy_model import PolicyModel, random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
+from xr0_sim.model.policy_model import PolicyModel
 from xr0_sim.model.spec.presets import PRESETS, preset_config
 from xr0_sim.model.vlm.cache import VlmCache
 

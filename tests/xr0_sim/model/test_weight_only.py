@@ -11,7 +11,7 @@ import torch
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.compute.precision import VLM_WEIGHTS
 from xr0_sim.model.compute.weight_only import held_bytes, reduce_vlm
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 
 BOUNDS = {"int8": 0.03, "int4": 0.4}

@@ -15,7 +15,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
 from xr0_sim.model.compute.devices import check_compiler, choose_device
-from xr0_sim.model.policy_model import load_policy_model
+from xr0_sim.model.policy_loading import load_policy_model
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.presets import preset_config

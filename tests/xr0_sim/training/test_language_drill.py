@@ -7,7 +7,7 @@ import torch
 
 from xr0_sim.model.auxiliary.grounding import GroundingHead
 from xr0_sim.model.auxiliary.grounding_spec import GroundingSpec
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.training.instruction_loss import LanguageDrill
 

@@ -15,7 +15,7 @@ from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.model.checkpoints.shipped import head_names, load_normalizer
-from xr0_sim.model.policy_model import load_policy_model
+from xr0_sim.model.policy_loading import load_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head

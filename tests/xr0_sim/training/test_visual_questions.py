@@ -11,7 +11,7 @@ from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
 from xr0_sim.model.initialization import initialize_vlm
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vlm.forward import final_hidden, forward
 from xr0_sim.model.vlm.images import normalize_pixels, patchify

@@ -11,7 +11,7 @@ from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.model.action_expert.network import ActionExpert
 from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_normalizer
-from xr0_sim.model.policy_model import random_policy_model
+from xr0_sim.model.policy_loading import random_policy_model
 from xr0_sim.model.spec.action_layout import encode_chunk
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.training import expert_training, vlm_training
