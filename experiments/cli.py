@@ -149,6 +149,11 @@ COMMANDS: dict[str, Command] = {
         "BenchEnvConfig",
         "cost of a step and of its pictures",
     ),
+    "bench pictures": Command(
+        "experiments.benchmarks.pictures",
+        "BenchPicturesConfig",
+        "pictures of what is seen against whole scenes",
+    ),
     "bench executor": Command(
         "experiments.benchmarks.executor",
         "BenchExecutorConfig",

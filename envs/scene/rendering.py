@@ -18,12 +18,19 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.scene.facing import FacingSides
 from envs.scene.gl import OFF, why_no_picture
+from envs.scene.sight import Seen, Sight
 from xr0_sim.errors import RenderError
 
 HIDDEN_GROUPS = (3, 4)
 """Geom groups never drawn: collision shapes and sites."""
 MOST_GEOMS = 10_000
+EVERYTHING = int(mujoco.mjtCatBit.mjCAT_ALL)
+GEOM = int(mujoco.mjtObj.mjOBJ_GEOM)
+MESH = int(mujoco.mjtGeom.mjGEOM_MESH)
+OPAQUE = 0.995
+"""Alpha from which MuJoCo draws a geom without sorting it by distance."""
 FONT = int(mujoco.mjtFontScale.mjFONTSCALE_150)
 
 
@@ -53,6 +60,7 @@ class SceneRenderer:
         height: Of the pictures [px].
         width: Of the pictures [px].
         quality: Key of `QUALITIES`.
+        whole: Draw also what no camera can see; the pictures are the same, and dearer.
 
     Raises:
         RenderError: No OpenGL context can be made here.
@@ -64,6 +72,8 @@ class SceneRenderer:
         height: int,
         width: int,
         quality: Literal["fast", "pretty"] = "fast",
+        *,
+        whole: bool = False,
     ) -> None:
         self._lock = threading.Lock()
         self._settings = QUALITIES[quality]
@@ -83,11 +93,16 @@ class SceneRenderer:
         self._model = model
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._scene = mujoco.MjvScene(model, maxgeom=MOST_GEOMS)
+        self._slots = self._scene.geoms
         self._option = mujoco.MjvOption()
         for group in HIDDEN_GROUPS:
             self._option.geomgroup[group] = 0
             self._option.sitegroup[group] = 0
         self._option.sitegroup[:] = 0
+        # Out of the picture a geom still throws its shadow into it.
+        whole = whole or self._settings.shadow > 0
+        self._sight = None if whole else Sight(model, width / height, self._option.geomgroup)
+        self._sides: FacingSides | None = None
         self._camera = mujoco.MjvCamera()
         self._camera.type = int(mujoco.mjtCamera.mjCAMERA_FIXED)
 
@@ -101,19 +116,14 @@ class SceneRenderer:
             _refuse_after_fork()
         if self._context is None:
             raise RenderError("picture: expected an open renderer, it was closed; reset first")
-        scene = self._scene
         self._camera.fixedcamid = self._model.camera(camera).id
         picture = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
         with self._lock:
-            everything = int(mujoco.mjtCatBit.mjCAT_ALL)
-            mujoco.mjv_updateScene(
-                self._model, data, self._option, None, self._camera, everything, scene
-            )
-            scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = self._settings.shadow > 0
-            scene.flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = 0
+            seen = self._compose(data)
             try:
                 with self._gl.as_current():
-                    mujoco.mjr_render(self._rect, scene, self._context)
+                    self._turn_to_sides(seen)
+                    mujoco.mjr_render(self._rect, self._scene, self._context)
                     mujoco.mjr_readPixels(picture, None, self._rect, self._context)
             except Exception as error:
                 raise RenderError(
@@ -122,6 +132,34 @@ class SceneRenderer:
                     "its own (start method 'spawn')"
                 ) from error
         return picture[::-1].copy()
+
+    def _compose(self, data: mujoco.MjData) -> Seen:
+        """Puts into the scene what the camera can see, in MuJoCo's order."""
+        camera, scene = self._camera.fixedcamid, self._scene
+        hidden, seen = ([], {}) if self._sight is None else self._sight.look(data, camera)
+        groups = self._model.geom_group
+        kept = groups[hidden]
+        groups[hidden] = HIDDEN_GROUPS[0]
+        try:
+            mujoco.mjv_updateScene(
+                self._model, data, self._option, None, self._camera, EVERYTHING, scene
+            )
+        finally:
+            groups[hidden] = kept
+        scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = self._settings.shadow > 0
+        scene.flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = 0
+        return seen
+
+    def _turn_to_sides(self, seen: Seen) -> None:
+        """Draws of cylinders the sides that are seen; the context must be current."""
+        if not seen or self._context is None:
+            return
+        if self._sides is None:
+            self._sides = FacingSides(self._model, self._context.baseMesh)
+        for geom in self._slots[: self._scene.ngeom]:
+            sides = seen.get(geom.objid)
+            if sides is not None and geom.objtype == GEOM and geom.rgba[3] >= OPAQUE:
+                geom.type, geom.dataid = MESH, self._sides.mesh(*sides)
 
     def close(self) -> None:
         """Frees the GL context; may be called more than once."""

@@ -36,6 +36,14 @@ def test_env_prints_ratios_and_a_profile(capsys):
     assert found["versions"]["mujoco"] and found["commit"]
 
 
+def test_pictures_of_what_is_seen_are_equal_and_cheaper(capsys):
+    words = ("--ticks", "11", "--episodes", "1", "--repeats", "3", "--image-size", "64")
+    found = bench(capsys, "pictures", *words)
+    assert found["unequal"]["value"] == 0 and found["unequal"]["n"] == 2 * 3
+    assert found["speed_up"]["low"] <= found["speed_up"]["value"] <= found["speed_up"]["high"]
+    assert found["speed_up"]["value"] > 1.0 and found["speed_up"]["n"] == 2
+
+
 def test_executor_is_measured_for_every_strategy_of_the_registry():
     # In a process of its own: what other tests have loaded must not be needed.
     words = ["bench", "executor", "--ticks", "60", "--repeats", "1", "--image-size", "16", "--json"]
