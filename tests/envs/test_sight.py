@@ -51,7 +51,7 @@ def test_no_byte_changes_in_any_view(task, world):
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("task", TASKS)
 def test_no_byte_changes_in_any_view_of_many_episodes(task, world):
-    env = make_env(task, world=world, looks="broad")
+    env = make_env(task, world=world, looks="strong")
     differ, drawn = unequal(env, seeds=range(10), ticks=121)
     assert drawn == 10 * 13 * 3 and not differ
 
