@@ -9,7 +9,6 @@ pictures stay the same.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import math
 from collections.abc import Callable
 from typing import Any
@@ -155,7 +154,7 @@ def _disk(sign: int, x: NDArray[np.float32], y: NDArray[np.float32], rings: int)
 
 def _single(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """A function of the C library in single precision, as MuJoCo calls it."""
-    library = ctypes.CDLL(ctypes.util.find_library("m") or None)
+    library = ctypes.CDLL(None)  # what the interpreter itself is linked to
     function: Callable[[float], float] = getattr(library, name)
     function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]  # type: ignore[attr-defined]
     return np.array([function(float(value)) for value in values], np.float32)
