@@ -15,6 +15,8 @@ from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval
 
 TASK = "block_dismantling"
+MOST_ASKED = 100_000
+"""Episodes with a teacher; their seeds end where those of the evaluations begin."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class TrainRlConfig(TaskOptions):
         out: Run folder: agent, curve, checkpoint.
         steps: Decisions of the agent, six per simulated second.
         demonstrations: Episodes of the teacher to begin from; 0 for none.
-        clone_steps: Gradient steps of cloning the teacher before the agent acts.
+        rounds: How often the clone plays, is advised, and is trained again before it learns alone.
+        round_episodes: Episodes of each round.
+        clone_steps: Gradient steps of cloning in each round; four times as many in the last.
         gradient_steps: Gradient steps per decision.
         evaluate_every: Decisions between two evaluations; the agent of the best one is kept.
         evaluation_episodes: Episodes of each.
@@ -44,8 +48,10 @@ class TrainRlConfig(TaskOptions):
     stage: str = "separate"
     out: str = "runs/rl_separate"
     steps: int = 20_000
-    demonstrations: int = 120
-    clone_steps: int = 3000
+    demonstrations: int = 60
+    rounds: int = 6
+    round_episodes: int = 40
+    clone_steps: int = 2000
     gradient_steps: int = 1
     evaluate_every: int = 2000
     evaluation_episodes: int = 20
@@ -68,7 +74,8 @@ def run(config: TrainRlConfig) -> int:
     if not config.agent:
         import torch
 
-        from experiments.rl.training import AGENT_FILE, RlTraining, train
+        from experiments.rl.run_folder import AGENT_FILE
+        from experiments.rl.training import RlTraining, train
 
         torch.set_num_threads(1)  # its matrices are too small for more
         names = set(RlTraining.__dataclass_fields__) - {"env_kwargs"}
@@ -89,6 +96,8 @@ def _checked(config: TrainRlConfig) -> dict[str, Any]:
     for name, least, most in (
         ("steps", 1, 10**8),
         ("demonstrations", 0, 10**5),
+        ("rounds", 0, 99),
+        ("round_episodes", 1, 1000),
         ("clone_steps", 0, 10**6),
         ("gradient_steps", 1, 64),
         ("evaluate_every", 1, 10**8),
@@ -102,6 +111,12 @@ def _checked(config: TrainRlConfig) -> dict[str, Any]:
         if not least <= value <= most:
             flag = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{flag}: expected {least} .. {most}, got {value}")
+    asked = config.demonstrations + config.rounds * config.round_episodes
+    if asked > MOST_ASKED:
+        raise ConfigError(
+            f"--rounds: expected at most {MOST_ASKED} episodes with a teacher, got {asked}; the "
+            "seeds behind them are those of the evaluations"
+        )
     if not config.agent:
         _needs("stable_baselines3", "pip install 'xr0-sim[sb3]'", "train-rl")
         if config.tensorboard:

@@ -1,8 +1,8 @@
 """A policy of ours for a harness in another Python environment.
 
 Run by `xr0_sim.outside.process`. What the harness shows is laid out as one of our observations:
-its LIBERO and SimplerEnv as the single arms that `policies.xr0.arm_kinds` knows, our own tasks as
-they are.
+its LIBERO, CALVIN and SimplerEnv as the single arms that `policies.xr0.arm_kinds` knows, our own
+tasks as they are.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from envs.tasks import make_env, task_spec
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from policies.table import policy_spec
-from policies.xr0.arm_kinds import ARM_KINDS, FINGERS, cropped
+from policies.xr0.arm_kinds import ARM_KINDS, CALVIN_OPENING, FINGERS, cropped
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.errors import ConfigError
-from xr0_sim.rotations import quat_from_rotvec
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.runtime.strategies.sync import Sync
 from xr0_sim.types import ROBOT_SHAPES, Observation, RobotState, no_prefix
 
 LIBERO = "libero"
+CALVIN = ("calvin_abc", "calvin_abcd")
 VIEWS = {
     LIBERO: {"agentview": "base", "wrist": "left_wrist"},
     "simpler_widowx": {"primary": "base"},
     "simpler_google": {"primary": "base"},
+    **{name: {"rgb_static": "base", "rgb_gripper": "left_wrist"} for name in CALVIN},
 }
 """Benchmark of vla-eval -> its pictures, by our names of the views."""
 
@@ -39,7 +41,8 @@ def arm_observation(benchmark: str, seen: Mapping[str, Any], tick: int) -> Obser
     Args:
         benchmark: Key of `VIEWS`.
         seen: ``images``, ``task_description`` and ``states`` (8,): on LIBERO tool position,
-            rotation vector and fingers, else tool position, quaternion wxyz and opening.
+            rotation vector and fingers, on CALVIN tool position, roll-pitch-yaw, opening [m] and
+            the last gripper action, else tool position, quaternion wxyz and opening.
         tick: Step of the episode.
 
     Raises:
@@ -50,14 +53,18 @@ def arm_observation(benchmark: str, seen: Mapping[str, Any], tick: int) -> Obser
     if missing:
         raise ConfigError(
             f"observation of {benchmark}: expected {', '.join(missing)}; set send_state, and on "
-            "LIBERO send_wrist_image, of the benchmark"
+            "LIBERO and CALVIN send_wrist_image, of the benchmark"
         )
     state = np.asarray(seen["states"], dtype=np.float64)
     if state.shape != (8,):
         raise ConfigError(f"observation of {benchmark}: expected states (8,), got {state.shape}")
-    joints, size = np.zeros(12), ARM_KINDS[benchmark].picture
+    joints, sizes = np.zeros(12), ARM_KINDS[benchmark].pictures
     if benchmark == LIBERO:
         joints[FINGERS], turn, opening = state[6:8], quat_from_rotvec(state[3:6]), 0.0
+    elif benchmark in CALVIN:
+        roll, pitch, yaw = map(quat_from_rotvec, np.diag(state[3:6]))
+        turn = quat_multiply(yaw, quat_multiply(pitch, roll))
+        opening = float(state[6]) / CALVIN_OPENING
     else:
         turn, opening = state[3:7], float(state[7])
     robot = RobotState(
@@ -69,8 +76,8 @@ def arm_observation(benchmark: str, seen: Mapping[str, Any], tick: int) -> Obser
         command=np.zeros(14),
     )
     images = {ours: np.asarray(seen["images"][name]) for name, ours in VIEWS[benchmark].items()}
-    if size is not None:
-        images = {name: cropped(picture, size) for name, picture in images.items()}
+    for name, size in sizes.items():
+        images[name] = cropped(images[name], size)
     return Observation(tick, 0, robot, images, instruction_words(str(seen["task_description"])))
 
 

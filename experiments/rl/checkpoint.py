@@ -24,7 +24,7 @@ from experiments.rl.learner import DemonstratedSAC, feature_statistics
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import ConfigError
 
-FORMAT = "xr0_sim.rl_training.1"
+FORMAT = "xr0_sim.rl_training.2"
 BUFFER = (
     *("observations", "next_observations", "actions", "rewards", "dones", "timeouts"),
     "advice",

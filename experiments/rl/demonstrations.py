@@ -1,12 +1,12 @@
-"""What the teacher decides on a stage, for an agent to begin from.
+"""What the teacher decides on a stage, in episodes of its own and in those of an agent.
 
 Half of the decisions are disturbed by noise, so that the data also shows what comes of others and
-how to get back; the label of a situation is the undisturbed decision.
+how to get back; the label of a situation is the teacher's undisturbed decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from policies.rl.agent import Agent
 from policies.rl.staged_env import StagedBlocks
 from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import ConfigError
@@ -26,7 +27,7 @@ it. Chosen: with 0.3 throughout the scripted expert did a fifth of the scenes.""
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Transitions of the teacher, n of them.
+    """Transitions that the teacher has labelled, n of them.
 
     Attributes:
         features: (n, 69) what was seen.
@@ -69,14 +70,21 @@ def load_demonstrations(path: Path) -> Demonstrations:
         ) from None
 
 
+def union(parts: Sequence[Demonstrations]) -> Demonstrations:
+    """All transitions of several sets."""
+    names = [f.name for f in fields(Demonstrations)]
+    return Demonstrations(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
 def demonstrate(
     env: StagedBlocks,
     first_seed: int,
     episodes: int,
     rng: np.random.Generator,
     say: Callable[[str], None] = lambda line: None,
+    agent: Agent | None = None,
 ) -> Demonstrations:
-    """Plays the teacher through decisions.
+    """Plays the teacher, or an agent whom it only advises.
 
     Args:
         env: The stage.
@@ -84,6 +92,7 @@ def demonstrate(
         episodes: How many.
         rng: Draws the noise.
         say: Takes a line now and then.
+        agent: Who decides; None for the teacher.
     """
     rows: list[tuple] = []
     done_well = 0
@@ -93,14 +102,15 @@ def demonstrate(
         while not over:
             label = env.controller.advice(env.situation)
             noise = scale * rng.standard_normal(label.shape) * (rng.random() < NOISY_SHARE)
-            decision = np.clip(label + noise, -1.0, 1.0).astype(np.float32)
+            chosen = label if agent is None else agent.decide(seen)
+            decision = np.clip(chosen + noise, -1.0, 1.0).astype(np.float32)
             after, reward, terminated, truncated, info = env.step(decision)
             rows.append(
                 (seen, after, decision, label, reward, float(terminated), info["is_success"])
             )
             seen, over = after, terminated or truncated
         done_well += info["is_success"]
-        if (number + 1) % 10 == 0:
+        if (number + 1) % 20 == 0:
             say(f"demonstrations: {number + 1}/{episodes}, {done_well} successful")
     columns = zip(*rows, strict=True)
     return Demonstrations(*(np.asarray(column, dtype=np.float32) for column in columns))

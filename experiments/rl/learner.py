@@ -26,6 +26,8 @@ from experiments.rl.demonstrations import Demonstrations
 from policies.rl.agent import Agent
 
 CLONE_RATE = 1e-3
+SETTLED = 0.03
+"""Rate at which cloning begins, and the share of it at which it ends. Chosen."""
 ACTOR_SHARE = 0.2
 """Learning rate of the actor over that of the critics. Chosen."""
 CLONE_SPREAD = 0.1
@@ -145,8 +147,14 @@ class DemonstratedSAC(SAC):
         if pull > 0.0:
             self.logger.record("train/clone_loss", self.clone(gradient_steps, batch_size, pull))
 
-    def clone(self, steps: int, batch_size: int, pull: float = 1.0) -> float:
+    def clone(self, steps: int, batch_size: int, pull: float = 1.0, settles: bool = False) -> float:
         """Gradient steps of the actor's mean towards the expert's decisions.
+
+        Args:
+            steps: How many.
+            batch_size: Situations in each.
+            pull: Rate, as a share of `CLONE_RATE`.
+            settles: Whether the rate falls to `SETTLED` of that.
 
         Returns:
             Mean squared error of the last batch, in decisions.
@@ -158,8 +166,9 @@ class DemonstratedSAC(SAC):
             return float("nan")
         if self._cloner is None:
             self._cloner = torch.optim.Adam(self.actor.parameters(), CLONE_RATE)
-        self._cloner.param_groups[0]["lr"] = CLONE_RATE * pull
-        for _ in range(steps):
+        for step in range(steps):
+            falls = 1.0 - (1.0 - SETTLED) * step / steps if settles else 1.0
+            self._cloner.param_groups[0]["lr"] = CLONE_RATE * pull * falls
             features, labels = buffer.lesson(batch_size)
             seen = buffer.normalised(features, statistics)
             mean, log_std, _ = self.actor.get_action_dist_params(seen)

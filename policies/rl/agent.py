@@ -22,7 +22,7 @@ from policies.rl.features import FEATURE_DIM
 from xr0_sim.atomic import write_bytes
 from xr0_sim.errors import ConfigError
 
-FORMAT = "xr0_sim.rl_agent.1"
+FORMAT = "xr0_sim.rl_agent.2"
 EPSILON = 1e-8
 CLIP = 10.0
 """Added to variances, and bound of normalised features, as in Stable-Baselines3's VecNormalize."""

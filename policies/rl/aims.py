@@ -79,6 +79,16 @@ def pair_of(jobs: tuple[Job, Job]) -> Pair | None:
     return None
 
 
+def kept_jobs(state: BlockState, pair: Pair) -> tuple[Job, Job]:
+    """Jobs of both arms that go on with a pair, also when it has come apart in nobody's hand."""
+    joined = state.joined[pair.brick, pair.held] or state.joined[pair.held, pair.brick]
+    taken = state.gripped[pair.puller] == pair.brick
+    held = state.gripped[1 - pair.puller] == pair.held
+    own = Job("take" if joined or taken else "pick", pair.brick)
+    other = Job("hold", pair.held) if joined or held else Job("rest")
+    return (other, own) if pair.puller else (own, other)
+
+
 def aims(
     expert: BlockExpert, robot: RobotState, state: BlockState, jobs: tuple[Job, Job]
 ) -> tuple[Aim, Aim]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from envs.block_dismantling.state import BlockState
 from envs.robot.kinematics import DualArmKinematics
-from policies.rl.aims import Aim, Pair, aims, pair_of
+from policies.rl.aims import PLACE, Aim, Pair, aims, kept_jobs, pair_of
 from policies.rl.decisions import decision_of, tool_goals
 from policies.rl.features import features
 from policies.rl.teacher import decision
@@ -56,7 +56,11 @@ class Controller:
         self._mover = ToolMover(kinematics, BlockExpert.lets_off)
 
     def situation(
-        self, robot: RobotState, state: BlockState, last: Pair | None = None
+        self,
+        robot: RobotState,
+        state: BlockState,
+        last: Pair | None = None,
+        keeps: bool = False,
     ) -> Situation | None:
         """The situation of a scene; None where no brick is left to be taken off another.
 
@@ -64,11 +68,16 @@ class Controller:
             robot: Proprioception.
             state: Ground truth.
             last: The job so far, kept where the plan has no two-handed one any more.
+            keeps: Whether the arms go on with `last` there, instead of what the plan says: bricks
+                that were carried off or knocked apart are still to be taken by those hands.
         """
         jobs = self._planner.jobs(state)
-        pair = pair_of(jobs) or last
+        planned = pair_of(jobs)
+        pair = planned or last
         if pair is None:
             return None
+        if planned is None and keeps:
+            jobs = kept_jobs(state, pair)
         left, right = aims(self.expert, robot, state, jobs)
         return Situation(pair, (right, left) if pair.puller else (left, right), robot, state)
 
@@ -89,4 +98,5 @@ class Controller:
 
     def advice(self, situation: Situation) -> NDArray[np.float32]:
         """What the teacher would decide, (8,), see `policies.rl.teacher`."""
-        return decision(situation.hands, self.expert_decision(situation))
+        asks = any(aim.kind == PLACE for aim in situation.hands)
+        return decision(situation.hands, self.expert_decision(situation) if asks else None)

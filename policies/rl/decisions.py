@@ -1,9 +1,10 @@
 """What an agent decides, a few times a second: where either tool goes next, and its jaw.
 
 A decision is (8,) in [-1, 1]: per hand, the one that pulls first, a step of the tool along the axes
-of its aim (x the way in, y along the jaw, z up from the hand) in units of `STEP`, and the jaw: open
-as on the way in above 0, else shut. The wrist follows the aim. The step is relative to the
-pose that the present command stands for, so that 0 stays; the mover of the scripted expert
+of its aim (x the way in, y along the jaw, z up from the hand), and the jaw: open as on the way in
+above 0, else shut. A component d of the step is d |d| times `STEP`, so that an error near 0 hardly
+moves a hand that is to keep still. The wrist follows the aim. The step is relative to the pose that
+the present command stands for, so that 0 stays; the mover of the scripted expert
 (`policies.scripted.motion`) makes a joint action per tick of it.
 """
 
@@ -41,7 +42,7 @@ def tool_goals(decision: NDArray[np.floating], hands: Sequence[Aim]) -> tuple[To
     goals: list[ToolGoal | None] = [None, None]
     parts = np.clip(np.asarray(decision, dtype=np.float64), -1.0, 1.0).reshape(2, PER_HAND)
     for aim, part in zip(hands, parts, strict=True):
-        step = STEP * quat_rotate(aim.quat, part[:3])
+        step = STEP * quat_rotate(aim.quat, part[:3] * np.abs(part[:3]))
         speed = BRISK * float(np.linalg.norm(step)) * CONTROL_HZ / DECISION_TICKS
         goals[aim.view.arm] = ToolGoal(
             aim.view.stay[0] + step,
@@ -54,6 +55,13 @@ def tool_goals(decision: NDArray[np.floating], hands: Sequence[Aim]) -> tuple[To
     return left, right
 
 
+def said(step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part (3,) of a decision that is a step (3,) [m]; a longer one is cut in its direction."""
+    share = step / STEP
+    share = share / max(1.0, float(np.abs(share).max()))
+    return np.sign(share) * np.sqrt(np.abs(share))
+
+
 def decision_of(goals: Sequence[ToolGoal], hands: Sequence[Aim]) -> NDArray[np.float32]:
     """The decision (8,) that is nearest to goals of the left and the right tool.
 
@@ -63,7 +71,6 @@ def decision_of(goals: Sequence[ToolGoal], hands: Sequence[Aim]) -> NDArray[np.f
     parts = []
     for aim in hands:
         goal = goals[aim.view.arm]
-        step = quat_rotate(quat_conjugate(aim.quat), goal.pos - aim.view.stay[0]) / STEP
-        step = step / max(1.0, float(np.abs(step).max()))
-        parts.append([*step, 1.0 if goal.jaw > 0.5 * aim.open_jaw else -1.0])
+        step = quat_rotate(quat_conjugate(aim.quat), goal.pos - aim.view.stay[0])
+        parts.append([*said(step), 1.0 if goal.jaw > 0.5 * aim.open_jaw else -1.0])
     return np.array(parts, dtype=np.float32).ravel()

@@ -169,7 +169,10 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             return self._features(), 0.0, False, True, broken
         last = self.situation
         found = self.controller.situation(
-            self.blocks.robot_state(), self.blocks.privileged(), last.pair
+            self.blocks.robot_state(),
+            self.blocks.privileged(),
+            last.pair,
+            keeps=self.stage != "sort",
         )
         assert found is not None
         self._situation = found

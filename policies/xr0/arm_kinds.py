@@ -8,7 +8,7 @@ elsewhere its jaw tells the gripper's opening.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ CROP = 0.95
 """Sides of the middle of a picture that is kept, then drawn at the old size again."""
 WIDOWX_DOWN = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Orientation of a WidowX tool that counts as no turn in the bridge data."""
+CALVIN_OPENING = 0.08
+"""Widest opening of CALVIN's gripper, twice the 0.04 m of a finger of its Panda [m]."""
+CALVIN_STEP, CALVIN_TURN = 0.02, 0.05
+"""What 1 of a relative action means to CALVIN's robot: ``max_rel_pos`` [m], ``max_rel_orn``
+[rad]."""
+CALVIN_PICTURES = {"base": (200, 200), "left_wrist": (84, 84)}
+"""Sizes of its cameras; vla-eval shows both with 200 px."""
 
 Rows = NDArray[np.float64]
 
@@ -36,8 +43,8 @@ class ArmKind:
         rows: Rows of a chunk that are executed.
         state: (32,) state of a robot as the network reads it.
         actions: Network rows (T, 7) -> the benchmark's actions (T, 7).
-        picture: (width, height) to which a picture is brought before it is cropped [px]; None
-            leaves it as it is, whole.
+        pictures: View -> (width, height) to which its picture is brought before it is cropped [px];
+            one that is not named stays as it is, whole.
     """
 
     robot_type: str
@@ -45,7 +52,7 @@ class ArmKind:
     rows: int
     state: Callable[[RobotState], NDArray[np.float32]]
     actions: Callable[[Rows], Rows]
-    picture: tuple[int, int] | None = None
+    pictures: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def panda_state(robot: RobotState) -> NDArray[np.float32]:
@@ -66,6 +73,14 @@ def widowx_state(robot: RobotState) -> NDArray[np.float32]:
 def google_state(robot: RobotState) -> NDArray[np.float32]:
     """SimplerEnv, fractal: position, quaternion xyzw, closedness."""
     return padded(robot.tool_pos[0], np.roll(robot.tool_quat[0], -1), [1.0 - robot.jaw[0]])
+
+
+def calvin_state(robot: RobotState) -> NDArray[np.float32]:
+    """CALVIN: position, roll-pitch-yaw, opening of the gripper [m]."""
+    from scipy.spatial.transform import Rotation
+
+    angles = Rotation.from_quat(np.roll(robot.tool_quat[0], -1)).as_euler("xyz")
+    return padded(robot.tool_pos[0], angles, [CALVIN_OPENING * robot.jaw[0]])
 
 
 def padded(*parts: object) -> NDArray[np.float32]:
@@ -101,6 +116,14 @@ def euler_rows(rows: Rows) -> Rows:
     return actions
 
 
+def calvin_rows(rows: Rows) -> Rows:
+    """CALVIN: shares of its largest step and turn as a displacement [m] and Euler angles [rad]."""
+    actions = np.array(rows, dtype=np.float64)
+    actions[:, :3] *= CALVIN_STEP
+    actions[:, 3:6] *= CALVIN_TURN
+    return actions
+
+
 def cropped(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture at a size (width, height) [px], of which the middle is kept and drawn as large."""
     from PIL import Image
@@ -115,10 +138,21 @@ def cropped(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
 ARM_KINDS: Mapping[str, ArmKind] = {
     "libero": ArmKind("libero_all", ("base", "left_wrist"), 10, panda_state, within_range),
     "simpler_widowx": ArmKind(
-        "bridge_delta", ("base",), 4, widowx_state, euler_rows, picture=(256, 256)
+        "bridge_delta", ("base",), 4, widowx_state, euler_rows, {"base": (256, 256)}
     ),
     "simpler_google": ArmKind(
-        "fractal_delta", ("ego=base",), 4, google_state, euler_rows, picture=(320, 256)
+        "fractal_delta", ("ego=base",), 4, google_state, euler_rows, {"base": (320, 256)}
     ),
+    **{
+        f"calvin_{split}": ArmKind(
+            f"calvin_{split}_orig",
+            ("base", "left_wrist"),
+            10,
+            calvin_state,
+            calvin_rows,
+            CALVIN_PICTURES,
+        )
+        for split in ("abc", "abcd")
+    },
 }
-"""Benchmark -> its arm."""
+"""Benchmark -> its arm; CALVIN's by the scenes that its weights were trained on."""

@@ -137,7 +137,7 @@ class SingleArmModel:
                 f"XR-0 observation: expected pictures of {', '.join(self.views)}, missing "
                 f"{', '.join(missing)}; capture with images=True"
             )
-        pictures = np.stack([seen.images[name] for name in self.views])[None]
+        pictures = [np.asarray(seen.images[name])[None] for name in self.views]
         return self._policy.encode(pictures, [seen.instruction])
 
 

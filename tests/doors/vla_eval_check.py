@@ -38,15 +38,20 @@ def check() -> int:
         print(f"vla-eval check skipped: {VARIABLE} names no python; see the top of {__file__}")
         return 0
     with tempfile.TemporaryDirectory() as name:
-        weights, out = Path(name) / "weights", Path(name) / "told.json"
+        weights, calvin, out = (Path(name) / part for part in ("weights", "calvin", "told.json"))
         write_libero_checkpoint(weights)
+        write_libero_checkpoint(calvin, robot_type="calvin_abcd_orig")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         environment |= {"PYTHONPATH": str(ROOT), "XR0_SIM_PYTHON": sys.executable}
-        subprocess.run([python, str(RUNNER), str(weights), str(out)], env=environment, check=True)
+        words = [python, *map(str, (RUNNER, weights, calvin, out))]
+        subprocess.run(words, env=environment, check=True)
         told = json.loads(out.read_text(encoding="utf-8"))
     libero = np.array(told["libero"])
     assert libero.shape == (10, 7) and told["rows"] == 10 and told["repeats"]
     assert np.abs(libero).max() <= 1 and np.ptp(libero, axis=0).min() > 0
+    calvin_told = told["calvin"]
+    first, second = calvin_told["chunks"]  # the second where the next subtask begins
+    assert calvin_told["amiss"] == [] and calvin_told["actions"] == [*first, *second]
     for mode in ("sync", "live"):
         assert not told[mode].get("num_errors"), told[mode]
     print(f"vla-eval check passed: {json.dumps({m: told[m] for m in ('sync', 'live')})[:600]}")

@@ -1,6 +1,6 @@
 """Run by vla-eval's own Python: its harness, its client and its server base against our two halves.
 
-PYTHON vla_eval_runner.py WEIGHTS OUT
+PYTHON vla_eval_runner.py WEIGHTS CALVIN_WEIGHTS OUT
 """
 
 import json
@@ -10,9 +10,10 @@ from pathlib import Path
 import anyio
 import numpy as np
 from vla_eval.api import evaluate, run, serve_background
+from vla_eval.benchmarks.calvin.benchmark import CALVINBenchmark
 from vla_eval.connection import Connection
 from vla_eval.model_servers.predict import PredictModelServer
-from vla_eval.specs import LANGUAGE
+from vla_eval.specs import LANGUAGE, check_specs
 
 from xr0_sim.outside.vla_eval.benchmark import JOINT_TARGETS, XR0SimBenchmark
 from xr0_sim.outside.vla_eval.server import XR0SimServer
@@ -56,7 +57,44 @@ async def libero_chunk(url):
     return told, np.stack(actions)
 
 
-def main(weights, out):
+async def calvin_steps(url):
+    """Actions of four steps of CALVIN; at the third the next subtask begins."""
+    pictures = np.random.default_rng(0).integers(0, 255, (2, 200, 200, 3), np.uint8)
+    seen = {
+        "images": dict(zip(("rgb_static", "rgb_gripper"), pictures, strict=True)),
+        "states": np.array([0.02, -0.23, 0.57, 3.09, -0.03, 1.5, 0.06, -1.0], np.float32),
+        "task_description": "push the sliding door to the left side",
+    }
+    async with Connection(url, timeout=120.0) as connection:
+        await connection.start_episode({"task": {"name": "x", "episode_idx": 0}})
+        actions = []
+        for step in range(4):
+            shown = seen | ({"episode_restart": True} if step == 2 else {})
+            actions.append(np.asarray((await connection.act(shown))["actions"]).tolist())
+        await connection.end_episode({"success": False})
+    return actions
+
+
+def calvin(weights):
+    """What it answers to CALVIN, and what the harness finds amiss about its words."""
+    server = XR0SimServer(benchmark="calvin_abcd", checkpoint=weights)
+    own = CALVINBenchmark(**server.get_observation_params())
+    amiss = check_specs(
+        server.get_action_spec(),
+        own.get_action_spec(),
+        server.get_observation_spec(),
+        own.get_observation_spec(),
+    )
+    chunks = []
+    predict = server.predict
+    server.predict = lambda obs, ctx: chunks.append(predict(obs, ctx)) or chunks[-1]
+    with serve_background(server) as handle:
+        actions = anyio.run(calvin_steps, handle.url)
+    rows = [chunk["actions"][:2].tolist() for chunk in chunks]
+    return {"amiss": amiss, "actions": actions, "chunks": rows}
+
+
+def main(weights, calvin_weights, out):
     told = {}
     # Our policy is one of its model servers, our task one of its benchmarks.
     server = XR0SimServer(
@@ -76,6 +114,7 @@ def main(weights, out):
         _, again = anyio.run(libero_chunk, handle.url)
     told["hello"] = {k: v for k, v in hello.items() if isinstance(v, str | int | dict)}
     told["libero"], told["repeats"] = first.tolist(), bool(np.array_equal(first, again))
+    told["calvin"] = calvin(calvin_weights)
     assert XR0SimBenchmark.render_backends == {"gpu", "cpu"}
     Path(out).write_text(json.dumps(told, default=str))
 

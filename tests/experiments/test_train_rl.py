@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.cli import main
+from experiments.rl.dagger import labelled
 from policies.rl.agent import load_agent
 
 SMALL = [
     *("train-rl", "--stage", "reach", "--demonstrations", "1", "--clone-steps", "5"),
+    *("--rounds", "1", "--round-episodes", "1"),
     *("--evaluate-every", "10", "--evaluation-episodes", "1", "--save-seconds", "1"),
     *("--test-episodes", "1", "--test-seed", "60000"),
 ]
@@ -30,7 +32,13 @@ def curve(folder):
 
 def test_a_training_leaves_agent_curve_checkpoint_and_events(folder, capsys):
     assert load_agent(folder / "agent.safetensors").record["stage"] == "reach"
-    assert [point["decisions"] for point in curve(folder)] == [1, 8]
+    assert [(point.get("round"), point["decisions"]) for point in curve(folder)] == [
+        (0, 0),
+        (None, 1),
+        (None, 8),
+    ]
+    shown = labelled(folder)
+    assert len(shown) == 2 and not np.array_equal(shown[0].features[0], shown[1].features[0])
     assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".zip")]
 
@@ -44,6 +52,23 @@ def test_it_goes_on_where_it_was(folder, capsys):
     assert curve(folder)[: len(before)] == before and curve(folder)[-1]["decisions"] == 12
 
 
+def test_rounds_that_were_played_are_not_played_again(tmp_path, capsys, monkeypatch):
+    from experiments.rl import dagger
+
+    words = [*SMALL, "--out", str(tmp_path / "a"), "--steps", "1", "--test-episodes", "0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(dagger, "FINAL", None)  # breaks off behind the last round
+        with pytest.raises(TypeError):
+            main(words)
+    before = [path.read_bytes() for path in sorted((tmp_path / "a").glob("*_*.safetensors"))]
+    assert len(before) == 1 and len(curve(tmp_path / "a")) == 1
+    monkeypatch.setattr(dagger, "demonstrate", None)
+    assert main(words) == 0
+    after = [path.read_bytes() for path in sorted((tmp_path / "a").glob("*_*.safetensors"))]
+    assert after == before
+    assert [point.get("round") for point in curve(tmp_path / "a")] == [0, None, None]
+
+
 def test_other_options_and_other_folders_are_refused(folder, tmp_path, capsys):
     assert main([*SMALL, "--out", str(folder), "--steps", "20", "--seed", "1"]) == 2
     assert "with the same options, got other seed" in capsys.readouterr().err
@@ -52,6 +77,11 @@ def test_other_options_and_other_folders_are_refused(folder, tmp_path, capsys):
     assert "expected an empty folder" in capsys.readouterr().err
     assert main([*SMALL, "--env", "towel_folding", "--out", str(tmp_path / "a")]) == 2
     assert "which has stages" in capsys.readouterr().err
+    assert (
+        main([*SMALL, "--round-episodes", "1000", "--rounds", "99", "--demonstrations", "1001"])
+        == 2
+    )
+    assert "those of the evaluations" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
 
 

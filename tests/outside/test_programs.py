@@ -8,7 +8,7 @@ from released_files import write_libero_checkpoint
 
 from experiments.outside.policy_process import PolicyProcess, arm_observation, own_observation
 from experiments.outside.task_process import TaskProcess
-from policies.xr0.arm_kinds import panda_state
+from policies.xr0.arm_kinds import ARM_KINDS, panda_state
 from xr0_sim.errors import ConfigError
 from xr0_sim.outside.vla_eval.ours import our_process
 
@@ -73,6 +73,44 @@ def test_four_rows_of_four_for_simplerenv(tmp_path, benchmark, robot_type):
     assert actions.shape == (4, 7) and np.isfinite(actions).all()
     with pytest.raises(ConfigError, match="expected states"):
         policy.predict({"images": {"primary": picture}, "task_description": "x"}, 0, 0, 0)
+
+
+def calvin(**changes):
+    pictures = np.random.default_rng(1).integers(0, 255, (2, 200, 200, 3), np.uint8)
+    seen = {
+        "images": {"rgb_static": pictures[0], "rgb_gripper": pictures[1]},
+        # Roll close to pi, as its arm points down; opening [m], last gripper action.
+        "states": np.array([0.02, -0.23, 0.57, 3.09, -0.03, 1.5, 0.06, -1.0]),
+        "task_description": "push the sliding door to the left side",
+    }
+    return seen | changes
+
+
+def test_calvins_observation_reaches_the_network_as_its_robot_told_it():
+    seen = arm_observation("calvin_abcd", calvin(), 7)
+    state = ARM_KINDS["calvin_abcd"].state(seen.robot)
+    np.testing.assert_allclose(state[:7], calvin()["states"][:7], atol=1e-6)
+    assert not state[7:].any()
+    shown = {name: picture.shape for name, picture in seen.images.items()}
+    assert shown == {"base": (200, 200, 3), "left_wrist": (84, 84, 3)}
+    assert seen.instruction == "Push the sliding door to the left side."
+
+
+@pytest.mark.parametrize("benchmark", ["calvin_abc", "calvin_abcd"])
+def test_ten_rows_for_calvin(tmp_path, benchmark):
+    write_libero_checkpoint(tmp_path, robot_type=f"{benchmark}_orig")
+    policy = PolicyProcess(benchmark, "xr0", str(tmp_path), {})
+    described = policy.describe()
+    assert described["execution_horizon"] == described["horizon"] == 10
+    assert described["views"] == ["base", "left_wrist"]
+    first = policy.predict(calvin(), 4, 0, 0)["actions"]
+    dark = calvin()["images"] | {"rgb_gripper": np.zeros((200, 200, 3), np.uint8)}
+    other = policy.predict(calvin(images=dark), 4, 0, 0)["actions"]
+    assert first.shape == (10, 7) and np.abs(first - other).max() > 0
+    spread = np.abs(first).mean(0)  # rows of one size, in units of 0.02 m and 0.05 rad
+    assert spread[:3].max() < 0.2 * spread[6] and spread[3:6].max() < 0.4 * spread[6]
+    with pytest.raises(ConfigError, match="expected rgb_gripper; set send_state"):
+        policy.predict(calvin(images={"rgb_static": dark["rgb_static"]}), 0, 0, 0)
 
 
 def test_our_task_is_played_and_read_back():

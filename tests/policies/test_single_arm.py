@@ -11,6 +11,7 @@ from experiments.options.network_options import WeightOptions
 from policies.table import policy_spec
 from policies.xr0.arm_kinds import (
     CROP,
+    calvin_rows,
     cropped,
     euler_rows,
     google_state,
@@ -100,6 +101,12 @@ def test_euler_rows_become_rotation_vectors():
     x, y, z = map(quat_from_rotvec, np.diag(rows[1, 3:6]))
     whole = quat_multiply(z, quat_multiply(y, x))
     np.testing.assert_allclose(quat_from_rotvec(actions[1, 3:6]), whole, atol=1e-12)
+
+
+def test_calvins_rows_are_shares_of_its_largest_step_and_turn():
+    rows = np.array([[1.0, -0.5, 0.0, 1.0, 0.0, -2.0, -0.3]])
+    np.testing.assert_allclose(calvin_rows(rows), [[0.02, -0.01, 0, 0.05, 0, -0.1, -0.3]])
+    assert rows[0, 0] == 1.0
 
 
 def test_the_middle_of_a_picture_is_kept():

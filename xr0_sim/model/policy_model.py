@@ -32,7 +32,7 @@ from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.cache import VlmCache
-from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.model.vlm.processor import Images, XR0Processor
 from xr0_sim.types import RobotState
 
 TICK_STREAM = 0x7469636B
@@ -146,7 +146,7 @@ class PolicyModel:
         return actions, found[0]
 
     @torch.no_grad()
-    def encode(self, images: NDArray[np.uint8], instructions: Sequence[str]) -> VlmCache:
+    def encode(self, images: Images, instructions: Sequence[str]) -> VlmCache:
         """What the VLM makes of B frames, see `predict`: all the action expert sees of them."""
         with float32_default():
             inputs = self.processor(images, instructions)

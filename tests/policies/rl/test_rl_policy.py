@@ -11,9 +11,12 @@ from test_agent import agent
 from assets import AGENT_DIR
 from envs.tasks import make_env
 from experiments.cli import main
+from experiments.rl.evaluation import evaluate
+from experiments.rl.watch import TUNING_SEED
 from policies.rl.agent import load_agent
 from policies.rl.decisions import DECISION_TICKS
 from policies.rl.policy import SHIPPED_AGENT, AgentChunkModel, RlSeparate
+from policies.rl.staged_env import StagedBlocks
 from policies.table import policy_spec
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import ChunkRequest
@@ -62,6 +65,14 @@ def test_the_agent_that_ships_is_small_and_says_what_it_is():
     assert path.stat().st_size < 1_000_000
     record = load_agent(path).record
     assert record["stage"] == "separate" and record["env_kwargs"]["world"] == "0.2"
+
+
+def test_the_agent_that_ships_takes_bricks_off():
+    agent = load_agent(AGENT_DIR / f"{SHIPPED_AGENT}.safetensors")
+    env = StagedBlocks("separate")
+    rows = evaluate(agent, env, range(TUNING_SEED, TUNING_SEED + 8))
+    env.close()
+    assert sum(row["success"] for row in rows) >= 6  # all of these, 99 of 100 held-out ones
 
 
 def test_it_runs_behind_latency_and_a_strategy(tmp_path, capsys):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 from envs.block_dismantling.state import NO_BRICK
+from policies.rl.aims import GRASP, IDLE, kept_jobs, pair_of
 from policies.rl.decisions import DECISION_DIM, STEP, decision_of, tool_goals
 from policies.rl.features import FEATURE_DIM
 from policies.rl.staged_env import StagedBlocks
 from policies.rl.stages import STAGES, WEIGHTS, reward
 from xr0_sim.errors import ConfigError
+from xr0_sim.rotations import quat_rotate
 
 SEED = 70_000
 
@@ -39,6 +42,10 @@ def play(env, seed, decide, limit=80):
 
 def expert(env):
     return env.controller.expert_decision(env.situation)
+
+
+def teacher(env):
+    return env.controller.advice(env.situation)
 
 
 @pytest.mark.parametrize("checker", ["gymnasium", "sb3"])
@@ -104,16 +111,65 @@ def test_a_decision_says_what_it_was_made_of(env):
     assert np.array_equal(again[:, 3], np.sign(decision[3::4]))
     for aim, part in zip(hands, decision.reshape(2, 4), strict=True):
         moved = np.linalg.norm(goals[aim.view.arm].pos - aim.view.stay[0])
-        assert moved == pytest.approx(STEP * np.linalg.norm(part[:3]))
+        assert moved == pytest.approx(STEP * np.linalg.norm(part[:3] ** 2))
 
 
 def test_a_far_goal_is_a_step_in_its_direction(env):
     env.reset(seed=SEED)
     hands = env.situation.hands
     goals = env.controller.expert.goals(env.situation.robot, env.situation.state)
-    step = decision_of(goals, hands).reshape(2, 4)[:, :3]
-    assert np.abs(step).max(axis=1) == pytest.approx(1.0)
+    part = decision_of(goals, hands).reshape(2, 4)[:, :3]
+    assert np.abs(part).max(axis=1) == pytest.approx(1.0)
+    steps = [STEP * quat_rotate(a.quat, p * np.abs(p)) for a, p in zip(hands, part, strict=True)]
+    for aim, step in zip(hands, steps, strict=True):
+        way = goals[aim.view.arm].pos - aim.view.stay[0]
+        assert np.allclose(np.cross(step, way), 0.0, atol=1e-6) and step @ way > 0
     assert hands[0].brick != hands[1].brick and NO_BRICK not in (hands[0].brick, hands[1].brick)
+
+
+def test_small_decisions_hardly_move_a_hand_that_is_to_keep_still(env):
+    env.reset(seed=SEED)
+    goals = tool_goals(np.full(DECISION_DIM, 0.05), env.situation.hands)
+    moved = [
+        np.linalg.norm(goal.pos - env.situation.robot.tool_pos[a]) for a, goal in enumerate(goals)
+    ]
+    assert max(moved) < 0.001
+
+
+@pytest.mark.parametrize("seed", range(SEED + 20, SEED + 24))
+def test_the_teacher_takes_a_brick_off(env, seed):
+    assert play(env, seed, teacher)[-1][2]["is_success"]
+
+
+def test_bricks_knocked_apart_stay_the_goal_until_one_is_in_the_hand(env):
+    env.reset(seed=SEED)
+    state = env.situation.state
+    pair = env.situation.pair
+    apart = replace(state, joined=np.zeros_like(state.joined), pos=state.pos.copy())
+    apart.pos[pair.brick] += [0.06, 0.0, 0.009 - state.pos[pair.brick, 2]]
+    robot = env.situation.robot
+    planned = env.controller.situation(robot, apart, pair)
+    kept = env.controller.situation(robot, apart, pair, keeps=True)
+    assert planned.pair == kept.pair == pair
+    first, second = kept.hands
+    assert (first.view.arm, first.kind, first.brick) == (pair.puller, GRASP, pair.brick)
+    assert np.linalg.norm(first.pos - apart.pos[pair.brick]) < 0.03
+    assert (second.kind, second.brick) == (IDLE, NO_BRICK)
+    grips = apart.gripped.copy()
+    grips[pair.puller] = pair.brick
+    held = env.controller.situation(robot, replace(apart, gripped=grips), pair, keeps=True)
+    step = env.controller.advice(held)
+    lifted = env.controller.goals(held, step)[pair.puller].pos - held.hands[0].view.stay[0]
+    assert lifted[2] > 0.02 and step[3] < 0
+    assert kept.features().shape == (FEATURE_DIM,)
+
+
+def test_a_joined_pair_stays_the_goal_where_the_plan_has_none(env):
+    env.reset(seed=SEED)
+    found = env.situation
+    jobs = kept_jobs(found.state, found.pair)
+    assert {jobs[found.pair.puller].kind, jobs[1 - found.pair.puller].kind} == {"take", "hold"}
+    assert pair_of(jobs) == found.pair
 
 
 def test_potentials_are_shares_and_waiting_costs():

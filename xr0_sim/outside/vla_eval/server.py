@@ -5,8 +5,9 @@
     python -m xr0_sim.outside.vla_eval.server --address 127.0.0.1:8000 \
         --args.benchmark=libero --args.checkpoint=DIR
 
-``benchmark: libero`` serves released XR-0 weights to its LIBERO benchmark, ``simpler_widowx`` and
-``simpler_google`` to its SimplerEnv; ``benchmark: TASK`` a policy of ours to `XR0SimBenchmark`.
+``benchmark: libero`` serves released XR-0 weights to its LIBERO benchmark, ``calvin_abc`` and
+``calvin_abcd`` to its CALVIN, ``simpler_widowx`` and ``simpler_google`` to its SimplerEnv;
+``benchmark: TASK`` a policy of ours to `XR0SimBenchmark`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from vla_eval.model_servers.predict import PredictModelServer
 from vla_eval.model_servers.serve import run_server
 from vla_eval.specs import (
     GRIPPER_01,
+    GRIPPER_CLOSE_NEG,
     GRIPPER_CLOSE_POS,
     IMAGE_RGB,
     LANGUAGE,
     POSITION_DELTA,
     RAW,
     ROTATION_AA,
+    ROTATION_EULER,
     STATE_EEF_POS_AA_GRIP,
+    STATE_EEF_POS_EULER_GRIP,
     DimSpec,
 )
 
@@ -33,6 +37,7 @@ from xr0_sim.outside.vla_eval.benchmark import JOINT_TARGETS, JOINTS
 from xr0_sim.outside.vla_eval.ours import our_process
 
 LIBERO = "libero"
+CALVIN = ("calvin_abc", "calvin_abcd")
 SIMPLER = ("simpler_widowx", "simpler_google")
 
 
@@ -40,8 +45,8 @@ class XR0SimServer(PredictModelServer):
     """A policy of ours behind vla-eval's protocol.
 
     Args:
-        benchmark: ``libero``, ``simpler_widowx``, ``simpler_google``, or a task of ours as the
-            command line has it.
+        benchmark: ``libero``, ``calvin_abc``, ``calvin_abcd``, ``simpler_widowx``,
+            ``simpler_google``, or a task of ours as the command line has it.
         policy: Policy of ours, ``name[:field=value,...]``.
         checkpoint: Its weights; "" for the shipped ones of the task.
         options: Further options of the command line for the weights, e.g. ``{device: cuda}``.
@@ -74,6 +79,12 @@ class XR0SimServer(PredictModelServer):
         self._benchmark = benchmark
         self._numbers: dict[str, int] = {}
 
+    async def on_observation(self, obs: dict[str, Any], ctx: SessionContext) -> None:
+        """Drops what is left of a chunk where CALVIN's next subtask begins."""
+        if obs.get("episode_restart"):
+            self._chunk_buffers.pop(ctx.session_id, None)
+        await super().on_observation(obs, ctx)
+
     def predict(self, obs: dict[str, Any], ctx: SessionContext) -> dict[str, Any]:
         """A chunk, (rows, 7) or (rows, 14)."""
         if ctx.is_first:
@@ -94,6 +105,9 @@ class XR0SimServer(PredictModelServer):
 
     def get_action_spec(self) -> dict[str, DimSpec]:
         """The benchmark's own action."""
+        if self._benchmark in CALVIN:
+            turn = {"rotation": ROTATION_EULER, "gripper": GRIPPER_CLOSE_NEG}
+            return {"position": POSITION_DELTA, **turn}
         if self._benchmark in SIMPLER:
             gripper = GRIPPER_01
         elif self._benchmark == LIBERO:
@@ -107,6 +121,9 @@ class XR0SimServer(PredictModelServer):
         if self._benchmark == LIBERO:
             views = {"agentview": IMAGE_RGB, "wrist": IMAGE_RGB}
             return {**views, "language": LANGUAGE, "state": STATE_EEF_POS_AA_GRIP}
+        if self._benchmark in CALVIN:
+            views = {"rgb_static": IMAGE_RGB, "rgb_gripper": IMAGE_RGB}
+            return {**views, "language": LANGUAGE, "state": STATE_EEF_POS_EULER_GRIP}
         if self._benchmark in SIMPLER:
             return {"primary": IMAGE_RGB, "language": LANGUAGE, "state": RAW}
         views = dict.fromkeys(self._described["views"], IMAGE_RGB)
@@ -114,7 +131,7 @@ class XR0SimServer(PredictModelServer):
 
     def get_observation_params(self) -> dict[str, Any]:
         """Asks vla-eval's benchmark for what the policy looks at."""
-        if self._benchmark == LIBERO:
+        if self._benchmark in (LIBERO, *CALVIN):
             return {"send_wrist_image": True, "send_state": True}
         if self._benchmark in SIMPLER:
             return {"send_state": True}
