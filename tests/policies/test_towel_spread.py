@@ -6,10 +6,10 @@ import pytest
 from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
-from envs.towel_folding.folds import measure
+from envs.towel_folding.folds import CORNER_LIMIT, measure
 from envs.towel_folding.state import TowelState
 from policies.scripted.towel.expert import TowelExpert
-from policies.scripted.towel.spread import Spread, is_spread
+from policies.scripted.towel.spread import SPREAD_LIMIT, Spread, is_spread
 
 GRID = 13
 LAST = GRID - 1
@@ -52,6 +52,16 @@ def test_a_flat_towel_is_spread_and_a_tucked_one_is_not():
     flat = np.column_stack([rest_grid(GRID), np.full(GRID**2, RADIUS)])
     assert is_spread(scene(flat))
     assert not is_spread(scene(tucked("far left")))
+
+
+def test_hands_that_have_just_taken_a_towel_lift_it_before_it_may_settle():
+    held = (CORNERS["far left"], CORNERS["far right"])
+    points = tucked("near left", 0.021)
+    points[list(held), 2] = 0.017
+    fit = measure(points, ())
+    assert CORNER_LIMIT < fit.corner < SPREAD_LIMIT * CORNER_LIMIT + fit.height
+    assert not is_spread(scene(points, held))
+    assert is_spread(scene(points, held, peak=(0.34, 0.34)))  # what is laid down is let go
 
 
 @pytest.mark.parametrize("name", CORNERS)

@@ -28,7 +28,7 @@ from envs.towel_folding.folds import (
     mirror_index,
 )
 from envs.towel_folding.folds import corners as fold_corners
-from envs.towel_folding.state import TowelState
+from envs.towel_folding.state import LIFT, TowelState
 
 EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
 """The four edges, named by the fold that would move them: far, near, left, right."""
@@ -187,7 +187,9 @@ def is_spread(state: TowelState) -> bool:
     fit = measure(state.points, ())
     if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
         return False
-    settles = state.untouched < SETTLED
+    # Hands that have not lifted what they pinch yet have more to do than let it settle.
+    begun = (state.held != NOTHING) & (state.peak < LIFT)
+    settles = state.untouched < SETTLED and not begun.any()
     corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
     return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
 
