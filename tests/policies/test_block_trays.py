@@ -141,3 +141,25 @@ def test_a_hand_waits_below_one_that_leaves_with_a_brick(env, expert):
         assert view.below_leaving() == waits
         goal = arm_goal(view, Job("take", 0))
         assert np.allclose(goal.pos, view.stay[0]) == waits
+
+
+def test_a_pair_that_leans_beside_a_wall_is_carried_to_where_two_hands_fit(env):
+    env.reset_scene(0)
+    env.advance(env.robot_state().command)
+    state = env.privileged()
+    # As they lay for half an episode: the one hand held a brick, the other one met the wall.
+    side = np.array([0.696, 0.696, 0.122, 0.122])
+    pair = {
+        "pos": env.bins[1][None] + np.array([[-0.137, 0.089], [-0.130, 0.071]]),
+        "quat": np.stack([side, side]),
+        "half_size": np.array([[0.0158, 0.0158, 0.0094]] * 2),
+        "target": np.array([1, 1]),
+    }
+    pair["pos"] = np.column_stack([pair["pos"][:, :2], [0.016, 0.016]])
+    beside = replace(state, **pair)
+    planner = BlockPlanner(any_way_up=True)
+    assert boxed(beside, [0, 1]) == 1
+    assert [job.kind for job in planner.jobs(beside)] == ["rest", "pick"]
+    free = replace(beside, pos=beside.pos - [0.08, 0.0, 0.0])
+    assert boxed(free, [0, 1]) == -1
+    assert {job.kind for job in planner.jobs(free)} == {"take", "hold"}
