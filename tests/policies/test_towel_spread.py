@@ -1,5 +1,7 @@
 """Spreading a crumpled towel: which edge is taken, and the whole motion in closed loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.folds import CORNER_LIMIT, measure
 from envs.towel_folding.state import TowelState
 from policies.scripted.towel.expert import TowelExpert
+from policies.scripted.towel.plan import caught
 from policies.scripted.towel.spread import SPREAD_LIMIT, Spread, is_spread
+from xr0_sim.types import RobotState
 
 GRID = 13
 LAST = GRID - 1
@@ -79,6 +83,19 @@ def test_after_a_lift_that_was_no_help_something_else_comes_next():
     assert len({way.corners[way.alone] for way in ways[1:]}) == 3
 
 
+def test_a_hand_on_its_way_stays_with_its_corner():
+    points = np.column_stack([0.3 * rest_grid(GRID), np.full(GRID**2, 0.03)])
+    corners = list(CORNERS.values())
+    points[corners, 2] = RADIUS
+    points[CORNERS["far left"]], points[CORNERS["far right"]] = [0.1, 0.01, 0], [0.1, -0.01, 0]
+    tools = np.array([[0.1, 0.2, 0.1], [0.1, -0.2, 0.1]])
+    for arm, name in ((0, "far left"), (1, "far right"), (1, "far left")):
+        near = tools.copy()
+        near[arm] = points[CORNERS[name]] + [0.0, 0.0, 0.03]
+        spread = Spread.of(scene(points), near)
+        assert (spread.alone, spread.corners[arm]) == (arm, CORNERS[name])
+
+
 def test_any_edge_is_held_across_the_table_and_laid_down_along_it():
     turned = tucked("near right")
     turned[:, :2] = turned[:, :2] @ np.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -129,6 +146,37 @@ def test_a_hand_alone_lifts_then_lays_out_to_its_own_side():
         assert goal[1] < y
         heights.append(goal[2])
     assert heights == sorted(heights, reverse=True)
+
+
+def test_a_high_fold_of_a_heap_has_not_come_up_with_the_hand_beside_it():
+    env = TowelFoldingEnv(observation="state", level="flatten")
+    env.reset_scene(0)
+    robot = env.robot_state()
+    heap = np.column_stack([rest_grid(GRID), np.full(GRID**2, 0.04)])
+    heap[84] = robot.tool_pos[0] - [0.0, 0.0, robot.tool_pos[0, 2] - 0.07]
+    values = {"tool_pos": robot.tool_pos * [1, 1, 0] + [0, 0, 0.08], "jaw": np.full(2, 0.3)}
+    low = RobotState(**(robot.__dict__ | values))
+    touched = np.array([True, False])
+    assert not caught(low, replace(scene(heap), touched=touched), 0)
+    flat = heap.copy()
+    flat[:84, 2] = flat[85:, 2] = RADIUS
+    assert caught(low, replace(scene(flat), touched=touched), 0)
+
+
+def test_a_free_hand_at_the_ends_of_its_joints_first_takes_up_its_resting_posture():
+    env = TowelFoldingEnv(observation="state", level="flatten")
+    env.reset_scene(0)
+    expert, state = TowelExpert(env.kinematics), scene(tucked("near right"))
+    robot = env.robot_state()
+    assert all(goal.joints is None for goal in expert.goals(robot, state))
+    # The posture in which a hand that had lost a lifted towel stayed for the rest of the episode.
+    wound = robot.joint_pos.copy()
+    wound[1] = [0.0, 0.8, -1.0, 0.0, 2.0, -0.9]
+    tools, turns = env.kinematics.forward(wound)
+    values = {"joint_pos": wound, "tool_pos": tools, "tool_quat": turns}
+    goals = expert.goals(RobotState(**(robot.__dict__ | values)), state)
+    assert expert.jobs[1].kind == "grasp"
+    np.testing.assert_array_equal(goals[1].joints, expert.home_posture)
 
 
 @pytest.mark.parametrize("seed", [0, 6])

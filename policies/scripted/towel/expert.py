@@ -39,7 +39,7 @@ LEAVE_SPEED = 0.20
 TILT = math.radians(80.0)
 TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-TOP_PRESS = 0.005
+TOP_PRESS = 0.010
 """Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
 TURNS = (0.0, 0.0, 0.6, -0.6)
 """Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
@@ -116,6 +116,10 @@ WOUND, UNWIND_HEIGHT = 1.2, 0.10
 """Largest joint angle off the resting posture [rad] from which on an arm that goes to rest moves
 its joints, not its tool, and the tool height it needs for that [m]."""
 
+BENDS, LONG_WAY = slice(1, 5), 0.10
+"""Joints between the waist and the turn of the hand; distance from the grasp across the table from
+which on a hand above a heap first takes up its resting posture if they are wound [m]."""
+
 
 class TowelExpert(ScriptedExpert):
     """Maps (robot state, towel state) to the joint action of the next tick.
@@ -140,7 +144,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        spread = None if state.spread or is_spread(state) else Spread.of(state)
+        spread = None if state.spread or is_spread(state) else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)
@@ -199,6 +203,15 @@ class _ArmView:
         way = self.expert.home_posture if wound and self.pos[2] > UNWIND_HEIGHT else None
         return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED, way)
 
+    def _cornered(self, aside: float) -> bool:
+        """Whether a free hand has a long way to go from a posture at the ends of its joints.
+
+        Hands that lose a lifted towel are left in one, and no way of the tool leads out of it.
+        """
+        bends = np.abs(self.joints - self.expert.home_posture)[BENDS]
+        high = self.pos[2] > UNWIND_HEIGHT and aside > LONG_WAY
+        return self._spread_plan is not None and high and float(bends.max()) > WOUND
+
     def _leave(self, _: int) -> ToolGoal:
         """Opens, then goes straight up.
 
@@ -241,6 +254,9 @@ class _ArmView:
         near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
         if low and self.jaw_command < CLOSING_JAW and near:
             return self._close(grasp)
+        if self._cornered(aside):
+            home = self.expert.home_posture
+            return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
         lift = self._lift(lateral, angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
