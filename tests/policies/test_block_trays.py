@@ -163,3 +163,23 @@ def test_a_pair_that_leans_beside_a_wall_is_carried_to_where_two_hands_fit(env):
     free = replace(beside, pos=beside.pos - [0.08, 0.0, 0.0])
     assert boxed(free, [0, 1]) == -1
     assert {job.kind for job in planner.jobs(free)} == {"take", "hold"}
+
+
+def test_a_hand_that_has_slipped_along_its_pair_to_the_other_brick_takes_it_anew(env, expert):
+    env.reset_scene(0)
+    env.set_down([0, 1], np.zeros(2), 0.0, np.pi / 2)
+    env.advance(env.robot_state().command)
+    state, robot = env.privileged(), env.robot_state()
+    pair = BlockPlanner(any_way_up=True).jobs(state)
+    arm = next(a for a in range(2) if pair[a].kind == "hold")
+    brick = pair[arm].brick
+    state = replace(state, gripped=np.where(np.arange(2) == arm, brick, -1))
+    grasp = ArmView(arm, robot, state, expert).stacked(brick)
+    jaws = np.full(2, grasp.closed_jaw)
+    stack = state.pos[1 - brick] - state.pos[brick]
+    for shift, kept in ((0.0, True), (1.25, False)):
+        tools, turns = robot.tool_pos.copy(), robot.tool_quat.copy()
+        tools[arm], turns[arm] = grasp.pos + shift * stack, grasp.quat
+        values = robot.__dict__ | {"tool_pos": tools, "tool_quat": turns, "jaw": jaws}
+        goal = arm_goal(ArmView(arm, type(robot)(**values), state, expert), pair[arm])
+        assert (goal.jaw == 0.0) == kept
