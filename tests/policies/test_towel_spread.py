@@ -10,7 +10,7 @@ from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.folds import CORNER_LIMIT, measure
 from envs.towel_folding.state import TowelState
-from policies.scripted.towel.expert import TowelExpert
+from policies.scripted.towel.expert import GRASP_JAW, RELEASE_JAW, TowelExpert
 from policies.scripted.towel.plan import caught
 from policies.scripted.towel.spread import SPREAD_LIMIT, Spread, is_spread
 from xr0_sim.types import RobotState
@@ -66,6 +66,21 @@ def test_hands_that_have_just_taken_a_towel_lift_it_before_it_may_settle():
     assert CORNER_LIMIT < fit.corner < SPREAD_LIMIT * CORNER_LIMIT + fit.height
     assert not is_spread(scene(points, held))
     assert is_spread(scene(points, held, peak=(0.34, 0.34)))  # what is laid down is let go
+
+
+def test_a_hand_that_comes_down_to_pinch_goes_on_when_it_touches():
+    """It left at every touch, as if the towel had only to settle, and came again."""
+    env = TowelFoldingEnv(observation="state", level="flatten")
+    env.reset_scene(0)
+    expert, robot = TowelExpert(env.kinematics), env.robot_state()
+    points = tucked("near left", 0.021)
+    points[CORNERS["far left"], 2] = 0.028
+    state = replace(scene(points), touched=np.array([False, True]))
+    for told, job in ((GRASP_JAW, "grasp"), (RELEASE_JAW, "leave")):
+        command = robot.command.copy()
+        command[-1] = told
+        expert.goals(replace(robot, command=command, jaw=np.array([0.8, told])), state)
+        assert expert.jobs[1].kind == job
 
 
 @pytest.mark.parametrize("name", CORNERS)

@@ -61,6 +61,8 @@ OVERLAP = 0.007
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
+JAW_SLACK = 0.02
+"""Opening by which a jaw that is told to let go may differ from that."""
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
@@ -144,7 +146,8 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        spread = None if state.spread or is_spread(state) else Spread.of(state, robot.tool_pos)
+        done = state.spread or is_spread(state, _closing(robot, state))
+        spread = None if done else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)
@@ -413,6 +416,13 @@ class _ArmView:
         lean = LEAN * min(max(share, 0.0), 1.0)
         axis = np.array([direction[1], -direction[0], 0.0])
         return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
+
+
+def _closing(robot: RobotState, state: TowelState) -> bool:
+    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off."""
+    told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
+    off = (np.abs(told - RELEASE_JAW) < JAW_SLACK) | (told > GRASP_JAW + JAW_SLACK)
+    return bool((state.touched & (state.held == NOTHING) & ~off).any())
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

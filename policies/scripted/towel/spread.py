@@ -212,14 +212,19 @@ class Spread:
         return low and bool(state.peak.min() >= TOP - LIFT_TOLERANCE)
 
 
-def is_spread(state: TowelState) -> bool:
-    """Whether a towel lies flat enough to be let go, and hands on it had better leave."""
+def is_spread(state: TowelState, closing: bool = False) -> bool:
+    """Whether a towel lies flat enough to be let go, and hands on it had better leave.
+
+    Args:
+        state: The towel.
+        closing: Whether a hand has come down to pinch it.
+    """
     fit = measure(state.points, ())
     if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
         return False
     # Hands that have not lifted what they pinch yet have more to do than let it settle.
-    begun = (state.held != NOTHING) & (state.peak < LIFT)
-    settles = state.untouched < SETTLED and not begun.any()
+    begun = closing or bool(((state.held != NOTHING) & (state.peak < LIFT)).any())
+    settles = state.untouched < SETTLED and not begun
     corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
     return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
 
