@@ -178,6 +178,23 @@ def test_a_high_fold_of_a_heap_has_not_come_up_with_the_hand_beside_it():
     assert caught(low, replace(scene(flat), touched=touched), 0)
 
 
+def test_a_hand_that_is_held_up_beside_its_grasp_closes_all_the_same(monkeypatch):
+    env = TowelFoldingEnv(observation="state", level="flatten")
+    env.reset_scene(0)
+    expert, robot, state = TowelExpert(env.kinematics), env.robot_state(), scene(tucked("far left"))
+    for _ in range(3):
+        goals = expert.goals(robot, state)
+        values = {"tool_pos": [g.pos for g in goals], "tool_quat": [g.quat for g in goals]}
+        values = {name: np.array(value) for name, value in values.items()}
+        robot = replace(robot, **values, jaw=np.full(2, 0.4))
+    arm = next(a for a in range(2) if expert.jobs[a].kind == "grasp")
+    assert expert.goals(robot, state)[arm].jaw < 0.1
+    beside = replace(robot, tool_pos=robot.tool_pos + np.array([0.005, 0.005, 0.004]))
+    for speed, closes in ((0.05, False), (0.0, True)):
+        monkeypatch.setattr(expert, "velocity", lambda *_, v=speed: np.array([v, 0.0, 0.0]))
+        assert (expert.goals(beside, state)[arm].jaw < 0.1) == closes
+
+
 def test_a_free_hand_at_the_ends_of_its_joints_first_takes_up_its_resting_posture():
     env = TowelFoldingEnv(observation="state", level="flatten")
     env.reset_scene(0)

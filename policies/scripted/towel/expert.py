@@ -77,6 +77,9 @@ SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
 READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
 GRASP_TOLERANCE = 0.005
+STUCK_REACH, STANDING = 0.012, 0.010
+"""Distance from the grasp at which a hand at a heap closes that stands still [m], and the speed
+below which it does [m/s]; chosen."""
 ANGLE_TOLERANCE = 0.12
 CREEP_JAW = 0.20
 """Opening from which a closing hand rises a little, so that no finger sticks to the table."""
@@ -176,6 +179,7 @@ class _ArmView:
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.joints = robot.joint_pos[arm]
+        self.velocity = expert.velocity(robot, arm)
         self.stay = expert.commanded(robot)[arm]
         self.jaw = float(robot.jaw[arm])
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
@@ -264,10 +268,16 @@ class _ArmView:
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
-        ready = lift == 0.0 and float(np.hypot(aside, down)) < GRASP_TOLERANCE
+        off = float(np.hypot(aside, down))
+        ready = lift == 0.0 and off < GRASP_TOLERANCE
+        # A hand that rests on folds of a heap, or on the other one, gets no nearer.
+        ready = ready or (not self.careful and off < STUCK_REACH and self._stands())
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _stands(self) -> bool:
+        return float(np.linalg.norm(self.velocity)) < STANDING
 
     def _close(self, grasp: Grasp) -> ToolGoal:
         """Shuts the jaw of a low hand, after it has come down all the way; rises at the end."""
