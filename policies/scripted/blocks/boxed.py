@@ -55,7 +55,7 @@ def _fits(state: BlockState, arm: int, brick: int) -> bool:
     grasp = replace(grasp, margin=NARROW_MARGINS[-1])
     jaws = grasp.closed_jaw, grasp.open_jaw
     lowest = lowest_between_rims(state, grasp.pos, grasp.quat, jaws, GRAZE)
-    return lowest < grasp.pos[2] + RAISED
+    return lowest < float(grasp.pos[2]) + RAISED
 
 
 def bring_out(state: BlockState, group: list[int]) -> tuple[int, int] | None:

@@ -216,7 +216,7 @@ class _ArmView:
         Hands that lose a lifted towel are left in one, and no way of the tool leads out of it.
         """
         bends = np.abs(self.joints - self.expert.home_posture)[BENDS]
-        high = self.pos[2] > UNWIND_HEIGHT and aside > LONG_WAY
+        high = float(self.pos[2]) > UNWIND_HEIGHT and aside > LONG_WAY
         return self._spread_plan is not None and high and float(bends.max()) > WOUND
 
     def _leave(self, _: int) -> ToolGoal:
