@@ -81,13 +81,16 @@ class ClothConfig(CheckedFields):
             raise ConfigError(f"grid: expected one of {GRIDS}, got {self.grid!r}")
 
 
+@functools.lru_cache(maxsize=4)
 def rest_grid(grid: int) -> NDArray[np.float64]:
-    """Mass points of the flat towel, (grid², 2) [m], its middle at the origin.
+    """Mass points of the flat towel, (grid², 2) [m], its middle at the origin; read-only.
 
     Point ``i·grid + j`` has the i-th smallest x and the j-th smallest y.
     """
     line = np.linspace(-SIDE / 2, SIDE / 2, grid)
-    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    points.setflags(write=False)
+    return points
 
 
 def triangles(grid: int) -> NDArray[np.int64]:

@@ -141,3 +141,45 @@ def test_a_hand_waits_below_one_that_leaves_with_a_brick(env, expert):
         assert view.below_leaving() == waits
         goal = arm_goal(view, Job("take", 0))
         assert np.allclose(goal.pos, view.stay[0]) == waits
+
+
+def test_a_pair_that_leans_beside_a_wall_is_carried_to_where_two_hands_fit(env):
+    env.reset_scene(0)
+    env.advance(env.robot_state().command)
+    state = env.privileged()
+    # As they lay for half an episode: the one hand held a brick, the other one met the wall.
+    side = np.array([0.696, 0.696, 0.122, 0.122])
+    pair = {
+        "pos": env.bins[1][None] + np.array([[-0.137, 0.089], [-0.130, 0.071]]),
+        "quat": np.stack([side, side]),
+        "half_size": np.array([[0.0158, 0.0158, 0.0094]] * 2),
+        "target": np.array([1, 1]),
+    }
+    pair["pos"] = np.column_stack([pair["pos"][:, :2], [0.016, 0.016]])
+    beside = replace(state, **pair)
+    planner = BlockPlanner(any_way_up=True)
+    assert boxed(beside, [0, 1]) == 1
+    assert [job.kind for job in planner.jobs(beside)] == ["rest", "pick"]
+    free = replace(beside, pos=beside.pos - [0.08, 0.0, 0.0])
+    assert boxed(free, [0, 1]) == -1
+    assert {job.kind for job in planner.jobs(free)} == {"take", "hold"}
+
+
+def test_a_hand_that_has_slipped_along_its_pair_to_the_other_brick_takes_it_anew(env, expert):
+    env.reset_scene(0)
+    env.set_down([0, 1], np.zeros(2), 0.0, np.pi / 2)
+    env.advance(env.robot_state().command)
+    state, robot = env.privileged(), env.robot_state()
+    pair = BlockPlanner(any_way_up=True).jobs(state)
+    arm = next(a for a in range(2) if pair[a].kind == "hold")
+    brick = pair[arm].brick
+    state = replace(state, gripped=np.where(np.arange(2) == arm, brick, -1))
+    grasp = ArmView(arm, robot, state, expert).stacked(brick)
+    jaws = np.full(2, grasp.closed_jaw)
+    stack = state.pos[1 - brick] - state.pos[brick]
+    for shift, kept in ((0.0, True), (1.25, False)):
+        tools, turns = robot.tool_pos.copy(), robot.tool_quat.copy()
+        tools[arm], turns[arm] = grasp.pos + shift * stack, grasp.quat
+        values = robot.__dict__ | {"tool_pos": tools, "tool_quat": turns, "jaw": jaws}
+        goal = arm_goal(ArmView(arm, type(robot)(**values), state, expert), pair[arm])
+        assert (goal.jaw == 0.0) == kept

@@ -7,12 +7,16 @@ take it apart.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.state import NO_BRICK, BlockState
-from policies.scripted.blocks.clusters import hang
-from policies.scripted.grasping import half_height
+from envs.robot.hand_geometry import MAX_GRASP_WIDTH
+from policies.scripted.blocks.clusters import hang, leans
+from policies.scripted.blocks.rims import GRAZE, HAND_REACH, lowest_between_rims
+from policies.scripted.grasping import NARROW_MARGINS, half_height, leaning_grasp
 
 RAISED = 0.010
 """Height of a cluster's lowest point above what may bear it from which on a single hand that holds
@@ -24,11 +28,34 @@ diagonals of 2x4 bricks."""
 
 
 def boxed(state: BlockState, group: list[int]) -> int:
-    """Tray over which some brick of a cluster is, walls included; or -1."""
+    """Tray that leaves two hands no room at a cluster, or -1.
+
+    Some brick of it is over the tray, walls included; or it leans so near to a wall that no two
+    hands come down beside it.
+    """
     reach = np.abs(state.pos[group, None, :2] - state.bins).max(axis=2)
     nearest = reach.min(axis=0)
     tray = int(nearest.argmin())
-    return tray if nearest[tray] < BIN_HALF_SIZE + 2 * WALL else NO_BRICK
+    if nearest[tray] < BIN_HALF_SIZE + 2 * WALL:
+        return tray
+    beside = nearest[tray] < BIN_HALF_SIZE + HAND_REACH and leans(state, group[0])
+    return tray if beside and not _two_fit(state, group) else NO_BRICK
+
+
+def _two_fit(state: BlockState, group: list[int]) -> bool:
+    """Whether the walls leave each hand room at some brick of a leaning cluster, not the same."""
+    fits = np.array([[_fits(state, arm, brick) for brick in group] for arm in range(2)])
+    return bool((fits[0][:, None] & fits[1] & ~np.eye(len(group), dtype=bool)).any())
+
+
+def _fits(state: BlockState, arm: int, brick: int) -> bool:
+    grasp = leaning_grasp(arm, state.pos[brick], state.quat[brick], state.half_size[brick])
+    if grasp.width > MAX_GRASP_WIDTH:
+        return False
+    grasp = replace(grasp, margin=NARROW_MARGINS[-1])
+    jaws = grasp.closed_jaw, grasp.open_jaw
+    lowest = lowest_between_rims(state, grasp.pos, grasp.quat, jaws, GRAZE)
+    return lowest < float(grasp.pos[2]) + RAISED
 
 
 def bring_out(state: BlockState, group: list[int]) -> tuple[int, int] | None:

@@ -29,7 +29,7 @@ from policies.scripted.motion import ToolGoal
 from xr0_sim.types import RobotState
 
 PULL_SPEED = 0.10
-ASKEW, ASKEW_ANGLE = 0.025, 0.6
+ASKEW, ASKEW_ANGLE = 0.020, 0.6
 """Distance [m] and angle [rad] from the grasp that dismantling needs beyond which a cluster is let
 go and gripped anew; chosen: more than any hand is off that may close."""
 SHORT = 0.004

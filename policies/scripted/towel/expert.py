@@ -39,7 +39,7 @@ LEAVE_SPEED = 0.20
 TILT = math.radians(80.0)
 TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
 """How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-TOP_PRESS = 0.005
+TOP_PRESS = 0.010
 """Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
 TURNS = (0.0, 0.0, 0.6, -0.6)
 """Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
@@ -61,6 +61,8 @@ OVERLAP = 0.007
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
+JAW_SLACK = 0.02
+"""Opening by which a jaw that is told to let go may differ from that."""
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
@@ -75,6 +77,9 @@ SHUT_LIFT, SHUT_SPAN = 0.03, 0.15
 READY_JAW = 0.34
 """Opening from which a hand may come down and close."""
 GRASP_TOLERANCE = 0.005
+STUCK_REACH, STANDING = 0.012, 0.010
+"""Distance from the grasp at which a hand at a heap closes that stands still [m], and the speed
+below which it does [m/s]; chosen."""
 ANGLE_TOLERANCE = 0.12
 CREEP_JAW = 0.20
 """Opening from which a closing hand rises a little, so that no finger sticks to the table."""
@@ -116,6 +121,10 @@ WOUND, UNWIND_HEIGHT = 1.2, 0.10
 """Largest joint angle off the resting posture [rad] from which on an arm that goes to rest moves
 its joints, not its tool, and the tool height it needs for that [m]."""
 
+BENDS, LONG_WAY = slice(1, 5), 0.10
+"""Joints between the waist and the turn of the hand; distance from the grasp across the table from
+which on a hand above a heap first takes up its resting posture if they are wound [m]."""
+
 
 class TowelExpert(ScriptedExpert):
     """Maps (robot state, towel state) to the joint action of the next tick.
@@ -140,7 +149,8 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        spread = None if state.spread or is_spread(state) else Spread.of(state)
+        done = state.spread or is_spread(state, _closing(robot, state))
+        spread = None if done else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
             self.jobs = jobs = self._planner.jobs(robot, state, view)
@@ -169,6 +179,7 @@ class _ArmView:
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
         self.pos, self.quat = robot.tool_pos[arm], robot.tool_quat[arm]
         self.joints = robot.joint_pos[arm]
+        self.velocity = expert.velocity(robot, arm)
         self.stay = expert.commanded(robot)[arm]
         self.jaw = float(robot.jaw[arm])
         self.jaw_command = float(robot.command[arm * ARM_ACTION_DIM + ARM_ACTION_DIM - 1])
@@ -198,6 +209,15 @@ class _ArmView:
         wound = float(np.abs(self.joints - self.expert.home_posture).max()) > WOUND
         way = self.expert.home_posture if wound and self.pos[2] > UNWIND_HEIGHT else None
         return ToolGoal(pos, quat, HOME_JAW, TRAVEL_SPEED, way)
+
+    def _cornered(self, aside: float) -> bool:
+        """Whether a free hand has a long way to go from a posture at the ends of its joints.
+
+        Hands that lose a lifted towel are left in one, and no way of the tool leads out of it.
+        """
+        bends = np.abs(self.joints - self.expert.home_posture)[BENDS]
+        high = float(self.pos[2]) > UNWIND_HEIGHT and aside > LONG_WAY
+        return self._spread_plan is not None and high and float(bends.max()) > WOUND
 
     def _leave(self, _: int) -> ToolGoal:
         """Opens, then goes straight up.
@@ -241,14 +261,23 @@ class _ArmView:
         near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
         if low and self.jaw_command < CLOSING_JAW and near:
             return self._close(grasp)
+        if self._cornered(aside):
+            home = self.expert.home_posture
+            return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
         lift = self._lift(lateral, angle)
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
-        ready = lift == 0.0 and float(np.hypot(aside, down)) < GRASP_TOLERANCE
+        off = float(np.hypot(aside, down))
+        ready = lift == 0.0 and off < GRASP_TOLERANCE
+        # A hand that rests on folds of a heap, or on the other one, gets no nearer.
+        ready = ready or (not self.careful and off < STUCK_REACH and self._stands())
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _stands(self) -> bool:
+        return float(np.linalg.norm(self.velocity)) < STANDING
 
     def _close(self, grasp: Grasp) -> ToolGoal:
         """Shuts the jaw of a low hand, after it has come down all the way; rises at the end."""
@@ -397,6 +426,13 @@ class _ArmView:
         lean = LEAN * min(max(share, 0.0), 1.0)
         axis = np.array([direction[1], -direction[0], 0.0])
         return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
+
+
+def _closing(robot: RobotState, state: TowelState) -> bool:
+    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off."""
+    told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
+    off = (np.abs(told - RELEASE_JAW) < JAW_SLACK) | (told > GRASP_JAW + JAW_SLACK)
+    return bool((state.touched & (state.held == NOTHING) & ~off).any())
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -57,6 +57,8 @@ SHAKE_JAW = 0.60
 """Opening of a hand that puts back cloth it was caught in; no grasp begins as wide."""
 CAUGHT_REACH, CAUGHT_HEIGHT = 0.035, 0.050
 """Cloth this near to the tool and this high has come up with an open hand [m]."""
+ABOVE_HEAP = 0.050
+"""The same above the middle height of a heap, which has high folds of its own [m]; chosen."""
 DROPPED = LIFT
 """Height of a lifted edge from which a hand lays it out alone when the other has lost it [m]."""
 ON_SPOT, STAYS = 0.012, 0.030
@@ -165,11 +167,14 @@ def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
         return False
     if robot.jaw[arm] > SHAKE_JAW:
         return True
-    if robot.tool_pos[arm, 2] < CAUGHT_HEIGHT:
+    high = CAUGHT_HEIGHT
+    if not state.spread:
+        high = max(high, float(np.median(state.points[:, 2])) + ABOVE_HEAP)
+    if robot.tool_pos[arm, 2] < high:
         return False
     gaps = np.linalg.norm(state.points - robot.tool_pos[arm], axis=1)
     nearest = int(gaps.argmin())
-    return bool(gaps[nearest] < CAUGHT_REACH and state.points[nearest, 2] > CAUGHT_HEIGHT)
+    return bool(gaps[nearest] < CAUGHT_REACH and state.points[nearest, 2] > high)
 
 
 class TowelPlanner:

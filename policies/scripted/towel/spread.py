@@ -28,7 +28,7 @@ from envs.towel_folding.folds import (
     mirror_index,
 )
 from envs.towel_folding.folds import corners as fold_corners
-from envs.towel_folding.state import TowelState
+from envs.towel_folding.state import LIFT, TowelState
 
 EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
 """The four edges, named by the fold that would move them: far, near, left, right."""
@@ -68,8 +68,19 @@ SWING = 0.35
 """How far ahead on the arc a hand is sent [rad]."""
 COVERED = 3.0
 """Cost of a corner from which on it is not to be had."""
-ALONE_START, ALONE_END = 0.0, 0.26
-"""Where a hand alone begins and ends to lay a towel out, towards its own side [m]."""
+ROUND, EDGES_FIRST = 4, 2
+"""Attempts after which the choice starts anew, and how many of them may be by both hands."""
+FAR_COST, FARTHEST = 10.0, 0.30
+"""Cost of a metre between a hand and its corner across the table [1/m], and from where on it no
+longer rises [m]; chosen: 20 cm outweigh a curled corner."""
+NEXT_ONE = 3.0
+"""What the corner whose turn it is after attempts in vain is preferred by; chosen."""
+MIDDLE = 0.06
+"""Distance from the middle line within which the nearer hand takes a corner [m]."""
+ALONE_START, ALONE_END, ALONE_TOP = 0.06, 0.26, 0.31
+"""Where a hand alone begins and ends to lay a towel out, towards its own side, and the height it
+lifts the corner to [m]; over the middle line at `TOP` an arm is stretched out with its wrist at its
+end, and does not find back."""
 ALONE_AHEAD = 0.05
 """How far ahead on that way it is sent [m]."""
 SIDES = (1.0, -1.0)
@@ -91,8 +102,14 @@ class Spread:
     alone: int = NOTHING
 
     @classmethod
-    def of(cls, state: TowelState) -> Spread | None:
-        """The edge to take now, after attempts in vain another; None if none fits what is held."""
+    def of(cls, state: TowelState, tools: NDArray[np.float64] | None = None) -> Spread | None:
+        """The edge to take now, after attempts in vain another; None if none fits what is held.
+
+        Args:
+            state: The towel.
+            tools: Tool points (2, 3) [m]; what a hand is near to is preferred, so that hands on
+                their way do not turn round whenever a heap creeps.
+        """
         options: list[tuple[float, int, Spread]] = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
@@ -110,24 +127,37 @@ class Spread:
             best = options[0][2]
             alone = len(held) == 1 and options[0][0] >= COVERED
             return replace(best, alone=int(held[0])) if alone else best
-        good = [option[2] for option in options if option[0] < COVERED]
-        ways = good + cls._alone(state)
-        tried = int(state.failures.sum()) // 2 + int(state.lifts.max())
-        return ways[tried % len(ways)]
+        tried = (int(state.failures.sum()) // 2 + int(state.lifts.max())) % ROUND
+        good = [
+            (
+                cost + np.mean([_far(state, tools, arm, way.corners[arm]) for arm in range(2)]),
+                n,
+                way,
+            )
+            for cost, n, way in options
+            if cost < COVERED
+        ]
+        good.sort(key=lambda option: option[:2])
+        if tried < min(len(good), EDGES_FIRST):
+            return good[tried][2]
+        return cls._alone(state, tools, tried)
 
     @classmethod
-    def _alone(cls, state: TowelState) -> list[Spread]:
-        """One corner each, the freest first, by the arm on whose side it lies."""
+    def _alone(cls, state: TowelState, tools: NDArray[np.float64] | None, tried: int) -> Spread:
+        """One corner: a free one by the arm on whose side it lies; after attempts another."""
         ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
         costs = {corner: _corner_cost(state, corner) for corner in ends}
         free = [corner for corner in ends if costs[corner] < COVERED] or ends
         ways = []
-        for corner in sorted(free, key=lambda corner: (costs[corner], corner)):
-            arm = 0 if state.points[corner, 1] > 0 else 1
-            edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
-            other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
-            ways.append(cls(edge, (corner, other) if arm == 0 else (other, corner), arm))
-        return ways
+        for corner in free:
+            arm = _arm_for(state, tools, corner)
+            turn = NEXT_ONE if tried and ends[tried] == corner else 0.0
+            cost = costs[corner] + _far(state, tools, arm, corner) - turn
+            ways.append((cost, corner, arm))
+        _, corner, arm = min(ways)
+        edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
+        other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
+        return cls(edge, (corner, other) if arm == 0 else (other, corner), arm)
 
     @property
     def direction(self) -> NDArray[np.float64]:
@@ -170,11 +200,11 @@ class Spread:
     def goal_alone(self, state: TowelState, arm: int) -> NDArray[np.float64]:
         """Where the pinched point of a hand alone should go next, (3,) [m]."""
         here = state.points[int(state.held[arm])]
-        if state.peak[arm] < TOP - LIFT_TOLERANCE:
-            return np.array([0.0, SIDES[arm] * ALONE_START, TOP])
+        if state.peak[arm] < ALONE_TOP - LIFT_TOLERANCE:
+            return np.array([0.0, SIDES[arm] * ALONE_START, ALONE_TOP])
         way = min(max(SIDES[arm] * here[1] + ALONE_AHEAD, ALONE_START), ALONE_END)
         share = (way - ALONE_START) / (ALONE_END - ALONE_START)
-        return np.array([0.0, SIDES[arm] * way, TOP * (1.0 - share)])
+        return np.array([0.0, SIDES[arm] * way, ALONE_TOP * (1.0 - share)])
 
     def laid(self, state: TowelState) -> bool:
         """Whether both hands have come down at the end of the arc."""
@@ -182,12 +212,19 @@ class Spread:
         return low and bool(state.peak.min() >= TOP - LIFT_TOLERANCE)
 
 
-def is_spread(state: TowelState) -> bool:
-    """Whether a towel lies flat enough to be let go, and hands on it had better leave."""
+def is_spread(state: TowelState, closing: bool = False) -> bool:
+    """Whether a towel lies flat enough to be let go, and hands on it had better leave.
+
+    Args:
+        state: The towel.
+        closing: Whether a hand has come down to pinch it.
+    """
     fit = measure(state.points, ())
     if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
         return False
-    settles = state.untouched < SETTLED
+    # Hands that have not lifted what they pinch yet have more to do than let it settle.
+    begun = closing or bool(((state.held != NOTHING) & (state.peak < LIFT)).any())
+    settles = state.untouched < SETTLED and not begun
     corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
     return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
 
@@ -207,6 +244,22 @@ def _cost(state: TowelState, pair: tuple[int, int]) -> float:
     apart = state.points[pair[0], 1] - state.points[pair[1], 1]
     cost = sum(_corner_cost(state, corner) for corner in free)
     return cost + (COVERED if free and apart < APART else 0.0)
+
+
+def _far(state: TowelState, tools: NDArray[np.float64] | None, arm: int, corner: int) -> float:
+    """Cost of the way from a hand to a corner; 0 where no tools are told."""
+    if tools is None:
+        return 0.0
+    gap = float(np.linalg.norm(tools[arm, :2] - state.points[corner, :2]))
+    return FAR_COST * min(gap, FARTHEST)
+
+
+def _arm_for(state: TowelState, tools: NDArray[np.float64] | None, corner: int) -> int:
+    """The arm on whose side a corner lies; in the middle the nearer one."""
+    y = float(state.points[corner, 1])
+    if tools is None or abs(y) > MIDDLE:
+        return 0 if y > 0 else 1
+    return int(np.linalg.norm(tools[:, :2] - state.points[corner, :2], axis=1).argmin())
 
 
 def _corner_cost(state: TowelState, corner: int) -> float:
