@@ -72,7 +72,7 @@ def test_the_agent_that_ships_takes_bricks_off():
     env = StagedBlocks("separate")
     rows = evaluate(agent, env, range(TUNING_SEED, TUNING_SEED + 8))
     env.close()
-    assert sum(row["success"] for row in rows) >= 6  # all of these, 99 of 100 held-out ones
+    assert sum(row["success"] for row in rows) >= 6  # all of these, 189 of 200 held-out ones
 
 
 def test_it_runs_behind_latency_and_a_strategy(tmp_path, capsys):
