@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.scene.cameras import MJ_CAMERAS
 from envs.tasks import make_env
 from experiments.benchmarks.report import Measure, report
 from experiments.benchmarks.step_replay import quiet_collector
@@ -59,6 +58,8 @@ def run(config: BenchPicturesConfig) -> int:
         raise ConfigError(
             "bench pictures: expected --episodes, --ticks, --every and --repeats of at least 1"
         )
+    from envs.scene.cameras import MJ_CAMERAS
+
     costs, equal = [], 0
     for seed in range(config.seed, config.seed + config.episodes):
         found, same = _episode(config, seed)
@@ -128,6 +129,8 @@ def _moment(
     data: mujoco.MjData, ways: list[SceneRenderer], repeats: int
 ) -> tuple[NDArray[np.float64], int]:
     """Median CPU time of all views, (whole, seen) [ns], and how many of them are equal."""
+    from envs.scene.cameras import MJ_CAMERAS
+
     spent = np.empty((repeats, len(ways)))
     shown: dict[int, list[NDArray[np.uint8]]] = {}
     with quiet_collector():

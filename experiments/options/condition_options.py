@@ -22,8 +22,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
         head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
         strategy: prefix_async, sync, naive_async, another of `xr0-sim list`, or one of yours, as
             NAME[:field=value,...].
-        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
-            with blocks, 8 with a towel; else 10.
+        execution_horizon: Executed actions before the next inference starts; default for xr0: what
+            the checkpoint was measured best with; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report (default) or readme.
         latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
