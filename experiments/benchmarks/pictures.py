@@ -54,10 +54,10 @@ class BenchPicturesConfig(TaskOptions):
 
 def run(config: BenchPicturesConfig) -> int:
     """Measures and prints; exit status 0 also if the target is missed."""
-    if min(config.episodes, config.ticks, config.every, config.repeats) < 1:
-        raise ConfigError(
-            "bench pictures: expected --episodes, --ticks, --every and --repeats of at least 1"
-        )
+    for name in ("episodes", "ticks", "every", "repeats", "image_size"):
+        if getattr(config, name) < 1:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option}: expected at least 1, got {getattr(config, name)}")
     from envs.scene.cameras import MJ_CAMERAS
 
     costs, equal = [], 0
