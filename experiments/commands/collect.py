@@ -27,6 +27,7 @@ EXPERT_SOURCES = (
     "sighting",
     "late_look",
     "first_look",
+    "first_reach",
     "recovery",
     "start_anywhere",
 )
@@ -52,9 +53,9 @@ class CollectConfig(TaskOptions):
             of corrections, and none of the other kinds.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
             the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
-            without chunks; "late_look", "first_look", "recovery" and "start_anywhere" for the
-            expert where a plan for the old scene, hands gone astray or a new scene have led; any
-            other name for corrections.
+            without chunks; "late_look", "first_look", "first_reach", "recovery" and
+            "start_anywhere" for the expert where a plan for the old scene, hands gone astray or a
+            new scene have led; any other name for corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 

@@ -4,10 +4,11 @@ A chunk policy looks seldom. When the scene changes, it goes on for a while with
 old scene, and then has to know what to do from where that has led. An expert that reacts in every
 tick is never there. So the expert's undisturbed episode, the trunk, is left at random moments; on a
 detour something else acts for some ticks, then the expert takes over again, and what it does from
-there labels what is seen. Four kinds:
+there labels what is seen. Five kinds:
 
 * ``late_look``: an event changes the scene, and the plan from before it runs on;
 * ``first_look``: the same, often, and only the moments in which a policy first sees it;
+* ``first_reach``: late looks on the way to the first grasp, and nothing of the episode behind it;
 * ``recovery``: hands wander off and open or close at the wrong time;
 * ``start_anywhere``: bricks or towel lie elsewhere, and hands are moved at random.
 
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 STREAM = 0x6465746F
 LATE_LOOK, RECOVERY, START_ANYWHERE = "late_look", "recovery", "start_anywhere"
-FIRST_LOOK = "first_look"
-DETOURS = (LATE_LOOK, RECOVERY, START_ANYWHERE, FIRST_LOOK)
-AFTER_EVENTS = (LATE_LOOK, FIRST_LOOK)
+FIRST_LOOK, FIRST_REACH = "first_look", "first_reach"
+DETOURS = (LATE_LOOK, RECOVERY, START_ANYWHERE, FIRST_LOOK, FIRST_REACH)
+AFTER_EVENTS = (LATE_LOOK, FIRST_LOOK, FIRST_REACH)
 """Kinds that follow an event."""
 
 Actions = list[NDArray[np.float64]]
@@ -63,6 +64,7 @@ class DetourConfig:
         watched: How long after that samples are taken.
         longest_prefix: Most rows of the old plan that a sample with a committed prefix has left.
         max_ticks: Tick limit of the trunk.
+        phases: The trunk ends where the task leaves these; empty for its end.
         strays: How hands are led astray.
     """
 
@@ -75,11 +77,19 @@ class DetourConfig:
     watched: int = 32
     longest_prefix: int = 10
     max_ticks: int = 450
+    phases: tuple[str, ...] = ()
     strays: DisturbanceConfig = field(default_factory=lambda: STRAYS)
 
 
 CONFIGS = {
     FIRST_LOOK: DetourConfig(trunk_stride=(15, 25), gap=(6, 14), stride=(3, 5), watched=8),
+    FIRST_REACH: DetourConfig(
+        trunk_stride=(6, 12),
+        gap=(3, 6),
+        stride=(3, 6),
+        watched=24,
+        phases=("approach", "reach", "grasp"),
+    ),
 }
 """Kind -> its settings, where they are not the usual ones; chosen."""
 
@@ -116,7 +126,7 @@ def record_detours(
         config: Settings instead of those of the kind.
 
     Returns:
-        Whether the expert finished the task on the trunk.
+        Whether the expert got to the end of the trunk.
     """
     config = config or CONFIGS.get(source, DetourConfig())
     rng = np.random.default_rng([seed, STREAM, DETOURS.index(source)])
@@ -166,8 +176,9 @@ def _play_trunk(
         action = oracle.expert.action(env.robot_state(), env.privileged())
         _, terminated, _, info = env.advance(action)
         trunk.actions.append(action)
-        if terminated and not done:
-            done, trunk.success, trunk.ends = True, bool(info["success"]), env.tick
+        left = bool(config.phases) and info["phase"] not in config.phases
+        if (terminated or left) and not done:
+            done, trunk.success, trunk.ends = True, left or bool(info["success"]), env.tick
     last = len(trunk.actions) - HORIZON
     trunk.frames = [frame for frame in trunk.frames if frame.tick <= last]
     return trunk

@@ -12,7 +12,13 @@ import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
 from experiments.cli import main
 from experiments.datagen.demonstrations import SampleRecorder
-from experiments.datagen.detours import AFTER_EVENTS, DETOURS, DetourConfig, record_detours
+from experiments.datagen.detours import (
+    AFTER_EVENTS,
+    DETOURS,
+    FIRST_REACH,
+    DetourConfig,
+    record_detours,
+)
 from policies.scripted.oracle import HORIZON, ChunkOracle
 from policies.supervision.table import lesson
 
@@ -89,6 +95,23 @@ def test_no_two_detours_are_alike(recorded):
     source, rows, _ = recorded
     commands = [row["robot"].command.tobytes() for row in rows if row["source"] == source]
     assert len(set(commands)) == len(commands)
+
+
+def test_a_first_reach_ends_with_the_first_grasp():
+    env = gym.make(ENV_IDS["block_dismantling"], image_size=32).unwrapped
+    oracle, shelf = ChunkOracle(env), Shelf()
+    taught = replace(lesson("block_dismantling"), events=("teleport",))
+    assert record_detours(
+        env, SampleRecorder(oracle, taught, shelf), oracle, taught, FIRST_REACH, SEED
+    )
+    env.reset_scene(SEED)
+    while env.phase in {"approach", "reach", "grasp"}:
+        env.advance(oracle.expert.action(env.robot_state(), env.privileged()))
+    trunk = [row["tick"] for row in shelf.rows if row["source"] == "demo"]
+    assert trunk
+    assert max(trunk) <= env.tick
+    assert sum(row["source"] == FIRST_REACH for row in shelf.rows) > 2 * len(trunk)
+    env.close()
 
 
 @pytest.mark.parametrize(
