@@ -166,7 +166,7 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     import torch
 
     from experiments.benchmarks.eager_xr0 import naive_denoise, naive_encode
-    from xr0_sim.model.action_expert.sampler import FlowSampler
+    from xr0_sim.model.action_expert.sampler import SHAPE_STEP, FlowSampler
     from xr0_sim.model.compute.precision import REDUCED, cpu_features
     from xr0_sim.model.vlm.stock import stock_vlm
 
@@ -175,15 +175,21 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     none = torch.zeros(len(setting.state), dtype=torch.long)
     empty = torch.zeros(len(setting.state), 0, policy.config.action_dim)
 
+    shaped = setting.inputs.padded(SHAPE_STEP)
+
     def encode() -> Any:
         with torch.no_grad():
             return model.encode(setting.inputs)
+
+    def encode_compiled() -> Any:
+        with torch.no_grad():
+            return model.encode(shaped, compiled=True)
 
     def ours(precision: str, compile: bool = False) -> tuple[Callable, Callable]:
         steps = policy.config.num_euler_steps
         sampler = FlowSampler(model.expert, steps, compile, precision)
         chunk = (setting.state, setting.noise, none, setting.noise)
-        return encode, lambda cache: sampler(cache, *chunk)
+        return encode_compiled if compile else encode, lambda cache: sampler(cache, *chunk)
 
     ways: dict[str, Any] = {
         "naive": (

@@ -124,9 +124,10 @@ def test_policy_targets_belong_to_a_size():
         preset: {m.name: m.target for m in headline(times, np.full(2, 3.2), deviations, preset)}
         for preset in ("nano", "tiny", "small")
     }
-    held = {"denoise_speedup": 2.0, "chunk_speedup": 1.5, "deviation": 1e-5}
+    held = {"denoise_speedup": 2.0, "chunk_speedup": 2.0, "deviation": 1e-5}
     assert {k: v for k, v in targets["tiny"].items() if v is not None} == held
-    held = {"deviation": 1e-5, "denoise_over_bound": 1.35, "reduced_speedup": 3.5}
+    held = {"deviation": 1e-5, "denoise_over_bound": 1.35}
+    held |= {"reduced_speedup": 3.5, "reduced_chunk_speedup": 2.5}
     assert {k: v for k, v in targets["small"].items() if v is not None} == held
     assert [v for v in targets["nano"].values() if v is not None] == [1e-5]
     found = {m.name: m for m in headline(times, np.full(2, 3.2), deviations, "small")}

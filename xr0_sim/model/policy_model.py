@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.guidance import MAX_WEIGHT, guided_sample
 from xr0_sim.model.action_expert.network import ActionExpert
-from xr0_sim.model.action_expert.sampler import FlowSampler
+from xr0_sim.model.action_expert.sampler import SHAPE_STEP, FlowSampler
 from xr0_sim.model.compute.default_dtype import float32_default
 from xr0_sim.model.compute.precision import (
     DEFAULT_PRECISION,
@@ -48,7 +48,7 @@ class PolicyModel:
         processor: Images and text to network inputs.
         normalizer: Statistics of the training set.
         precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
-        compile: Whether its step is compiled.
+        compile: Whether the VLM's blocks and layers and the Euler step are compiled.
         graph: Whether it runs in captured graphs (`xr0_sim.model.graphed`).
         action_mask: (T, 32) entries that a robot type uses; None for both arms of the layout.
     """
@@ -152,7 +152,9 @@ class PolicyModel:
             inputs = self.processor(images, instructions)
             if self.graph:
                 return self.graphs.encode(inputs)
-            return self.model.encode(inputs.to(self.model.device))
+            if self.compile:
+                inputs = inputs.padded(SHAPE_STEP)
+            return self.model.encode(inputs.to(self.model.device), self.compile)
 
     def noise(self, seeds: Sequence[Sequence[int]], first_tick: int | None = None) -> torch.Tensor:
         """Flow noise (B, T, 32).

@@ -49,9 +49,15 @@ class XR0ForActionGeneration(nn.Module):
         """The action expert; its parameters are those of this model."""
         return self._expert
 
-    def encode(self, inputs: VlmInputs) -> VlmCache:
-        """Runs the VLM once; the cache serves any number of `sample_actions` calls."""
-        return encode(self.vlm, inputs, self.config.dit_config.num_hidden_layers)
+    def encode(self, inputs: VlmInputs, compiled: bool = False) -> VlmCache:
+        """Runs the VLM once; the cache serves any number of `sample_actions` calls.
+
+        Args:
+            inputs: The batch.
+            compiled: Run its blocks and layers compiled, see `xr0_sim.model.vlm.forward.encode`.
+        """
+        layers = self.config.dit_config.num_hidden_layers
+        return encode(self.vlm, inputs, layers, compiled=compiled)
 
     @torch.no_grad()
     def sample_actions(

@@ -46,7 +46,7 @@ def encode_images(
     """
     visual = vlm.model.visual
     position = (visual.pos_embed(tables.taps) * tables.weights[:, :, None]).sum(1)
-    run = _compiled_block() if compiled else _block
+    run, merge = (_compiled(_block), _compiled(_merge)) if compiled else (_block, _merge)
     kernel = visual.patch_embed.proj.weight
     x = functional.linear(patches.to(kernel.dtype), kernel.flatten(1), visual.patch_embed.proj.bias)
     x = x + position.to(kernel.dtype)
@@ -55,8 +55,8 @@ def encode_images(
         x = run(block, x, tables.cos, tables.sin, fused)
         if index in visual.deepstack_visual_indexes:
             merger = visual.deepstack_merger_list[visual.deepstack_visual_indexes.index(index)]
-            deepstack.append(merger(x.flatten(0, 1)))
-    return visual.merger(x.flatten(0, 1)), deepstack
+            deepstack.append(merge(merger, x))
+    return merge(visual.merger, x), deepstack
 
 
 def _block(block: Any, x: Tensor, cos: Tensor, sin: Tensor, fused: bool) -> Tensor:
@@ -71,10 +71,16 @@ def _block(block: Any, x: Tensor, cos: Tensor, sin: Tensor, fused: bool) -> Tens
     return x + block.mlp(block.norm2(x))
 
 
-@lru_cache(maxsize=1)
-def _compiled_block() -> Callable[..., Tensor]:
-    """`_block` compiled: all blocks are alike, so one serves them all."""
-    return torch.compile(_block, dynamic=False)
+def _merge(merger: Any, x: Tensor) -> Tensor:
+    """Visual tokens of patches (N, P, hidden)."""
+    merged: Tensor = merger(x.flatten(0, 1))
+    return merged
+
+
+@lru_cache
+def _compiled(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of the pass compiled: all modules of a kind are alike, so one serves them all."""
+    return torch.compile(part, dynamic=False)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -174,7 +180,7 @@ def encode(
         if before is not None:
             before.append(x)
         last = index + 1 == len(text.layers)
-        run = _compiled_layer() if compiled and not last else _layer
+        run = _compiled(_layer) if compiled and not last else _layer
         key, value, x = run(layer, x, cos, sin, tables.causal, last)
         if index + cached_layers >= len(text.layers):
             layers.append((key, value))
@@ -232,12 +238,6 @@ def _layer(
     if last:
         return key, value, x
     return key, value, _transform(layer, x, normed, key, value, cos, sin, causal)
-
-
-@lru_cache(maxsize=1)
-def _compiled_layer() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-    """`_layer` compiled: all layers are alike, so one serves them all."""
-    return torch.compile(_layer, dynamic=False)
 
 
 def _keys_values(layer: Any, normed: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
