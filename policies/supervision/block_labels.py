@@ -60,7 +60,7 @@ def block_grounding(
     """Grounding vector and mask of the present tick; a colour that two bricks share is masked."""
     robot, state = env.robot_state(), env.privileged()
     goals = expert.goals(robot, state)
-    values: dict[str, object] = {"clutched": int(state.joined.any())}
+    values: dict[str, object] = {"clutched": int(expert.seen(state).joined.any())}
     values |= {f"{colour} goes to": target for colour, target in env.rule.items()}
     points = {
         "left bin": np.array([*state.bins[0], 0.0]),

@@ -10,7 +10,7 @@ from envs.block_dismantling.state import NO_BRICK, BlockState
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
 from policies.scripted.blocks.carrying import deliver, hand_over
-from policies.scripted.blocks.clusters import pull_direction, studs_up
+from policies.scripted.blocks.clusters import as_seen, pull_direction, studs_up
 from policies.scripted.blocks.cramped import cramped_grasp, shortage
 from policies.scripted.blocks.gripping import CLOSE_SPEED, TRAVEL_SPEED, back_out, grip, open_for
 from policies.scripted.blocks.plan import BlockPlanner, Job
@@ -61,8 +61,13 @@ class BlockExpert(ScriptedExpert):
         left, right = self.jobs
         return left.kind, right.kind
 
+    def seen(self, state: BlockState) -> BlockState:
+        """The scene as the plan takes it: what no camera can tell makes no difference."""
+        return as_seen(state) if self.careful else state
+
     def goals(self, robot: RobotState, state: BlockState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
+        state = self.seen(state)
         self.jobs = jobs = self._planner.jobs(state)
         left, right = (arm_goal(ArmView(arm, robot, state, self), jobs[arm]) for arm in range(2))
         return left, right
