@@ -61,8 +61,8 @@ def check_recorded_rate(control_hz: int, recorded_hz: int, what: str) -> None:
 
 
 def rate_words(env_kwargs: Mapping[str, Any]) -> str:
-    """The rate for captions, e.g. ``, 50 Hz``; nothing at the usual one."""
-    control_hz = env_kwargs["control_hz"]
+    """The rate for captions, e.g. ``, 50 Hz``; nothing at the usual one, nor on older cards."""
+    control_hz = env_kwargs.get("control_hz", CONTROL_HZ)
     return "" if control_hz == CONTROL_HZ else f", {control_hz} Hz"
 
 

@@ -172,6 +172,8 @@ def test_captions_name_a_rate_that_is_not_the_usual_one(task):
     spec = task_spec(task)
     assert "Hz" not in spec.describe(usual) and ", 50 Hz" in spec.describe(other)
     assert usual == TaskOptions(env=task).env_kwargs() and spec.rate(other) == 50
+    older = {name: value for name, value in usual.items() if name != "control_hz"}
+    assert spec.rate(older) == 30 and spec.describe(older) == spec.describe(usual)
 
 
 def test_the_lead_of_the_servos_does_not_depend_on_the_rate():
