@@ -1,5 +1,7 @@
 """Experts, episodes, twins and studies at other control rates than the usual one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from experiments.options.condition_options import ConditionOptions
 from experiments.runner.episode_run import EpisodeSetup
 from experiments.runner.film_options import film_options
 from experiments.study import Study
+from experiments.study.study_file import make_study, read_study_file
 from policies.rl.staged_env import StagedBlocks
 from policies.scripted.blocks.gripping import TRAVEL_SPEED
 from policies.scripted.experts import make_expert
@@ -19,6 +22,7 @@ from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import TickLog
 
+ROOT = Path(__file__).resolve().parents[2]
 RATES = (10, 30, 50)
 
 
@@ -78,6 +82,16 @@ def test_the_rate_is_a_factor_of_a_study():
     assert study.resolved()["control_hz=50, event=none"].env_kwargs["control_hz"] == 50
     nested = Study(policy="oracle", factors={"env.control_hz": [10]}, seeds=1)
     assert [c.control_hz for c in nested.resolved().values()] == [10]
+
+
+def test_the_study_of_rates_has_every_rate_under_every_strategy():
+    file = ROOT / "docs" / "examples" / "control_rate.toml"
+    resolved = make_study(read_study_file(file)).resolved()
+    assert len(resolved) == 3 * (1 + 2 * 3) * 2
+    at_rest = [c for name, c in resolved.items() if "latency=0ms" in name]
+    assert {c.strategy.label.split()[0] for c in at_rest} == {"sync"}
+    assert all(c.max_ticks == 30 * c.control_hz for c in resolved.values())
+    assert {c.control_hz for c in resolved.values()} == set(RATES)
 
 
 def test_policies_with_rows_of_30_hz_refuse_other_rates(tmp_path):
