@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from envs.pushes import WAYS
 from envs.scene.belt import BeltRun
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event, refused
 
@@ -86,12 +85,13 @@ class Drift(Event):
         """
         heading, way = self.heading(middle, area, rng)
         # The last tick may stop short of the edge, none runs past it.
-        ticks = math.floor(way * CONTROL_HZ / self.speed + 1e-9)
+        control_hz = scene.control_hz
+        ticks = math.floor(way * control_hz / self.speed + 1e-9)
         if way < SHORTEST_WAY or ticks < 1:
             return refused("no room to the edge of the free table", **told)
-        if not scene.begin_drift(BeltRun(scene.tick, ticks, self.speed, heading)):
+        if not scene.begin_drift(BeltRun(scene.tick, ticks, self.speed, heading, control_hz)):
             return refused("the table runs already", **told)
-        return told | {"heading_rad": heading, "way_m": way, "duration_s": ticks / CONTROL_HZ}
+        return told | {"heading_rad": heading, "way_m": way, "duration_s": ticks / control_hz}
 
 
 def way_to_edge(middle: Sequence[float] | NDArray[np.float64], area: Area, heading: float) -> float:

@@ -1,6 +1,6 @@
 """Base of every dual-arm task: the Gymnasium face of a simulation, its cameras and its events.
 
-One control tick (30 Hz) moves the servo targets in a straight line from the last command to the
+One control tick moves the servo targets in a straight line from the last command to the
 action, see `envs.simulation`. A task adds its objects, its reward and its notion of success
 through the methods marked "Task hook".
 """
@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.control_rate import check_rate, fitting_step, substeps
 from envs.disturbable_scene import check_text
 from envs.episode_scene import NO_EPISODE
 from envs.events import check_events
@@ -47,7 +48,6 @@ from envs.scene.cameras import SceneCameras
 from envs.scene.engine_messages import route_engine_warnings
 from envs.scene.looks import Looks, dress, find_looks
 from envs.scene.pusher import Pusher
-from envs.scene.stage import substeps
 from envs.scene.views import Views, views_of
 from envs.scene.window import Window
 from envs.senses.base import Senses, find_senses
@@ -73,7 +73,8 @@ class DualArmEnv(RestorableScene):
             (privileged state instead of pictures).
         image_size: Side of the square camera pictures [px]; None for the world's.
         action_mode: ``joint`` targets or ``tool`` poses, see `envs.robot.actions.action_space`.
-        timestep_s: Physics step [s]; must divide 1/30 s exactly.
+        timestep_s: Physics step [s]; must divide the control tick exactly. None for the task's own,
+            or the nearest that does.
         render_mode: None, ``rgb_array``, or ``human``: a window that every reset and step renews;
             without a display nothing is shown.
         render_size: (height, width) of `render` [px].
@@ -83,10 +84,13 @@ class DualArmEnv(RestorableScene):
         senses: Faults of cameras and encoders, text of `xr0_sim.registry.senses`.
         looks: What is drawn anew for every seed beside the physics, text of
             `xr0_sim.registry.looks`.
+        control_hz: Control rate [Hz], see `envs.control_rate`; 30 in world 0.1.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": CONTROL_HZ}  # noqa: RUF012
     reward_weights: Mapping[str, float] = {}
+    usual_timestep_s = 1 / 1200
+    """Physics step of the task [s]."""
 
     def __init__(
         self,
@@ -94,13 +98,14 @@ class DualArmEnv(RestorableScene):
         observation: ObservationMode = "pixels",
         image_size: int | None = None,
         action_mode: ActionMode = "joint",
-        timestep_s: float = 1 / 1200,
+        timestep_s: float | None = None,
         render_mode: str | None = None,
         render_size: tuple[int, int] = (540, 960),
         world: str | World = DEFAULT_WORLD,
         servo: str | Servo = "",
         senses: str | Senses = "clean",
         looks: str | Looks = "none",
+        control_hz: int = CONTROL_HZ,
     ):
         if observation not in get_args(ObservationMode):
             raise unknown_name("observation", observation, get_args(ObservationMode))
@@ -114,8 +119,10 @@ class DualArmEnv(RestorableScene):
         size = self.views.image_size if image_size is None else image_size
         self.image_size = check_pixels("image_size", size, IMAGE_SIZES)
         self.action_mode = check_mode(action_mode)
-        self.timestep_s = timestep_s
-        self.substeps = substeps(timestep_s)
+        self.control_hz = hz = check_rate(control_hz, self.world)
+        self.metadata = {**self.metadata, "render_fps": hz}
+        step_s = fitting_step(self.usual_timestep_s, hz) if timestep_s is None else timestep_s
+        self.timestep_s, self.substeps = step_s, substeps(step_s, hz)
         self.render_mode = render_mode
         self._window = Window() if render_mode == "human" else None
         self.render_size = check_video_size(render_size)
@@ -155,15 +162,16 @@ class DualArmEnv(RestorableScene):
         route_engine_warnings()
         model = self._build(options).compile()
         drive = Drive.of(self.world, self.servo)
-        self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive)
+        hz = self.control_hz
+        self._simulation = Simulation(model, self.substeps, self.checks_per_tick, drive, hz)
         dress(model, self.looks, self.dyes(), event_seed)
-        self._perception = EpisodeSenses(self.senses, event_seed)
+        self._perception = EpisodeSenses(self.senses, event_seed, hz)
         self._cameras = SceneCameras(
             self._simulation, self.image_size, self.render_size, self._perception
         )
         paddle = self.paddle
         self._pusher = Pusher(model, paddle) if paddle is not None and self.world.pushes else None
-        self._joint_faults = JointFaults()
+        self._joint_faults = JointFaults(hz)
         self._event_seed = event_seed
         self._schedule = EventSchedule(events, event_seed)
         self._command = self._resting_command()
@@ -183,6 +191,7 @@ class DualArmEnv(RestorableScene):
             events,
             event_seed,
             self.np_random.bit_generator.state,
+            *(() if hz == CONTROL_HZ else (hz,)),
         )
         self._undisturbed = self._episode
         self._assessment = self._assess()
@@ -222,7 +231,9 @@ class DualArmEnv(RestorableScene):
             raise self._broken()
         if self.action_mode == "tool":
             action = tool_to_joint_action(action, self._command, self.kinematics)
-        target = self._command if self._stop.reason else limit_step(action, self._command)
+        target = self._command
+        if not self._stop.reason:
+            target = limit_step(action, self._command, self.control_hz)
         fired = self._schedule.fire(self, self.tick, self.time_ns, self._assessment.phase)
         self._failure = self._simulate(target)
         self._command = target

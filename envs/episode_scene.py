@@ -53,11 +53,12 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
         servo: How the joints follow their targets.
         senses: Faults of cameras and encoders.
         looks: What is drawn anew for every seed beside the physics.
+        control_hz: Control rate [Hz].
         tick: Control ticks so far.
         instruction: The task in words.
     """
 
-    control_hz = CONTROL_HZ
+    control_hz: int = CONTROL_HZ
     checks_per_tick = 1
     phases: tuple[str, ...] = ()
     """Phases at whose beginning an event can fire; empty leaves them unchecked."""
@@ -176,13 +177,13 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     @property
     def time_ns(self) -> int:
         """Simulated time at the start of the current tick [ns]."""
-        return tick_ns(self.tick)
+        return tick_ns(self.tick, self.control_hz)
 
     @property
     def kinematics(self) -> DualArmKinematics:
         """Kinematics of the robot, created at first use."""
         if self._kinematics is None:
-            self._kinematics = DualArmKinematics(self.world, self.servo)
+            self._kinematics = DualArmKinematics(self.world, self.servo, self.control_hz)
         return self._kinematics
 
     @property

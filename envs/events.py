@@ -25,6 +25,7 @@ def check_events(
     env: type,
     max_ticks: int | None = None,
     world: World | str = DEFAULT_WORLD,
+    control_hz: int | None = None,
 ) -> None:
     """Rejects events that were made for another task, and those that can never fire.
 
@@ -33,6 +34,7 @@ def check_events(
         env: Class of the environment it shall happen in; its ``phases`` are those of the task.
         max_ticks: Ticks of an episode at most; None for no limit.
         world: World of the episodes.
+        control_hz: Control rate of the episodes [Hz]; None for that of the class.
 
     Raises:
         ConfigError: An event of another task, one that waits for a phase the task does not have,
@@ -49,7 +51,7 @@ def check_events(
                 f"event {event.kind!r}: expected one for {env.__name__}, got one of "
                 f"{type(event).__module__}; choose from {fitting}"
             )
-        _check_trigger(event, env, max_ticks)
+        _check_trigger(event, env, max_ticks, control_hz)
         instant = getattr(event, "needs_paddle", "")
         if instant and not world.pushes:
             raise ConfigError(
@@ -94,14 +96,15 @@ class Instant(Event):
         return self.kind if scene.checks_room else self.push
 
 
-def _check_trigger(event: Event, env: type, max_ticks: int | None) -> None:
+def _check_trigger(event: Event, env: type, max_ticks: int | None, control_hz: int | None) -> None:
     phases: tuple[str, ...] = getattr(env, "phases", ())
     for phase in event.trigger.awaited_phases:
         if phases and phase not in phases:
             raise ConfigError(
                 f"event '{event_text(event)}': {unknown_name('phase', phase, phases)}"
             )
-    control_hz = getattr(env, "control_hz", CONTROL_HZ)
+    if control_hz is None:
+        control_hz = int(getattr(env, "control_hz", CONTROL_HZ))
     # Triggers of plug-ins may not ask for the rate.
     given = () if control_hz == CONTROL_HZ else (control_hz,)
     first = event.trigger.earliest_tick(*given)

@@ -11,7 +11,6 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import TimeLimit
 
 from envs.tasks import SHIPPED, task_spec
-from xr0_sim.conventions import CONTROL_HZ
 
 ENV_IDS = {task: task_spec(task).gym_id for task in SHIPPED}
 """Short task name -> registered id."""
@@ -35,7 +34,8 @@ class TaskTimeLimit(gymnasium.Wrapper, RecordConstructorArgs):
             spec, given = task_spec(task), env.unwrapped.spec
             chosen = given.kwargs if given else {}
             own = {name: value for name, value in chosen.items() if name in spec.env_kwargs}
-            self.limit_ticks = round(spec.seconds(spec.complete(own)) * CONTROL_HZ)
+            full = spec.complete(own)
+            self.limit_ticks = round(spec.seconds(full) * spec.rate(full))
         self._ticks = 0
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:

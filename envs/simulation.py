@@ -12,7 +12,6 @@ from envs.robot.arms import Drive
 from envs.robot.proprioception import RobotPorts
 from envs.robot.protective_stop import ProtectiveStop
 from envs.scene.belt import Step
-from xr0_sim.conventions import CONTROL_HZ
 
 MAX_SPEED, MAX_ACCELERATION = 1e3, 1e8
 """Beyond these norms of the generalised velocity and acceleration the physics has diverged."""
@@ -26,6 +25,7 @@ class Simulation:
         substeps: Physics steps per control tick.
         checks_per_tick: Equal parts of a tick after each of which the task may intervene.
         drive: The arms and how their joints follow their targets.
+        control_hz: Control rate [Hz].
 
     Attributes:
         protective_stop: Watches the contact forces on the arms, in a world with guards.
@@ -38,13 +38,14 @@ class Simulation:
         substeps: int,
         checks_per_tick: int,
         drive: Drive,
+        control_hz: int,
     ) -> None:
         self.model = model
         self.data = mujoco.MjData(model)
         self.ports = RobotPorts(model, drive)
         fractions = np.arange(1, substeps + 1)[:, None] / substeps
         # Targets move linearly through the tick, ahead by what the servos lag behind.
-        self._ramp = fractions + self.ports.ctrl_lead_s * CONTROL_HZ
+        self._ramp = fractions + self.ports.ctrl_lead_s * control_hz
         self.protective_stop = ProtectiveStop(model)
         marks = {k * substeps // checks_per_tick for k in range(1, checks_per_tick + 1)}
         self._guards = drive.guards

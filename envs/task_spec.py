@@ -114,7 +114,7 @@ class TaskSpec:
         gym_id: Id in Gymnasium's registry; "" for none.
         stage: Arguments that its environment takes beside ``env_kwargs``, with their defaults; an
             environment that is not played on our stage takes none.
-        control_hz: Control rate [Hz].
+        control_hz: Control rate [Hz], where ``env_kwargs`` have none of that name.
         missing: What keeps the task from running on this machine, in one line; "" if nothing does.
     """
 
@@ -178,6 +178,10 @@ class TaskSpec:
         """Default time limit of an episode [simulated s]."""
         limit = self.time_limit_s
         return float(limit(env_kwargs) if callable(limit) else limit)
+
+    def rate(self, env_kwargs: EnvKwargs) -> int:
+        """Control rate of an environment with these arguments [Hz]."""
+        return int(env_kwargs.get("control_hz", self.control_hz))
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`env_kwargs` and the stage's arguments with some of them given, checked.

@@ -13,11 +13,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.control_rate import check_recorded_rate
 from envs.instruction import decode_instruction
 from envs.robot.actions import to_unit
 from envs.robot.proprioception import robot_state_from_vector
 from policies.watched_env import WatchedEnv
-from xr0_sim.conventions import CAMERAS, tick_ns
+from xr0_sim.conventions import CAMERAS, CONTROL_HZ, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.episode import EpisodeLoop
 from xr0_sim.runtime.episode_ports import EpisodeResult, Outcome, Subscriber
@@ -77,6 +78,7 @@ class ChunkPolicy:
             about 1e-5 a chunk.
         estimator: What the controller believes about the delay.
         subscribers: Lane -> watchers of its episodes, e.g. `policies.episode_records`.
+        control_hz: Rate of the environments and of the model's rows [Hz].
 
     Attributes:
         strategy: The strategy in use.
@@ -93,6 +95,7 @@ class ChunkPolicy:
         batched: bool = False,
         estimator: DelayEstimator | None = None,
         subscribers: Callable[[int], Sequence[Subscriber]] | None = None,
+        control_hz: int = CONTROL_HZ,
     ):
         if batched and not isinstance(model, BatchChunkModel):
             raise ConfigError(
@@ -105,6 +108,7 @@ class ChunkPolicy:
         self._latency = latency or Constant(0.0)
         self._estimator = estimator or TrueDelay()
         self._subscribers = subscribers
+        self._control_hz = control_hz
         self._seed = check_seed(seed)
         self._first_env = first_env
         self._lanes: list[_Lane] = []
@@ -118,7 +122,12 @@ class ChunkPolicy:
         The i-th call wraps environment i: give ``wrappers=[policy.watch]`` to `gymnasium.make_vec`
         (mode ``sync``), or wrap in the function that `DummyVecEnv` calls. An environment in another
         process cannot be watched.
+
+        Raises:
+            ConfigError: It runs at another control rate.
         """
+        hz = getattr(env.unwrapped, "control_hz", self._control_hz)
+        check_recorded_rate(hz, self._control_hz, "chunk policy")
         watched = WatchedEnv(env, self, len(self._watched))
         self._watched.append(watched)
         return watched
@@ -209,7 +218,13 @@ class ChunkPolicy:
 
     def _lane(self, index: int) -> _Lane:
         watchers = () if self._subscribers is None else self._subscribers(index)
-        executor = Executor(self._model, self.strategy, self._latency, self._estimator)
+        executor = Executor(
+            self._model,
+            self.strategy,
+            self._latency,
+            self._estimator,
+            control_hz=self._control_hz,
+        )
         return _Lane(EpisodeLoop(executor, watchers))
 
     def _end(self, lane: _Lane, outcome: Outcome | None) -> None:
@@ -253,7 +268,7 @@ class ChunkPolicy:
             robot,
             lambda: Observation(
                 tick=tick,
-                time_ns=tick_ns(tick),
+                time_ns=tick_ns(tick, self._control_hz),
                 robot=robot,
                 images={name: _channel_last(row, name) for name in CAMERAS}
                 if getattr(self._model, "needs_images", True)

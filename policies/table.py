@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import policies
 
@@ -120,6 +121,7 @@ class XR0(PolicySpec):
         """See `PolicySpec.load`."""
         import torch
 
+        from envs.control_rate import check_recorded_rate
         from policies.xr0.loading import load_chunk_model
         from policies.xr0.released_model import drives_one_arm
 
@@ -137,7 +139,13 @@ class XR0(PolicySpec):
             chosen.pop(fact, None)
         model = load_chunk_model(**chosen)
         model.said_so()  # by the command line, once, in `WeightOptions.weights_of`
-        return Policy(lambda env: model, image_size=model.image_size, looks=model.needs_images)
+
+        def bind(env: DualArmEnv | None) -> ChunkModel:
+            if env is not None:  # a model that answers beside a loop has none
+                check_recorded_rate(env.control_hz, CONTROL_HZ, "policy xr0")
+            return model
+
+        return Policy(bind, image_size=model.image_size, looks=model.needs_images)
 
 
 policies.add("xr0", XR0, "XR-0 report, arXiv 2602.12684; trained on this project's tasks")

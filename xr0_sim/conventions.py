@@ -13,7 +13,8 @@ Environment action, ``(14,)`` float32, absolute targets for the end of the contr
     ``[left joints 0:6, left jaw 6, right joints 7:13, right jaw 13]``
 
 Time
-    Control runs at 30 Hz. Time is integer nanoseconds; tick k starts at ``tick_ns(k)``.
+    Control runs at 30 Hz unless an environment says otherwise (``control_hz``). Time is integer
+    nanoseconds; tick k starts at ``tick_ns(k)``.
     Observation o_k is captured at the start of tick k; action a_k is executed during tick k.
 
 Flow time

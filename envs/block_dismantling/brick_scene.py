@@ -29,6 +29,7 @@ from envs.block_dismantling.lying import LyingBricks
 from envs.block_dismantling.pushes import BLADE, SIGNS
 from envs.block_dismantling.rules import BlockRules
 from envs.block_dismantling.state import NO_BRICK, BlockState
+from envs.control_rate import ticks_of
 from envs.dual_arm import DualArmEnv
 from envs.scene.belt import Rectangle
 from envs.scene.looks import Dye
@@ -116,9 +117,8 @@ class BrickScene(DualArmEnv):
         self._upper = np.array([f.upper for f in self.interfaces], dtype=int)
         self._joints = [n * f.lower + f.upper for f in self.interfaces]
         self._constants = (self._half_size.tolist(), self.bins.ravel().tolist())
-        self._judge = BrickJudge(
-            self._colours, self.bins.tolist(), self.rules.rest_ticks, self._lying()
-        )
+        rest_ticks = ticks_of(self.rules.rest_s, self.control_hz)
+        self._judge = BrickJudge(self._colours, self.bins.tolist(), rest_ticks, self._lying())
         yaw = rng.uniform(-ASSEMBLY_YAW, ASSEMBLY_YAW)
         middle = np.array([rng.uniform(*ASSEMBLY_AREA[0]), rng.uniform(*ASSEMBLY_AREA[1]), 0.0])
         middle[2] = -CLEARANCE[2]

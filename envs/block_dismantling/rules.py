@@ -13,7 +13,7 @@ class BlockRules:
 
     Attributes:
         rim_m: Height of the trays' walls [m].
-        rest_ticks: Control ticks a brick lies still and untouched before it counts.
+        rest_s: Time a brick lies still and untouched before it counts [s].
         lies_inside: Whether it counts only with every corner inside the tray and no hand around it.
         checks_per_tick: How often per control tick clutches are checked; None for every physics
             step.
@@ -23,7 +23,7 @@ class BlockRules:
     """
 
     rim_m: float = 0.030
-    rest_ticks: int = 5
+    rest_s: float = 5 / 30
     lies_inside: bool = False
     checks_per_tick: int | None = 2
     look_every: int = 1
@@ -36,8 +36,8 @@ STRICT_RIM_M = 0.068
 
 Chosen: the largest brick lies below it in any posture on the floor (its diagonal is 67 mm), and so
 do three layers, so that 34 bricks find room in the two trays."""
-HALF_SECOND = 15
-"""Control ticks."""
+STRICT_REST_S = 0.5
+"""Time a brick lies at rest before it counts where judges are strict [s]."""
 STIFF_CONTACT_S = 0.004
 """Five physics steps of 1/1200 s: landings press less than 2 mm deep [s]. Chosen."""
 LOOK_EVERY = 4
@@ -47,7 +47,7 @@ LOOK_EVERY = 4
 def block_rules(world: World) -> BlockRules:
     """Rules of a world."""
     first = BlockRules()
-    judges = (STRICT_RIM_M, HALF_SECOND) if world.strict_judges else (first.rim_m, first.rest_ticks)
+    judges = (STRICT_RIM_M, STRICT_REST_S) if world.strict_judges else (first.rim_m, first.rest_s)
     slab = world.table == "slab"
     return BlockRules(
         *judges,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from envs.control_rate import check_rate, rate_words
 from envs.task_spec import BenchTargets, EnvKwargs, MetricColumn, TaskSpec
+from envs.world import find_world
+from xr0_sim.conventions import CONTROL_HZ
 
 SECONDS_PER_BRICK = 10.0
 SHORTEST_LIMIT_S = 40.0
@@ -23,12 +26,13 @@ def time_limit_s(env_kwargs: EnvKwargs) -> float:
 def _check(env_kwargs: EnvKwargs) -> None:
     from envs.block_dismantling.assembly import Level
 
+    check_rate(env_kwargs["control_hz"], find_world(env_kwargs["world"]))
     Level(env_kwargs["n_bricks"], env_kwargs["layout"])
 
 
 def _words(env_kwargs: EnvKwargs) -> str:
     layout = "" if env_kwargs["layout"] == "random" else f", {env_kwargs['layout']}"
-    return f"{env_kwargs['n_bricks']} bricks{layout}"
+    return f"{env_kwargs['n_bricks']} bricks{layout}{rate_words(env_kwargs)}"
 
 
 def _sorted_bricks(info: Mapping[str, Any]) -> int:
@@ -42,7 +46,7 @@ def _bench(env_kwargs: EnvKwargs) -> BenchTargets:
 
 SPEC = TaskSpec(
     env="envs.block_dismantling.env:BlockDismantlingEnv",
-    env_kwargs={"n_bricks": 2, "layout": "random"},
+    env_kwargs={"n_bricks": 2, "layout": "random", "control_hz": CONTROL_HZ},
     check=_check,
     words=_words,
     time_limit_s=time_limit_s,

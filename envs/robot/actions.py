@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, cast, get_args
 
 import gymnasium
@@ -21,8 +22,8 @@ _ARM_HIGH = [*(f.upper for f in JOINTS.values()), 1.0]
 _ARM_SPEED = [*(f.speed for f in JOINTS.values()), JAW_SPEED]
 JOINT_LOW = np.array(_ARM_LOW * 2)
 JOINT_HIGH = np.array(_ARM_HIGH * 2)
-MAX_CHANGE = np.array(_ARM_SPEED * 2) / CONTROL_HZ
-"""Largest change of each joint target within one control tick."""
+MAX_SPEED = np.array(_ARM_SPEED * 2)
+"""Largest speed of each joint target [rad/s], of the jaws [1/s]."""
 
 TOOL_REACH = 1.3
 """Bound of tool positions in ``tool`` mode [m]."""
@@ -78,10 +79,27 @@ def check_action(action: NDArray[np.floating]) -> NDArray[np.float64]:
     return checked
 
 
-def limit_step(target: NDArray[np.float64], previous: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Clips targets (..., 14) to the joint ranges and to one tick's travel from `previous`."""
+@functools.lru_cache
+def max_change(control_hz: int = CONTROL_HZ) -> NDArray[np.float64]:
+    """Largest change (14,) of each joint target within one control tick; read-only."""
+    change: NDArray[np.float64] = MAX_SPEED / control_hz
+    change.setflags(write=False)
+    return change
+
+
+def limit_step(
+    target: NDArray[np.float64], previous: NDArray[np.float64], control_hz: int = CONTROL_HZ
+) -> NDArray[np.float64]:
+    """Clips targets (..., 14) to the joint ranges and to one tick's travel from `previous`.
+
+    Args:
+        target: Where the joints and jaws shall be at the end of the tick.
+        previous: The command (..., 14) before.
+        control_hz: Control rate [Hz]; the limits are speeds, so that a long tick may go further.
+    """
+    change = max_change(control_hz)
     target = np.minimum(np.maximum(target, JOINT_LOW), JOINT_HIGH)
-    return np.minimum(np.maximum(target, previous - MAX_CHANGE), previous + MAX_CHANGE)
+    return np.minimum(np.maximum(target, previous - change), previous + change)
 
 
 def split_arms(action: NDArray[np.float64]) -> tuple[np.ndarray, np.ndarray]:

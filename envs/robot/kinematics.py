@@ -14,7 +14,7 @@ from envs.robot.facts import HOME_JOINTS, JOINTS
 from envs.robot.following import Following
 from envs.robot.servos import IdealServo, Servo
 from envs.world import FIRST, World
-from xr0_sim.conventions import ARMS, JOINTS_PER_ARM
+from xr0_sim.conventions import ARMS, CONTROL_HZ, JOINTS_PER_ARM
 from xr0_sim.errors import ConfigError
 
 POSITION_COST = 1.0
@@ -43,14 +43,18 @@ class DualArmKinematics:
     Args:
         world: Which facts of the robot hold.
         servo: How its joints follow; None for the ideal servo.
+        control_hz: Rate at which it is commanded [Hz]; experts plan by it.
 
     Attributes:
         world: Which facts of the robot hold.
+        control_hz: Rate at which it is commanded [Hz].
         following: What these servos make of a command.
     """
 
-    def __init__(self, world: World = FIRST, servo: Servo | None = None) -> None:
-        self.world = world
+    def __init__(
+        self, world: World = FIRST, servo: Servo | None = None, control_hz: int = CONTROL_HZ
+    ) -> None:
+        self.world, self.control_hz = world, control_hz
         model = robot_model(world, servo)
         self.following = Following(Drive.of(world, servo or IdealServo()), model)
         self._model, self._data = model, mujoco.MjData(model)

@@ -16,8 +16,6 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from xr0_sim.conventions import CONTROL_HZ
-
 Step = Callable[[mujoco.MjModel, mujoco.MjData], None]
 Rectangle = tuple[float, float, float, float]
 """Middle and half extents of a part of the table: x, y, half x, half y [m]."""
@@ -34,16 +32,18 @@ class BeltRun:
         ticks: Control ticks that it runs.
         speed: [m/s]
         heading: Direction about the vertical [rad].
+        control_hz: Control rate [Hz].
     """
 
     tick: int
     ticks: int
     speed: float
     heading: float
+    control_hz: int
 
     def way_m(self, tick: int) -> float:
         """How far the belt has run at the start of a tick [m]."""
-        return self.speed * min(tick - self.tick, self.ticks) / CONTROL_HZ
+        return self.speed * min(tick - self.tick, self.ticks) / self.control_hz
 
 
 class Belt:

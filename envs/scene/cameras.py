@@ -65,7 +65,7 @@ class SceneCameras:
         self._past: mujoco.MjData | None = None
         self._senses = senses
         self.frozen = FrozenCameras()
-        self.faults: PictureFaults[Glimpse] = PictureFaults(senses.frames)
+        self.faults: PictureFaults[Glimpse] = PictureFaults(senses.frames, senses.control_hz)
         for name, drawn in senses.cameras.items():
             displace_camera(simulation.model, MJ_CAMERAS[name], drawn.shift, drawn.rotvec)
 
@@ -73,7 +73,7 @@ class SceneCameras:
         """The three policy views at `tick`, (S, S, 3) uint8 each, as perceived."""
         self._update_poses()
         images = {name: self._frame(name, tick) for name in CAMERAS}
-        images = self.frozen.filter(images, tick_ns(tick))
+        images = self.frozen.filter(images, tick_ns(tick, self._senses.control_hz))
         return self.faults.dropped(images, tick) if self.faults.any else images
 
     def keep(self, tick: int) -> None:
@@ -104,7 +104,8 @@ class SceneCameras:
         look_up("camera", camera, MJ_CAMERAS)
         self._update_poses()
         image = self._frame(camera, tick)
-        self.frozen.freeze(camera, image, now_ns=tick_ns(tick), duration_s=duration_s)
+        now_ns = tick_ns(tick, self._senses.control_hz)
+        self.frozen.freeze(camera, image, now_ns=now_ns, duration_s=duration_s)
 
     def knock(self, camera: str, shift: NDArray[np.float64], rotvec: NDArray[np.float64]) -> None:
         """Shifts [m] and turns [rad] a policy camera in its parent's frame."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import mujoco
@@ -11,8 +10,6 @@ from envs.robot.arms import attach_arms
 from envs.robot.servos import Servo
 from envs.scene.views import Views, add_cameras, views_of
 from envs.world import FIRST, World
-from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.errors import ConfigError
 
 TABLE_HALF_SIZE = (0.42, 0.62)
 """Half extents of the table top in x and y [m]."""
@@ -23,9 +20,6 @@ FLOOR_Z = -0.72
 
 COLLIDE_ARM, COLLIDE_OBJECT, COLLIDE_STATIC = 1, 2, 4
 """Collision bits: arms and objects meet everything, static parts never meet each other."""
-
-MOST_SUBSTEPS = 1000
-"""Physics steps per control tick; more cannot be afforded."""
 
 TABLE_RGBA = (0.62, 0.58, 0.52, 1.0)
 
@@ -74,27 +68,6 @@ CLOTH = Physics(
     tolerance=1e-6,
 )
 """Scenes with cloth: hundreds of freedoms, where conjugate gradients are twice as fast."""
-
-
-def substeps(timestep_s: float, control_hz: int = CONTROL_HZ) -> int:
-    """Physics steps per control tick.
-
-    Raises:
-        ConfigError: The physics step is no number, or does not divide the control tick exactly.
-    """
-    number = isinstance(timestep_s, int | float) and not isinstance(timestep_s, bool)
-    if not number or not 1 / (control_hz * MOST_SUBSTEPS) <= timestep_s <= 1 / control_hz:
-        raise ConfigError(
-            f"timestep_s: expected 1/{control_hz * MOST_SUBSTEPS} .. 1/{control_hz} s, got "
-            f"{timestep_s!r}"
-        )
-    count = round(1.0 / (control_hz * timestep_s))
-    if not math.isclose(count * timestep_s * control_hz, 1.0, rel_tol=1e-9):
-        raise ConfigError(
-            f"timestep_s: expected 1/({control_hz}·n) s for a whole n, got {timestep_s!r}; "
-            f"the nearest is 1/{control_hz * count}"
-        )
-    return count
 
 
 def base_scene(

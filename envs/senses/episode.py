@@ -49,23 +49,28 @@ class EpisodeSenses(Generic[SceneT]):
     Args:
         senses: How well.
         seed: Seed of the episode.
+        control_hz: Control rate [Hz].
 
     Attributes:
         frames: Ticks by which a frame may be old when it arrives.
     """
 
-    def __init__(self, senses: Senses, seed: int) -> None:
-        self.senses = senses
+    def __init__(self, senses: Senses, seed: int, control_hz: int = CONTROL_HZ) -> None:
+        self.senses, self.control_hz = senses, control_hz
         self._seed = seed
         self.cameras = {
             name: _draw_camera(senses, scene_rng(seed, SceneStream.OPTICS, index))
             for index, name in enumerate(CAMERAS)
         }
-        self.frames = _ticks(senses.camera_delay_s + senses.camera_jitter_s)
+        self.frames = self._ticks(senses.camera_delay_s + senses.camera_jitter_s)
         self._scenes: deque[tuple[int, SceneT]] = deque(maxlen=self.frames + 1)
         self._readings: deque[tuple[int, RobotState]] = deque(
-            maxlen=_ticks(senses.joint_delay_s) + 1
+            maxlen=self._ticks(senses.joint_delay_s) + 1
         )
+
+    def _ticks(self, seconds: float) -> int:
+        """Ticks that a time spans, begun ones counted."""
+        return max(0, math.ceil(seconds * self.control_hz - ROUNDING))
 
     # ---------------------------------------------------------------- pictures
     def keep_scene(self, tick: int, scene: SceneT) -> None:
@@ -81,9 +86,10 @@ class EpisodeSenses(Generic[SceneT]):
         """Tick in which the newest frame was taken that has arrived at `tick`."""
         if not self.senses.delays_pictures:
             return tick
-        now = tick_ns(tick)
+        hz = self.control_hz
+        latest = tick_ns(tick, hz) + _ns(ROUNDING / hz)
         for taken in range(tick, max(0, tick - self.frames), -1):
-            if tick_ns(taken) + self._age_ns(camera, taken) <= now + _ns(ROUNDING / CONTROL_HZ):
+            if tick_ns(taken, hz) + self._age_ns(camera, taken) <= latest:
                 return taken
         # Before the first tick the scene stood as it stands in it.
         return max(0, tick - self.frames)
@@ -144,7 +150,7 @@ class EpisodeSenses(Generic[SceneT]):
 
     def _delayed(self, tick: int, robot: RobotState) -> RobotState:
         """Joints of `joint_delay_s` ago; the command is always the present one."""
-        ago = self.senses.joint_delay_s * CONTROL_HZ
+        ago = self.senses.joint_delay_s * self.control_hz
         if ago == 0:
             return robot
         known = {**dict(self._readings), tick: robot}
@@ -177,8 +183,3 @@ def _draw_camera(senses: Senses, rng: np.random.Generator) -> CameraDraw:
 
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
-
-
-def _ticks(seconds: float) -> int:
-    """Ticks that a time spans, begun ones counted."""
-    return max(0, math.ceil(seconds * CONTROL_HZ - ROUNDING))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import envs.towel_folding.events  # noqa: F401  (registers what may happen here)
 from envs.assessment import Assessment
+from envs.control_rate import ticks_of
 from envs.dual_arm import DualArmEnv
 from envs.reward import near
 from envs.robot.facts import JAW_STROKE
@@ -49,7 +50,7 @@ from envs.towel_folding.material import cloth_of, find_material, material_of
 from envs.towel_folding.pushes import HAND
 from envs.towel_folding.self_intersection import crossing_depth, crossings
 from envs.towel_folding.skins import add_skins
-from envs.towel_folding.state import TowelState
+from envs.towel_folding.state import LONG_S, TowelState
 from envs.towel_folding.towel import Towel
 from envs.towel_folding.vertex_order import Naming
 from envs.world import STAGE_ARGUMENTS, find_world
@@ -57,9 +58,10 @@ from xr0_sim.errors import ConfigError, unknown_name
 
 REST_SPEED = 0.03
 """A towel is at rest while no mass point is faster [m/s]."""
-REST_TICKS = 15
-CROSSING_TICKS = 10
-"""Ticks from one count of the towel's crossings to the next; one is due whenever success is."""
+REST_S = 0.5
+"""Time a towel lies at rest before it counts as folded [s]."""
+CROSSING_S = 1 / 3
+"""From one count of the towel's crossings to the next [s]; one is due whenever success is."""
 PICTURE_FACETS = {"0.1": (12, 8), "thick": (8, 6)}
 """Slices and stacks of round shapes in observations, by how the towel is drawn: (12, 8) halves the
 cost of a picture of 128 px, (8, 6) makes up for the thick towel's; hardly a pixel differs."""
@@ -117,7 +119,7 @@ class TowelFoldingEnv(DualArmEnv):
     IoU >= 0.80, the moved half on top, flat; its middle within 5 cm of the marked spot for
     ``full``. Worlds with strict judges ask for every mass point over the table top; materials whose
     layers stay apart, for a towel that nowhere reaches through itself by more than the distance
-    layers are kept at, 5 mm: tips of corners hook into each other. ``info`` tells ``crossings`` (counted every tenth tick, and whenever success is due) and
+    layers are kept at, 5 mm: tips of corners hook into each other. ``info`` tells ``crossings`` (counted three times a second, and whenever success is due) and
     ``strain_max``. Progress counts the spreading, the stages of every fold, and the placing.
     Directions are the table's; out of a heap they are bound to the towel's edges once it has been
     spread.
@@ -147,6 +149,7 @@ class TowelFoldingEnv(DualArmEnv):
     option_names = ("folds",)
     phases = PHASES
     paddle = HAND
+    usual_timestep_s = 1 / 180
 
     def __init__(
         self,
@@ -156,7 +159,6 @@ class TowelFoldingEnv(DualArmEnv):
         grasp: str = "friction",
         material: str = "",
         continuous: bool = False,
-        timestep_s: float = 1 / 180,
         **kwargs: Any,
     ):
         self.level = Level(level)
@@ -172,7 +174,9 @@ class TowelFoldingEnv(DualArmEnv):
         cloth = material or cloth_of(world, self.level.name)
         if cloth != world.cloth:
             kwargs["world"] = replace(world, cloth=cloth)
-        super().__init__(timestep_s=timestep_s, **kwargs)
+        super().__init__(**kwargs)
+        self._rest_ticks = ticks_of(REST_S, self.control_hz)
+        self._crossing_ticks = ticks_of(CROSSING_S, self.control_hz)
 
     # ---------------------------------------------------------------- scene
     def _build(self, options: Mapping[str, Any]) -> mujoco.MjSpec:
@@ -317,7 +321,7 @@ class TowelFoldingEnv(DualArmEnv):
         self._props.oil(self.model, arm, self.tick + self._ticks(duration_s))
 
     def _ticks(self, duration_s: float) -> int:
-        return max(1, round(duration_s * self.control_hz))
+        return ticks_of(duration_s, self.control_hz)
 
     @property
     def held_arms(self) -> list[int]:
@@ -374,8 +378,8 @@ class TowelFoldingEnv(DualArmEnv):
         good = fit.good(len(fits)) and len(fits) == len(folds) and self._on_spot(points)
         if self.world.strict_judges:
             good = good and lies_on_table(points)
-        rested = good and self._rest >= REST_TICKS
-        if rested or self.tick % CROSSING_TICKS == 0:
+        rested = good and self._rest >= self._rest_ticks
+        if rested or self.tick % self._crossing_ticks == 0:
             self._crossings = crossings(points, self.cloth.grid)
         whole = (
             self._crossings == 0
@@ -426,7 +430,8 @@ class TowelFoldingEnv(DualArmEnv):
         if self._assist is not None:
             oiled = (self._props.oiled(0), self._props.oiled(1))
             touch = self._assist.update(self.data, touch, commands, oiled)
-        return self._hands.after(touch, bodies[:, 2], jaws, commands)
+        longest = ticks_of(LONG_S, self.control_hz)
+        return self._hands.after(touch, bodies[:, 2], jaws, commands, longest)
 
     def _bind(self) -> None:
         """Names the points of a towel that has come to lie flat as the table sees them."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.control_rate import ticks_of
 from envs.towel_folding.contacts import GRIP_JAW, NO_TOUCH, NOTHING, Touch
-from envs.towel_folding.state import LIFT, LONG
-from xr0_sim.conventions import ARMS
+from envs.towel_folding.state import LIFT, LONG_S
+from xr0_sim.conventions import ARMS, CONTROL_HZ
 
 OPEN_JAW = 0.15
 """Opening above which a hand counts as open."""
@@ -29,7 +30,7 @@ class Hands:
         lifts: How often one lifted what it pinched.
         peak: Greatest height of the present pinch, 0 without one [m].
         empty: Whether a hand is closed on nothing now.
-        untouched: Ticks for which nothing has touched the towel, up to `LONG`.
+        untouched: Ticks for which nothing has touched the towel, up to those of `LONG_S`.
     """
 
     touch: Touch = NO_TOUCH
@@ -81,6 +82,7 @@ class Hands:
         heights: NDArray[np.float64],
         jaws: NDArray[np.float64],
         commands: NDArray[np.float64],
+        longest: int = ticks_of(LONG_S, CONTROL_HZ),
     ) -> Hands:
         """The record after a tick.
 
@@ -89,6 +91,7 @@ class Hands:
             heights: Heights of the mass points (grid²,) [m].
             jaws: Openings (2,).
             commands: Commanded openings (2,).
+            longest: Ticks of `LONG_S`.
         """
         failures, lifts, peak = list(self.failures), list(self.lifts), list(self.peak)
         empty = [False, False]
@@ -99,7 +102,7 @@ class Hands:
             height = float(heights[point]) if point != NOTHING else 0.0
             lifts[arm] += self.peak[arm] < LIFT <= height
             peak[arm] = max(self.peak[arm], height) if point != NOTHING else 0.0
-        untouched = 0 if any(touch.touched) else min(self.untouched + 1, LONG)
+        untouched = 0 if any(touch.touched) else min(self.untouched + 1, longest)
         return Hands(
             touch,
             failures=(failures[0], failures[1]),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from envs.control_rate import check_rate, rate_words
 from envs.task_spec import BenchTargets, EnvKwargs, MetricColumn, TaskSpec
+from envs.world import find_world
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import unknown_name
 
 TIME_LIMIT_S = {"half": 40.0, "quarter": 60.0, "flatten": 60.0, "full": 120.0}
@@ -28,6 +31,7 @@ def _check(env_kwargs: EnvKwargs) -> None:
     from envs.towel_folding.instructions import Level
     from envs.towel_folding.material import find_material
 
+    check_rate(env_kwargs["control_hz"], find_world(env_kwargs["world"]))
     if env_kwargs["material"]:
         find_material(env_kwargs["material"])
     Level(env_kwargs["level"])
@@ -42,7 +46,8 @@ def _words(env_kwargs: EnvKwargs) -> str:
     material = env_kwargs["material"]
     made_of = f", {material} cloth" if material else ""
     going_on = ", continuous" if env_kwargs["continuous"] else ""
-    return f"level {level}, {grid} × {grid} points{assist}{made_of}{going_on}"
+    rate = rate_words(env_kwargs)
+    return f"level {level}, {grid} × {grid} points{assist}{made_of}{going_on}{rate}"
 
 
 def _folded_towels(info: Mapping[str, Any]) -> int:
@@ -62,6 +67,7 @@ SPEC = TaskSpec(
         "grasp": "friction",
         "material": "",
         "continuous": False,
+        "control_hz": CONTROL_HZ,
     },
     check=_check,
     words=_words,

@@ -12,8 +12,8 @@ from envs.towel_folding.folds import DIRECTIONS, Fold
 MAX_FOLDS = 2
 LIFT = 0.06
 """Height from which on what a hand holds counts as lifted [m]."""
-LONG = 30
-"""Ticks after which nothing moves on its own any more."""
+LONG_S = 1.0
+"""Time after which nothing moves on its own any more [s]."""
 TAIL = 2 + 2 + 2 * MAX_FOLDS + 1 + 2 + 1 + 2 + 3 + 2
 
 
@@ -32,7 +32,7 @@ class TowelState:
         peak: (2,) greatest height an arm has lifted what it pinches to, 0 without [m].
         spread: The towel started flat or has been laid flat, so that folds can be made.
         lifts: (2,) how often an arm has lifted the towel by `LIFT` or more.
-        untouched: Ticks since a hand last touched the towel, `LONG` at most.
+        untouched: Ticks since a hand last touched the towel, those of `LONG_S` at most.
         to_place: It has to end on the marked spot, `props.SPOT`.
     """
 

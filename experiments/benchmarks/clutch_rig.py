@@ -40,7 +40,8 @@ class ClutchRig:
         from envs.block_dismantling.bricks import Brick, add_brick
         from envs.block_dismantling.clutch import Clutches, add_clutches, find_interfaces
         from envs.block_dismantling.rules import block_rules
-        from envs.scene.stage import base_scene, substeps
+        from envs.control_rate import substeps
+        from envs.scene.stage import base_scene
         from envs.world import find_world
 
         found = find_world(world)

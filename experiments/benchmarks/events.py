@@ -164,7 +164,8 @@ def run(config: BenchEventsConfig) -> int:
     """Measures and prints; exit status 0 also if a target is missed."""
     task, env_kwargs = config.task, config.env_kwargs()
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
-    events = _events(config, env_kwargs.get("world", DEFAULT_WORLD), limit)
+    world, hz = env_kwargs.get("world", DEFAULT_WORLD), task_spec(task).rate(env_kwargs)
+    events = _events(config, world, limit, hz)
     seeds = seed_range(config.seed, config.episodes)
     tasks = [
         EventTask(seed, task, tuple(env_kwargs.items()), event, limit, config.until_over)
@@ -202,7 +203,7 @@ def run(config: BenchEventsConfig) -> int:
     return 0
 
 
-def _events(config: BenchEventsConfig, world: str, limit: int) -> list[Event]:
+def _events(config: BenchEventsConfig, world: str, limit: int, hz: int) -> list[Event]:
     """The events asked for, or all of the task that the world has."""
     from envs.events import in_world
     from envs.world import find_world
@@ -214,7 +215,7 @@ def _events(config: BenchEventsConfig, world: str, limit: int) -> list[Event]:
         home = task_spec(config.task).events
         own = [name for name, event in event_presets().items() if type(event).__module__ == home]
         texts = [name for name in own if in_world([name], find_world(world)) == (name,)]
-    return [choose_events(config.task, text, limit, world)[0] for text in texts]
+    return [choose_events(config.task, text, limit, world, hz)[0] for text in texts]
 
 
 def row(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envs.tasks import make_env, own_presets, register_events
+from envs.control_rate import check_recorded_rate
+from envs.tasks import make_env, own_presets, register_events, task_spec
 from envs.world import DEFAULT_WORLD
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, SimulationError
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ def run(config: CollectConfig) -> int:
             f"--source {config.source!r}: expected one of {', '.join(EXPERT_SOURCES)} without "
             "--checkpoint, and another name with it"
         )
+    check_recorded_rate(task_spec(config.task).rate(config.env_kwargs()), CONTROL_HZ, "collect")
     _check_events(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
     last = config.seed + config.episodes

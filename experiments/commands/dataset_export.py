@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from envs.control_rate import check_recorded_rate
 from envs.tasks import check_on_stage
 from experiments.runner.episode_rows import Row, is_valid, log_problem, parse_rows
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.data.chunk_schema import META_FILE, SHARD_DIR
 from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.record.runcard import read_run_card
@@ -80,6 +82,7 @@ def _run_source(folder: Path, config: DatasetExportConfig) -> RunSource:
     card = read_run_card(folder / CARD)
     condition = stored_condition(card["config"], str(folder / CARD))
     check_on_stage(condition.env, "dataset export")
+    check_recorded_rate(condition.control_hz, CONTROL_HZ, "dataset export")
     rows = _rows(folder, config.successes_only)
     return RunSource(folder, card, condition, rows, config.image_size)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from envs.control_rate import check_recorded_rate
 from envs.tasks import make_env, parse_task, task_spec
-from xr0_sim.conventions import CAMERAS
+from xr0_sim.conventions import CAMERAS, CONTROL_HZ
 from xr0_sim.data.lerobot import layout
 from xr0_sim.errors import ConfigError, DatasetError, unknown_name
 
@@ -67,6 +68,7 @@ def run(config: DatasetImportConfig) -> int:
         )
     reader = SetReader(Path(config.set), _views(config.views))
     task, env_kwargs = _task(config, reader)
+    check_recorded_rate(task_spec(task).rate(env_kwargs), CONTROL_HZ, "dataset import")
     env = make_env(task, **env_kwargs)
     try:
         plan = ImportPlan(config.source, config.stride, config.successes_only)

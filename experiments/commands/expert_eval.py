@@ -19,7 +19,6 @@ from experiments.runner.condition import choose_events, time_limit_ticks
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
 from experiments.runner.runner import seed_range
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, SimulationError
 from xr0_sim.metrics.statistics import wilson
 from xr0_sim.metrics.summary import format_interval, summarise
@@ -105,7 +104,7 @@ def _play(task: ExpertTask) -> dict[str, Any]:
             return {"seed": task.seed, "invalid": NOT_FIRED + ", ".join(refused)}
         if terminated:
             break
-    seconds = env.tick / CONTROL_HZ
+    seconds = env.tick / env.control_hz
     entry = task_spec(task.env)
     row = {
         "seed": task.seed,
@@ -133,7 +132,8 @@ def run(config: ExpertEvalConfig) -> int:
             )
         task, env_kwargs = left.env, dict(left.env_kwargs)
     limit = time_limit_ticks(task, env_kwargs, config.max_seconds)
-    events = choose_events(task, config.event, limit, env_kwargs.get("world", DEFAULT_WORLD))
+    world, hz = env_kwargs.get("world", DEFAULT_WORLD), task_spec(task).rate(env_kwargs)
+    events = choose_events(task, config.event, limit, world, hz)
     seeds: Sequence[int] = seed_range(config.seed, config.episodes)
     tasks = [ExpertTask(s, task, tuple(env_kwargs.items()), events, limit) for s in seeds]
     if left is not None:

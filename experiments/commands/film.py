@@ -10,7 +10,7 @@ import tyro
 
 from experiments.runner.episode_rows import parse_rows
 from experiments.runner.film_again import film_again
-from experiments.runner.film_options import DEFAULT_FPS, SCENE_CAMERA, film_options
+from experiments.runner.film_options import SCENE_CAMERA, FilmOptions, film_options
 from experiments.runner.run_folder import CARD, EPISODES
 from experiments.runner.stored_condition import stored_condition
 from experiments.study.episodes import film_episode
@@ -33,7 +33,8 @@ class FilmConfig:
         camera: scene (the whole table), base, left_wrist or right_wrist.
         size: WIDTHxHEIGHT [px]; default: the environment's own.
         no_insets: Leave the wrist views out of the corners of a film of the scene.
-        video_fps: Frames per second, a divisor of 30; the film plays in real time.
+        video_fps: Frames per second, a divisor of the control rate; the film plays in real time.
+            Default 15, or the next lower that divides it.
     """
 
     run: Annotated[str, tyro.conf.Positional] = ""
@@ -42,16 +43,16 @@ class FilmConfig:
     camera: str = SCENE_CAMERA
     size: str | None = None
     no_insets: bool = False
-    video_fps: int = DEFAULT_FPS
+    video_fps: int | None = None
 
 
 def run(config: FilmConfig) -> int:
     """Films, prints the path, returns the exit status."""
     folder = Path(config.run)
-    film = film_options(config.video_fps, config.camera, config.size, insets=not config.no_insets)
     if config.run and (folder / STUDY_CARD).is_file():
         study = Study.load(folder)
         name = study.find(config.condition if config.condition else {})
+        film = _film(config, study.resolved()[name].control_hz)
         print(film_episode(study, name, config.seed, folder, film))
         return 0
     if not config.run or not (folder / CARD).is_file():
@@ -66,8 +67,16 @@ def run(config: FilmConfig) -> int:
     if config.seed not in rows:
         known = ", ".join(map(str, sorted(rows)[:10])) or "none"
         raise ConfigError(f"--seed: expected one of the run's, got {config.seed}; it has {known}")
+    film = _film(config, condition.control_hz)
     print(film_again(condition, config.seed, rows[config.seed]["digest"], film, folder))
     return 0
+
+
+def _film(config: FilmConfig, control_hz: int) -> FilmOptions:
+    insets = not config.no_insets
+    return film_options(
+        config.video_fps, config.camera, config.size, insets=insets, control_hz=control_hz
+    )
 
 
 def _rows_of(folder: Path) -> bytes:

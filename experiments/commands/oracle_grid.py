@@ -22,7 +22,6 @@ from experiments.runner.run_folder import named_digest
 from experiments.runner.runner import seed_range
 from experiments.study.study import Study
 from experiments.study.text import rows_by_condition
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.metrics.summary import markdown_table
 from xr0_sim.record.runcard import to_json
@@ -71,13 +70,14 @@ class OracleGridConfig(TaskOptions):
                 raise ConfigError(f"--delays: expected 0 .. {LONGEST_DELAY} ticks, got {delay}")
         if not self.delays or not self.events:
             raise ConfigError("--delays, --events: expected at least one of each, got none")
+        hz = task_spec(self.task).rate(self.env_kwargs())
         return Study(
             policy="oracle_random_speed",
             factors={
                 "event": {text: {"event": text} for text in self.events},
                 "strategy": {name: {"strategy": text} for name, text in STRATEGIES.items()},
                 "delay": {
-                    str(delay): {"latency": f"constant:latency_s={delay / CONTROL_HZ!r}"}
+                    str(delay): {"latency": f"constant:latency_s={delay / hz!r}"}
                     for delay in self.delays
                 },
             },

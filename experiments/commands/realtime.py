@@ -23,7 +23,7 @@ from experiments.runner.episode_run import EpisodeSetup
 from experiments.runner.result_folder import fresh_folder
 from experiments.runner.runner import renderer_for
 from xr0_sim.atomic import write_json
-from xr0_sim.conventions import CAMERAS, CONTROL_HZ
+from xr0_sim.conventions import CAMERAS
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import TickLog, write_ticklog
 from xr0_sim.record.runcard import run_card, to_json
@@ -96,7 +96,7 @@ def run(config: RealtimeConfig) -> int:
         for done in runs
         if not config.no_replay
     ]
-    measures = _measures(kept, runs, same, before, after)
+    measures = _measures(kept, runs, same, before, after, condition.control_hz)
     title = (
         f"{condition.label.rsplit(' | ', 1)[0]}, in real time, inference in a {config.inference}"
     )
@@ -139,6 +139,7 @@ def _measures(
     same: list[bool],
     before: dict[str, float],
     after: dict[str, float],
+    control_hz: int,
 ) -> list[Measure]:
     late = 1e3 * kept.lateness()
     work = 1e3 * np.array(kept.work_s)
@@ -165,7 +166,7 @@ def _measures(
             ticks / wall_s,
             "Hz",
             n=ticks,
-            target=0.999 * CONTROL_HZ,
+            target=0.999 * control_hz,
             sense="at least",
         ),
         Measure("episodes", "episodes", len(runs), n=len(runs)),

@@ -17,7 +17,6 @@ from experiments.report.columns import (
 )
 from experiments.runner.condition import Condition
 from experiments.runner.film_options import (
-    DEFAULT_FPS,
     SCENE_CAMERA,
     film_options,
     filmed_seeds,
@@ -44,7 +43,8 @@ class RolloutConfig(ConditionOptions):
         seed: Seed of the first; the others follow.
         workers: Worker processes; the results do not depend on it.
         video: Parent folder of the run, which is filmed.
-        video_fps: Frames per second of the videos, a divisor of 30; they play in real time.
+        video_fps: Frames per second of the videos, a divisor of the control rate; they play in
+            real time. Default 15, or the next lower that divides it.
         film: Which films are kept: all, failures, first:N or none.
         camera: What films show: scene (the whole table), base, left_wrist or right_wrist.
         size: WIDTHxHEIGHT of films [px]; default: the environment's own.
@@ -58,7 +58,7 @@ class RolloutConfig(ConditionOptions):
     seed: int = 0
     workers: int = 1
     video: str | None = None
-    video_fps: int = DEFAULT_FPS
+    video_fps: int | None = None
     film: str = "all"
     camera: str = SCENE_CAMERA
     size: str | None = None
@@ -73,7 +73,8 @@ def run(config: RolloutConfig) -> int:
     condition = config.condition()
     seeds = seed_range(config.seed, config.episodes)
     filmed, keep = filmed_seeds("none" if config.no_video else config.film, seeds)
-    film = film_options(config.video_fps, config.camera, config.size, keep, not config.no_insets)
+    insets, hz = not config.no_insets, condition.control_hz
+    film = film_options(config.video_fps, config.camera, config.size, keep, insets, hz)
     renderer = renderer_for(condition, len(filmed) > 0)
     with TaskPool(config.workers) as pool:
         path = config.out or fresh_folder(config.video or DEFAULT_PARENT, _folder_name(config))

@@ -13,12 +13,10 @@ from envs.scene.shapes import SceneShapes
 from experiments.options.condition_options import ConditionOptions
 from experiments.report.episode_scene import shape_data
 from experiments.runner.episode_run import EpisodeSetup
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, InvalidEpisodeError, Xr0SimError
 from xr0_sim.perturb.registry import parse_events
 from xr0_sim.registry import latencies, strategies
 
-TICK_S = 1.0 / CONTROL_HZ
 LATE_S = 0.5
 """A session that is late by more gives up catching up; chosen."""
 CHANGES = ("latency", "strategy", "head", "temperature")
@@ -75,7 +73,7 @@ class LiveSession:
                 due = time.monotonic()
                 continue
             self.tick()
-            due += TICK_S / self._speed
+            due += 1.0 / (self._setup.plant.control_hz * self._speed)
             late = time.monotonic() - due
             if late > LATE_S:
                 due += late

@@ -28,6 +28,7 @@ class TaskOptions:
         material: soft, layered or firm, what the towel is made of; default that of world and level
             (towel_folding).
         continuous: Another towel follows each one, with two minutes for each (towel_folding).
+        control_hz: Control rate, 5 .. 100 Hz; default 30 (block_dismantling, towel_folding).
         world: Physics, judges and views: 0.1, or 0.2, the default.
         servo: How the joints follow their targets, SERVO[:field=value,...]; default the world's.
         senses: Faults of cameras and encoders, SENSES[:field=value,...]; default clean.
@@ -42,6 +43,7 @@ class TaskOptions:
     grasp: str | None = None
     material: str | None = None
     continuous: bool = False
+    control_hz: int | None = None
     world: str | None = None
     servo: str | None = None
     senses: str | None = None

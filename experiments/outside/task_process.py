@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.tasks import make_env
+from envs.tasks import make_env, task_spec
 from envs.world import DEFAULT_WORLD
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events, time_limit_ticks
@@ -34,9 +34,9 @@ class TaskProcess:
         options = TaskOptions(env=env, world=world or None)
         env_kwargs = options.env_kwargs()
         self._limit = time_limit_ticks(options.task, env_kwargs, None)
-        self._events = choose_events(
-            options.task, event, self._limit, env_kwargs.get("world", DEFAULT_WORLD)
-        )
+        hz = task_spec(options.task).rate(env_kwargs)
+        place = env_kwargs.get("world", DEFAULT_WORLD)
+        self._events = choose_events(options.task, event, self._limit, place, hz)
         self._scene = make_env(options.task, image_size=image_size or None, **env_kwargs)
 
     def describe(self) -> dict[str, Any]:

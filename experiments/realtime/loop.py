@@ -1,4 +1,4 @@
-"""The control loop against the wall clock: a tick every 33 ms, the simulator for the robot."""
+"""The control loop against the wall clock: ticks on time, the simulator for the robot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from experiments.realtime.inference import Inference
 from experiments.realtime.late_latencies import with_latencies
 from experiments.realtime.mailbox import PLAIN
 from experiments.runner.condition import Condition
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 from xr0_sim.record import TickLog, TickTable
 from xr0_sim.runtime.episode import EpisodeLoop, finish
@@ -24,7 +23,6 @@ from xr0_sim.runtime.wall_executor import WallExecutor
 from xr0_sim.types import ActionChunk, Observation
 
 NS = 1_000_000_000
-TICK_NS = NS // CONTROL_HZ
 SPIN_NS = 300_000
 """The last stretch before a deadline is waited for awake: sleeping ends late by as much; chosen."""
 
@@ -110,6 +108,7 @@ def run_wall_episode(
     log = TickLog()
     loop = EpisodeLoop(executor, [log], condition.stall_ticks)
     captures: dict[int, int] = {}
+    tick_ns = NS // plant.control_hz
     began = time.monotonic_ns()
     cycle = gc.isenabled()
     gc.collect()
@@ -118,10 +117,10 @@ def run_wall_episode(
     def play() -> None:
         nonlocal began
         loop.begin(seed, plant.robot_state(), options)
-        began = time.monotonic_ns() + TICK_NS
+        began = time.monotonic_ns() + tick_ns
         while loop.ticks < condition.max_ticks and not loop.over and not stopped():
             tick = loop.ticks
-            deadline = began + tick * TICK_NS
+            deadline = began + tick * tick_ns
             start = _wait_until(deadline)
             for number, chunk, done_ns in inference.poll():
                 executor.arrive(number, chunk, (done_ns - captures.pop(number)) / NS)
@@ -134,14 +133,14 @@ def run_wall_episode(
             loop.complete(*plant.step(record.action))
             kept.lateness_s.append((start - deadline) / NS)
             kept.work_s.append((time.monotonic_ns() - start) / NS)
-            kept.missed += start >= deadline + TICK_NS
+            kept.missed += start >= deadline + tick_ns
 
     try:
         result = finish(loop, play)
     finally:
         if cycle:
             gc.enable()
-    wall_s = max(time.monotonic_ns() - began, loop.ticks * TICK_NS) / NS
+    wall_s = max(time.monotonic_ns() - began, loop.ticks * tick_ns) / NS
     return WallRun(result, with_latencies(log.table(), executor.measured), wall_s)
 
 

@@ -65,8 +65,8 @@ class Condition:
 
     @property
     def control_hz(self) -> int:
-        """Control rate of the task [Hz]."""
-        return task_spec(self.env).control_hz
+        """Control rate of the environment [Hz]."""
+        return task_spec(self.env).rate(self.env_kwargs)
 
     @property
     def undisturbed(self) -> Condition:
@@ -146,7 +146,11 @@ def choose_estimator(text: str, delay_error: int) -> DelayEstimator:
 
 
 def choose_events(
-    task: str, text: str, max_ticks: int | None = None, world: str | World = DEFAULT_WORLD
+    task: str,
+    text: str,
+    max_ticks: int | None = None,
+    world: str | World = DEFAULT_WORLD,
+    control_hz: int | None = None,
 ) -> tuple[Event, ...]:
     """Events from ``none`` or comma-separated ``NAME[:FIELD=VALUE,...][@TRIGGER]``.
 
@@ -155,6 +159,7 @@ def choose_events(
         text: What shall happen.
         max_ticks: Tick limit of an episode; None leaves times unchecked.
         world: World of the episodes.
+        control_hz: Control rate of the episodes [Hz]; None for the task's.
 
     Raises:
         ConfigError: An unknown event, or one that can never fire.
@@ -165,7 +170,7 @@ def choose_events(
     from envs.events import check_events, in_world
 
     events = parse_events(in_world(own_presets(task, text), find_world(world)))
-    check_events(events, env_class(task), max_ticks, world)
+    check_events(events, env_class(task), max_ticks, world, control_hz)
     return events
 
 
@@ -175,7 +180,7 @@ def time_limit_ticks(env: str, env_kwargs: Mapping[str, Any], max_seconds: float
         max_seconds = task_spec(env).seconds(env_kwargs)
     if not 0.1 <= max_seconds <= 3600:
         raise ConfigError(f"--max-seconds: expected 0.1 .. 3600, got {max_seconds:g}")
-    return round(max_seconds * task_spec(env).control_hz)
+    return round(max_seconds * task_spec(env).rate(env_kwargs))
 
 
 def stall_limit_ticks(stall_s: float, control_hz: int = CONTROL_HZ) -> int:
@@ -202,7 +207,8 @@ def make_condition(
     """Checks every switch and resolves names to values."""
     latency_model = parse_latency(latency)
     max_ticks = time_limit_ticks(env, env_kwargs, max_seconds)
-    events = choose_events(env, event, max_ticks, env_kwargs.get("world", DEFAULT_WORLD))
+    world, control_hz = env_kwargs.get("world", DEFAULT_WORLD), task_spec(env).rate(env_kwargs)
+    events = choose_events(env, event, max_ticks, world, control_hz)
     condition = Condition(
         env=env,
         env_kwargs=env_kwargs,
@@ -214,9 +220,7 @@ def make_condition(
         events=events,
         max_ticks=max_ticks,
         plugins={plugin.module: plugin.digest for plugin in loaded_plugins()},
-        stall_ticks=None
-        if stall_s is None
-        else stall_limit_ticks(stall_s, task_spec(env).control_hz),
+        stall_ticks=None if stall_s is None else stall_limit_ticks(stall_s, control_hz),
     )
     missing = task_spec(env).missing()
     if missing:

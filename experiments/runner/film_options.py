@@ -41,22 +41,31 @@ class FilmOptions:
 
 
 def film_options(
-    fps: int, camera: str, size: str | None, keep: str = "all", insets: bool = True
+    fps: int | None,
+    camera: str,
+    size: str | None,
+    keep: str = "all",
+    insets: bool = True,
+    control_hz: int = CONTROL_HZ,
 ) -> FilmOptions:
     """Film options from command-line values.
 
     Args:
-        fps: Frames per second, a divisor of the control rate.
+        fps: Frames per second, a divisor of the control rate; None for the largest up to
+            `DEFAULT_FPS`.
         camera: One of `FILM_CAMERAS`.
         size: ``WIDTHxHEIGHT`` [px]; None for the environment's own.
         keep: ``all`` or ``failures``.
         insets: Whether the wrist views are shown in the corners.
+        control_hz: Control rate of the episodes [Hz].
     """
-    if isinstance(fps, bool) or fps < 1 or CONTROL_HZ % fps:
-        raise ConfigError(f"--video-fps: expected a divisor of {CONTROL_HZ}, got {fps}")
+    if fps is None:
+        fps = max(n for n in range(1, DEFAULT_FPS + 1) if control_hz % n == 0)
+    if isinstance(fps, bool) or fps < 1 or control_hz % fps:
+        raise ConfigError(f"--video-fps: expected a divisor of {control_hz}, got {fps}")
     if camera not in FILM_CAMERAS:
         raise unknown_name("film camera", camera, FILM_CAMERAS)
-    return FilmOptions(CONTROL_HZ // fps, camera, _size(size), keep, insets)
+    return FilmOptions(control_hz // fps, camera, _size(size), keep, insets)
 
 
 def filmed_seeds(film: str, seeds: range) -> tuple[range, str]:

@@ -119,7 +119,7 @@ class Analysis(abc.ABC):
         *,
         camera: str = "scene",
         size: str | None = None,
-        fps: int = 15,
+        fps: int | None = None,
         insets: bool = True,
     ) -> Path:
         """Runs an episode again for a film, and says if it came out otherwise than its row.
@@ -130,7 +130,8 @@ class Analysis(abc.ABC):
             folder: Where the film goes, into ``videos``; by default the study's folder.
             camera: ``scene`` (the whole table), ``base``, ``left_wrist`` or ``right_wrist``.
             size: ``WIDTHxHEIGHT`` [px]; by default the environment's own.
-            fps: Frames per second, a divisor of 30; the film plays in real time.
+            fps: Frames per second, a divisor of the control rate; the film plays in real time. By
+                default 15, or the next lower that divides it.
             insets: Show the wrist views in the corners of a film of the scene.
 
         Returns:
@@ -140,8 +141,10 @@ class Analysis(abc.ABC):
         from experiments.study.episodes import film_episode
 
         where = Path(folder) if folder is not None else self.folder or Path("out")
-        film = film_options(fps, camera, size, insets=insets)
-        return film_episode(self, self.find(condition), seed, where, film)
+        name = self.find(condition)
+        hz = self.resolved()[name].control_hz
+        film = film_options(fps, camera, size, insets=insets, control_hz=hz)
+        return film_episode(self, name, seed, where, film)
 
     def table(self, outcomes: Sequence[str] | None = None, **options: Any) -> StudyTable:
         """Every condition with its estimates, 95 % intervals, n and invalid episodes.

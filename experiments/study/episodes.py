@@ -9,7 +9,7 @@ from experiments.report.study_media import Film
 from experiments.runner.episode_rows import log_path
 from experiments.runner.episode_run import VIDEO_FOLDER
 from experiments.runner.film_again import film_again
-from experiments.runner.film_options import SCENE_CAMERA, FilmOptions
+from experiments.runner.film_options import SCENE_CAMERA, FilmOptions, film_options
 from experiments.study.folder import TICKS
 from experiments.study.jobs import ticks_name
 from xr0_sim.errors import ConfigError
@@ -17,8 +17,6 @@ from xr0_sim.record import TickTable, read_ticklog
 
 if TYPE_CHECKING:
     from experiments.study.analysis import Analysis
-
-USUAL_FILM = FilmOptions()
 
 
 def episode_log(study: Analysis, name: str, seed: int, *, twin: bool = False) -> TickTable:
@@ -72,7 +70,7 @@ def film_failures(study: Analysis, folder: Path, most: int) -> list[Film]:
 
 
 def film_episode(
-    study: Analysis, name: str, seed: int, folder: Path, film: FilmOptions = USUAL_FILM
+    study: Analysis, name: str, seed: int, folder: Path, film: FilmOptions | None = None
 ) -> Path:
     """Runs an episode again and films it; a usual film that is there is kept.
 
@@ -81,7 +79,7 @@ def film_episode(
         name: Condition.
         seed: Seed.
         folder: Where the film goes, into ``videos``.
-        film: How it is filmed.
+        film: How it is filmed; None for the usual way.
 
     Raises:
         ConfigError: The study has no such row.
@@ -91,9 +89,11 @@ def film_episode(
     rows = [row for row in study.rows if (row["condition"], row["seed"]) == (name, seed)]
     if not rows:
         raise ConfigError(f"film: expected a row of the study, got {name}, seed {seed}")
+    condition = study.resolved()[name]
+    usual = film_options(None, SCENE_CAMERA, None, control_hz=condition.control_hz)
+    film = usual if film is None else film
     camera = "" if film.camera == SCENE_CAMERA else f"{film.camera}_"
     path = folder / VIDEO_FOLDER / f"{ticks_name(name)}_{camera}seed{seed}.mp4"
-    if path.is_file() and film == USUAL_FILM:
+    if path.is_file() and film == usual:
         return path
-    condition = study.resolved()[name]
     return film_again(condition, seed, rows[0]["digest"], film, folder, path.name)

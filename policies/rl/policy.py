@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from assets import AGENT_DIR
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.block_dismantling.state import BlockState
+from envs.control_rate import check_recorded_rate
 from policies.rl.agent import Agent, load_agent
 from policies.rl.controller import Controller
 from policies.rl.decisions import DECISION_TICKS
 from policies.scripted.motion import ToolGoal
 from policies.scripted.oracle import HORIZON, ChunkOracle
 from policies.table import Policy, PolicySpec
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.fields import CheckedFields
 from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
@@ -59,7 +61,12 @@ class RlSeparate(CheckedFields, PolicySpec):
         """Reads the agent; see `PolicySpec.load`."""
         path = Path(self.agent) if self.agent else AGENT_DIR / f"{SHIPPED_AGENT}.safetensors"
         agent = load_agent(path)
-        return Policy(lambda env: AgentChunkModel(env, agent, self.then == "expert"), looks=False)
+
+        def bind(env: DualArmEnv) -> AgentChunkModel:
+            check_recorded_rate(env.control_hz, CONTROL_HZ, "policy rl_separate")
+            return AgentChunkModel(env, agent, self.then == "expert")
+
+        return Policy(bind, looks=False)
 
 
 class AgentPlayer:

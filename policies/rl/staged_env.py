@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.block_dismantling.env import BlockDismantlingEnv
+from envs.control_rate import check_recorded_rate
 from policies.rl.controller import Controller, Situation
 from policies.rl.decisions import DECISION_DIM, DECISION_TICKS
 from policies.rl.features import FEATURE_DIM
@@ -81,6 +82,7 @@ class StagedBlocks(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         for name in ("observation", "action_mode"):
             if name in kwargs:
                 raise ConfigError(f"{name}: chosen by the stages; leave it out")
+        check_recorded_rate(kwargs.get("control_hz", CONTROL_HZ), CONTROL_HZ, "stages")
         self.blocks = BlockDismantlingEnv(observation="state", **kwargs)
         if self.blocks.level.n_bricks < 2:
             raise ConfigError(

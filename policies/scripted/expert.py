@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.robot.kinematics import DualArmKinematics, home_joints
-from policies.scripted.motion import TICK_S, ToolGoal, ToolMover, reference_joints
+from policies.scripted.motion import DIFFERENCE_S, ToolGoal, ToolMover, reference_joints
 from xr0_sim.types import RobotState
 
 HELD_SPEED = 0.05
@@ -17,13 +17,18 @@ HELD_SPEED = 0.05
 
 
 class ScriptedExpert(abc.ABC):
-    """Maps (robot state, privileged state) to the joint action of the next tick."""
+    """Maps (robot state, privileged state) to the joint action of the next tick.
+
+    Attributes:
+        control_hz: Ticks per second [Hz], those of its kinematics.
+    """
 
     lets_off = False
     """See `policies.scripted.motion.ToolMover`."""
 
     def __init__(self, kinematics: DualArmKinematics | None = None):
         self._kinematics = kinematics = kinematics or DualArmKinematics()
+        self.control_hz = kinematics.control_hz
         self._mover = ToolMover(kinematics, self.lets_off)
         self._home_pos, self._home_quat = kinematics.forward(home_joints())
 
@@ -62,9 +67,9 @@ class ScriptedExpert(abc.ABC):
 
     def velocity(self, robot: RobotState, arm: int) -> NDArray[np.float64]:
         """Of a tool, world (3,) [m/s]."""
-        ahead = robot.joint_pos + robot.joint_vel * TICK_S
+        ahead = robot.joint_pos + robot.joint_vel * DIFFERENCE_S
         pos, _ = self._kinematics.forward(ahead)
-        return (pos[arm] - robot.tool_pos[arm]) / TICK_S
+        return (pos[arm] - robot.tool_pos[arm]) / DIFFERENCE_S
 
     @property
     def home_posture(self) -> NDArray[np.float64]:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from envs.robot.actions import join_arms, limit_step, split_arms
 from envs.robot.kinematics import DualArmKinematics
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.rotations import quat_conjugate, quat_from_rotvec, quat_multiply, rotvec_from_quat
 from xr0_sim.types import RobotState
 
-TICK_S = 1.0 / CONTROL_HZ
+DIFFERENCE_S = 1.0 / 30
+"""Span over which a tool's velocity is taken from that of the joints [s]; at every control rate."""
 MAX_ACCELERATION = 2.5
 """Of the tool [m/s²]."""
 MAX_TURN_RATE = 2.6
@@ -58,22 +58,26 @@ class ToolGoal:
 
 
 def approach_velocity(
-    gap: NDArray[np.float64], velocity: NDArray[np.float64], speed: float, acceleration: float
+    gap: NDArray[np.float64],
+    velocity: NDArray[np.float64],
+    speed: float,
+    acceleration: float,
+    tick_s: float,
 ) -> NDArray[np.float64]:
-    """Next velocity (k,) that closes `gap` (k,) without overshoot.
+    """Next velocity (k,) that closes `gap` (k,) without overshoot, in ticks of `tick_s` [s].
 
     Speed follows the braking curve of `acceleration`; the change per tick is bounded by it too.
     """
     distance = float(np.linalg.norm(gap))
     if distance > 1e-9:
-        half = acceleration * TICK_S / 2
+        half = acceleration * tick_s / 2
         braking = np.sqrt(half**2 + 2 * acceleration * distance) - half
-        wanted = gap * (min(speed, braking, distance / TICK_S) / distance)
+        wanted = gap * (min(speed, braking, distance / tick_s) / distance)
     else:
         wanted = np.zeros(3)
     change = wanted - velocity
     size = float(np.linalg.norm(change))
-    limit = acceleration * TICK_S
+    limit = acceleration * tick_s
     return wanted if size <= limit else velocity + change * (limit / size)
 
 
@@ -109,17 +113,18 @@ class ToolMover:
         self._kinematics = kinematics
         self._lets_off = lets_off
         soft = lets_off and kinematics.following.soft
-        self._largest_step = SOFT_JOINT_RATE * TICK_S if soft else None
+        self._tick_s = 1.0 / kinematics.control_hz
+        self._largest_step = SOFT_JOINT_RATE * self._tick_s if soft else None
 
     def action(
         self, robot: RobotState, goals: tuple[ToolGoal, ToolGoal], tempo: float = 1.0
     ) -> NDArray[np.float64]:
         """Joint action (14,) of the next tick; `tempo` scales the speed bounds."""
         joints = reference_joints(self._kinematics, robot)
-        ahead = robot.joint_pos + robot.joint_vel * TICK_S
+        ahead = robot.joint_pos + robot.joint_vel * DIFFERENCE_S
         pos, quat = self._kinematics.forward(np.stack([joints, robot.joint_pos, ahead]))
-        velocity = (pos[2] - pos[1]) / TICK_S
-        turn = rotvec_from_quat(quat_multiply(quat[2], quat_conjugate(quat[1]))) / TICK_S
+        velocity = (pos[2] - pos[1]) / DIFFERENCE_S
+        turn = rotvec_from_quat(quat_multiply(quat[2], quat_conjugate(quat[1]))) / DIFFERENCE_S
         for arm in self._pressing_away(pos, goals):
             joints, pos[0, arm], quat[0, arm] = joints.copy(), pos[1, arm], quat[1, arm]
             joints[arm] = robot.joint_pos[arm]
@@ -133,7 +138,7 @@ class ToolMover:
             rate = np.where(slows[:, None], later, end.joint_vel)
         commanded = self._kinematics.following.command(end.joints, rate, robot.joint_pos)
         jaws = np.array([goal.jaw for goal in goals])
-        return limit_step(join_arms(commanded, jaws), robot.command)
+        return limit_step(join_arms(commanded, jaws), robot.command, self._kinematics.control_hz)
 
     def _pressing_away(
         self, pos: NDArray[np.float64], goals: tuple[ToolGoal, ToolGoal]
@@ -156,25 +161,32 @@ class ToolMover:
 
     def _advance(self, now: _Motion, goals: tuple[ToolGoal, ToolGoal], tempo: float) -> _Motion:
         """Both tools a tick later."""
+        tick_s = self._tick_s
         velocity, turn = np.empty((2, 3)), np.empty((2, 3))
         next_pos, next_quat = np.empty((2, 3)), np.empty((2, 4))
         for arm, goal in enumerate(goals):
             velocity[arm] = approach_velocity(
-                goal.pos - now.pos[arm], now.velocity[arm], goal.speed * tempo, MAX_ACCELERATION
+                goal.pos - now.pos[arm],
+                now.velocity[arm],
+                goal.speed * tempo,
+                MAX_ACCELERATION,
+                tick_s,
             )
-            next_pos[arm] = now.pos[arm] + velocity[arm] * TICK_S
+            next_pos[arm] = now.pos[arm] + velocity[arm] * tick_s
             if self._largest_step is not None:
                 lead = next_pos[arm] - now.tool_pos[arm]
                 long = float(np.linalg.norm(lead)) / LONGEST_LEAD
                 next_pos[arm] = now.tool_pos[arm] + lead / max(1.0, long)
             gap = rotvec_from_quat(quat_multiply(goal.quat, quat_conjugate(now.quat[arm])))
-            turn[arm] = approach_velocity(gap, now.turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION)
-            next_quat[arm] = quat_multiply(quat_from_rotvec(turn[arm] * TICK_S), now.quat[arm])
+            turn[arm] = approach_velocity(
+                gap, now.turn[arm], MAX_TURN_RATE, MAX_TURN_ACCELERATION, tick_s
+            )
+            next_quat[arm] = quat_multiply(quat_from_rotvec(turn[arm] * tick_s), now.quat[arm])
         solved = self._kinematics.inverse(now.joints, next_pos, next_quat, 1, self._largest_step)
         for arm, goal in enumerate(goals):
             if goal.joints is not None:
                 gap, rate = goal.joints - now.joints[arm], now.joint_vel[arm]
-                step = approach_velocity(gap, rate, JOINT_RATE * tempo, JOINT_ACCELERATION)
-                solved[arm] = now.joints[arm] + step * TICK_S
-        rates = (solved - now.joints) / TICK_S
+                step = approach_velocity(gap, rate, JOINT_RATE * tempo, JOINT_ACCELERATION, tick_s)
+                solved[arm] = now.joints[arm] + step * tick_s
+        rates = (solved - now.joints) / tick_s
         return _Motion(solved, next_pos, next_quat, velocity, turn, rates, now.tool_pos)

@@ -15,6 +15,7 @@ from envs.robot.proprioception import robot_state_from_vector
 from envs.robot.servos import Servo, find_servo
 from envs.world import DEFAULT_WORLD, World, find_world
 from policies.scripted.blocks.expert import BlockExpert
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError
 
 
@@ -24,11 +25,17 @@ class ScriptedPolicy:
     Args:
         world: World of the environment it acts in.
         servo: Its servo; "" for the world's. The expert leads what lags.
+        control_hz: Its control rate [Hz].
     """
 
-    def __init__(self, world: str | World = DEFAULT_WORLD, servo: str | Servo = "") -> None:
+    def __init__(
+        self,
+        world: str | World = DEFAULT_WORLD,
+        servo: str | Servo = "",
+        control_hz: int = CONTROL_HZ,
+    ) -> None:
         world = find_world(world)
-        kinematics = DualArmKinematics(world, find_servo(servo or world.servo))
+        kinematics = DualArmKinematics(world, find_servo(servo or world.servo), control_hz)
         self._expert = BlockExpert(kinematics)
 
     def reset(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from envs.block_dismantling.bins import BIN_HALF_SIZE, WALL
 from envs.block_dismantling.bricks import HEIGHT
 from envs.block_dismantling.env import BlockDismantlingEnv
-from envs.block_dismantling.rules import HALF_SECOND, STRICT_RIM_M
+from envs.block_dismantling.rules import STRICT_RIM_M
 from envs.block_dismantling.state import NO_BRICK
 from envs.robot.actions import join_arms, split_arms
 from envs.scene.stage import FLOOR_Z, TABLE_HALF_SIZE
@@ -16,6 +16,8 @@ UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 LAYER = HEIGHT + 0.0002
 CORNER = (0.004 - BIN_HALF_SIZE,) * 2
 """Where a brick bridges two walls of a tray, from its centre [m]."""
+HALF_SECOND = 15
+"""Ticks at 30 Hz."""
 SETTLE = HALF_SECOND + 15
 """Ticks in which a brick comes to rest and is judged."""
 

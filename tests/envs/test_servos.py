@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.robot.actions import MAX_CHANGE, join_arms, split_arms
+from envs.robot.actions import join_arms, max_change, split_arms
 from envs.robot.arms import Drive
 from envs.robot.description import DESCRIBED_STROKE, arm_description
 from envs.robot.facts import JOINTS
@@ -132,7 +132,7 @@ def fastest_share(env, away=0.35):
 def test_measured_speed_stays_at_its_limit(stages, servo):
     assert 0.8 < fastest_share(stages(servo)) < 1.05
     assert fastest_share(stages(servo), 0.6) < 1.10
-    assert MAX_CHANGE[0] == pytest.approx(SPEEDS[0] / 30)
+    assert max_change()[0] == pytest.approx(SPEEDS[0] / 30)
 
 
 def test_the_line_bounds_the_ideal_servo_too(stages):

@@ -8,7 +8,7 @@ import pytest
 
 from envs.towel_folding.assessment import LIFTED, count_made
 from envs.towel_folding.cloth import LAYER_RADIUS, RADIUS, SIDE, rest_grid
-from envs.towel_folding.env import REST_SPEED, REST_TICKS, TowelFoldingEnv
+from envs.towel_folding.env import REST_S, REST_SPEED, TowelFoldingEnv
 from envs.towel_folding.folds import (
     CORNER_LIMIT,
     IOU_LIMIT,
@@ -21,6 +21,8 @@ from envs.towel_folding.folds import (
 )
 
 AWAY = Fold("away")
+REST_TICKS = 15
+"""Half a second at 30 Hz."""
 GOOD = FoldFit(mirror=0.0, corner=0.0, iou=1.0, layers=1.0, height=0.008)
 
 
@@ -37,7 +39,7 @@ def folded(grid, scale=1.0):
 def test_the_limits_are_those_the_environment_states():
     assert (IOU_LIMIT, LAYER_LIMIT) == (0.8, 0.8)
     assert (MIRROR_LIMIT, CORNER_LIMIT) == (pytest.approx(0.10 * SIDE), pytest.approx(0.12 * SIDE))
-    assert (REST_TICKS, REST_SPEED) == (15, 0.03)
+    assert (REST_S, REST_SPEED) == (0.5, 0.03)
     for text in ("at rest for 0.5 s", "IoU >= 0.80", "<= 0.10 L, corners <= 0.12 L"):
         assert text in " ".join(TowelFoldingEnv.__doc__.split())
 

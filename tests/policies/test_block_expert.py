@@ -12,7 +12,7 @@ import pytest
 import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
 from envs.block_dismantling.env import BlockDismantlingEnv
-from envs.robot.actions import JOINT_HIGH, JOINT_LOW, MAX_CHANGE, from_unit, limit_step
+from envs.robot.actions import JOINT_HIGH, JOINT_LOW, from_unit, limit_step, max_change
 from envs.robot.protective_stop import HOLD_S, ProtectiveStop
 from policies import ScriptedPolicy
 from policies.scripted.blocks.expert import BlockExpert
@@ -61,7 +61,7 @@ def test_two_bricks_are_sorted_within_the_limits(env, seed):
     commands, jobs, _, info = solve(env, seed)
     assert info["success"] and info["bricks"] == ("sorted",) * 2
     assert (commands >= JOINT_LOW - ROUNDING).all() and (commands <= JOINT_HIGH + ROUNDING).all()
-    assert (np.abs(np.diff(commands, axis=0)) <= MAX_CHANGE + ROUNDING).all()
+    assert (np.abs(np.diff(commands, axis=0)) <= max_change() + ROUNDING).all()
     kinds = {kind for pair in jobs for kind in pair}
     assert {"take", "hold", "pull", "deliver"} <= kinds <= set(JOB_KINDS)
     assert all(len(pair) == 2 for pair in jobs)
@@ -111,7 +111,7 @@ def test_the_policy_solves_an_episode_through_step(gym_env):
         action, state = policy.predict(observation, state, np.array([start]), deterministic=True)
         assert gym_env.action_space.contains(action) and state == "kept"
         target = from_unit(action)
-        jumps += [] if last is None else [np.abs(target - last) / MAX_CHANGE]
+        jumps += [] if last is None else [np.abs(target - last) / max_change()]
         observation, _, terminated, truncated, info = gym_env.step(action)
         start, last = False, target
         if terminated or truncated:

@@ -8,13 +8,14 @@ import pytest
 from envs.towel_folding.env import TowelFoldingEnv
 from policies.scripted.towel.expert import (
     CLOSING_HEIGHT,
-    CLOSING_STEP,
+    CLOSING_RATE,
     FUNNEL_SLOPE,
     GRASP_JAW,
     HOVER,
     TowelExpert,
 )
 from policies.scripted.towel.plan import FoldView
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.types import RobotState
 
 
@@ -55,7 +56,7 @@ def at_grasp(env, expert):
 def test_hands_in_place_close_and_hands_beside_it_rise(scene):
     env, expert = scene
     robot, state = at_grasp(env, expert)
-    begun = GRASP_JAW - CLOSING_STEP
+    begun = GRASP_JAW - CLOSING_RATE / CONTROL_HZ
     assert [g.jaw for g in expert.goals(robot, state)] == pytest.approx([begun, begun])
     aside = expert.goals(moved(robot, np.array([0.03, 0.0, 0.0]), 0.4), state)
     for goal, tool in zip(aside, robot.tool_pos, strict=True):
@@ -94,7 +95,7 @@ def test_low_hands_close_slowly_and_high_ones_open(scene):
         low = expert.goals(moved(robot, np.zeros(3), told, told), state)
         up = np.array([0.0, 0.0, CLOSING_HEIGHT + 0.001])
         high = expert.goals(moved(robot, up, told, told), state)
-        assert [g.jaw for g in low] == pytest.approx([told - CLOSING_STEP] * 2)
+        assert [g.jaw for g in low] == pytest.approx([told - CLOSING_RATE / CONTROL_HZ] * 2)
         assert [g.jaw for g in high] == [GRASP_JAW, GRASP_JAW]
 
 

@@ -60,7 +60,8 @@ class AtInference(Trigger):
         chosen = list(now.inferences)
         if self.phase is None:
             return [i for i in chosen if self.number in (None, i.number + 1)]
-        chosen = [i for i in chosen if now.phase_at(tick_ns(i.capture_tick)) == self.phase]
+        hz = now.control_hz
+        chosen = [i for i in chosen if now.phase_at(tick_ns(i.capture_tick, hz)) == self.phase]
         return chosen if self.number is None else chosen[self.number - 1 : self.number]
 
     def _tick_of(self, inference: InferenceMoment) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.perturb.events import Event
 from xr0_sim.perturb.registry import event_to_dict, json_value
 from xr0_sim.perturb.triggers import Moment
@@ -122,7 +123,9 @@ class EventSchedule:
         self._phase = phase
 
     def _moment(self, scene: Any, tick: int, time_ns: int) -> Moment:
-        return Moment(tick, time_ns, self._entries, tuple(self._inferences.values()), scene)
+        hz = getattr(scene, "control_hz", CONTROL_HZ)
+        inferences = tuple(self._inferences.values())
+        return Moment(tick, time_ns, self._entries, inferences, scene, hz)
 
     def snapshot(self) -> ScheduleState:
         """State to continue from later."""

@@ -42,6 +42,7 @@ class Moment:
         inferences: Inferences of the episode so far, oldest first; one is under way as long as
             ``tick < due_tick``. Empty if nobody tells the plant about them.
         scene: The task's scene, to be read only; which methods it has is the task's business.
+        control_hz: Control rate [Hz].
     """
 
     tick: int
@@ -49,6 +50,7 @@ class Moment:
     phase_entries_ns: Mapping[str, Sequence[int]]
     inferences: Sequence[InferenceMoment] = ()
     scene: Any = None
+    control_hz: int = CONTROL_HZ
 
     def phase_at(self, time_ns: int) -> str | None:
         """Phase that was entered last at or before a time [ns]."""

@@ -12,7 +12,6 @@ from experiments.benchmarks.physics.energy import EnergyLog
 from experiments.benchmarks.physics.joints import JointLog
 from experiments.benchmarks.physics.solver import NEWTON, SolverLog, disagreement
 from experiments.runner.pool import check_stop
-from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -146,4 +145,4 @@ def watch_episode(task: WatchedEpisode) -> dict[str, Any]:
         return {"seed": task.seed, "success": False, "broke": 1.0, "invalid": str(error)}
     row = {"seed": task.seed, "success": bool(info["success"]), "broke": 0.0}
     row["stopped"] = float(bool(info["protective_stop"]))
-    return {**row, "duration_s": env.tick / CONTROL_HZ, **log.figures()}
+    return {**row, "duration_s": env.tick / env.control_hz, **log.figures()}

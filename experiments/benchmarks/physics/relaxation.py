@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from envs.towel_folding.cloth import RADIUS, SIDE, rest_grid
 from envs.towel_folding.env import TowelFoldingEnv
-from xr0_sim.conventions import CONTROL_HZ
 
 WAVELENGTH_M, STEEPEST_RAD = 0.15, 0.9
 """Two arches over the towel, 38 mm high, of unchanged arc length."""
@@ -41,7 +40,7 @@ def measure_relaxation(env_kwargs: dict[str, Any], seed: int) -> dict[str, float
     rest = env.robot_state().command
     found = {"wrinkle_0s_mm": _height_mm(wrinkled(env.cloth.grid))}
     for look_s in LOOKS_S:
-        while env.tick < round(look_s * CONTROL_HZ):
+        while env.tick < round(look_s * env.control_hz):
             env.advance(rest)
         found[f"wrinkle_{look_s:g}s_mm"] = _height_mm(env.points)
     return found

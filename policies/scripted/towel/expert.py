@@ -92,11 +92,11 @@ been told to already, this nearly, and cloth is in the way [m]."""
 REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
 """Distance from its line within which a jaw closes on, as long as it is more open than these [m];
 a hand further away opens again and is put right, instead of pinching beside the edge."""
-CLOSING_STEP, HEAP_CLOSING_STEP = 0.025, 0.4
-"""How much a jaw closes per tick; a policy that begins a tick too early has come down in time.
+CLOSING_RATE, HEAP_CLOSING_RATE = 0.75, 12.0
+"""How fast a jaw closes [1/s]; a policy that begins a tick too early has come down in time.
 Pinches that have to carry a whole towel are closed at once."""
-CREEP = 0.0012
-"""How much it rises per tick [m]."""
+CREEP = 0.036
+"""How fast it rises [m/s]."""
 ARC_HEIGHT = 0.12
 """Highest point of a carried corner [m]."""
 LOOKAHEAD = 0.06
@@ -149,7 +149,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        done = state.spread or is_spread(state, _closing(robot, state))
+        done = state.spread or is_spread(state, _closing(robot, state), self.control_hz)
         spread = None if done else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
@@ -285,7 +285,7 @@ class _ArmView:
             up = self.stay[0] + np.array([0.0, 0.0, HOVER])
             return ToolGoal(up, self.stay[1], 0.0, LEAVE_SPEED)
         if self.jaw < CREEP_JAW or not self.careful:
-            creep = CREEP if self.jaw < CREEP_JAW else 0.0
+            creep = CREEP / self.expert.control_hz if self.jaw < CREEP_JAW else 0.0
             rising = self.stay[0] + np.array([0.0, 0.0, creep])
             return ToolGoal(rising, self.stay[1], self._closed_further(), LOWER_SPEED)
         down = np.array([*self.stay[0][:2], min(self.stay[0][2], grasp.pos[2])])
@@ -300,8 +300,8 @@ class _ArmView:
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
-        step = CLOSING_STEP if self._spread_plan is None else HEAP_CLOSING_STEP
-        return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
+        rate = CLOSING_RATE if self._spread_plan is None else HEAP_CLOSING_RATE
+        return max(0.0, min(self.jaw_command, GRASP_JAW) - rate / self.expert.control_hz)
 
     def _lift(self, lateral: float, angle: float) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.control_rate import ticks_of
 from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folds import (
@@ -29,6 +30,7 @@ from envs.towel_folding.folds import (
 )
 from envs.towel_folding.folds import corners as fold_corners
 from envs.towel_folding.state import LIFT, TowelState
+from xr0_sim.conventions import CONTROL_HZ
 
 EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
 """The four edges, named by the fold that would move them: far, near, left, right."""
@@ -44,8 +46,8 @@ SPREAD_LIMIT = 0.8
 """Share of the judge's limits within which a towel counts as spread."""
 SPREAD_HEIGHT, HANDLED_HEIGHT = 0.012, 0.060
 """Height of a spread towel, and of one that hands have just left, which has to settle yet [m]."""
-SETTLED = 12
-"""Ticks that takes."""
+SETTLED_S = 0.4
+"""Time that takes [s]."""
 SLACK = 0.97
 """Share of its length to which the held edge is drawn out."""
 TOP = 0.335
@@ -212,19 +214,20 @@ class Spread:
         return low and bool(state.peak.min() >= TOP - LIFT_TOLERANCE)
 
 
-def is_spread(state: TowelState, closing: bool = False) -> bool:
+def is_spread(state: TowelState, closing: bool = False, control_hz: int = CONTROL_HZ) -> bool:
     """Whether a towel lies flat enough to be let go, and hands on it had better leave.
 
     Args:
         state: The towel.
         closing: Whether a hand has come down to pinch it.
+        control_hz: Control rate [Hz].
     """
     fit = measure(state.points, ())
     if fit.mirror > SPREAD_LIMIT * MIRROR_LIMIT or fit.iou < IOU_LIMIT:
         return False
     # Hands that have not lifted what they pinch yet have more to do than let it settle.
     begun = closing or bool(((state.held != NOTHING) & (state.peak < LIFT)).any())
-    settles = state.untouched < SETTLED and not begun
+    settles = state.untouched < ticks_of(SETTLED_S, control_hz) and not begun
     corner = SPREAD_LIMIT * CORNER_LIMIT + (fit.height if settles else 0.0)
     return fit.corner < corner and fit.height < (HANDLED_HEIGHT if settles else SPREAD_HEIGHT)
 

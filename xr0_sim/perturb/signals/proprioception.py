@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xr0_sim.conventions import tick_ns
+from xr0_sim.conventions import CONTROL_HZ, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.fields import check_range
 from xr0_sim.perturb.events import Event
@@ -92,9 +92,14 @@ register_preset("noisy_joints", NoisyJoints(trigger=AtTime(2.0)))
 
 
 class JointFaults:
-    """Faults of an episode's encoders; a scene filters its readings through it."""
+    """Faults of an episode's encoders; a scene filters its readings through it.
 
-    def __init__(self) -> None:
+    Args:
+        control_hz: Control rate [Hz].
+    """
+
+    def __init__(self, control_hz: int = CONTROL_HZ) -> None:
+        self._control_hz = control_hz
         self._running: tuple[tuple[JointFault, int, RobotState], ...] = ()
 
     @property
@@ -109,7 +114,8 @@ class JointFaults:
     def filter(self, robot: RobotState, tick: int) -> RobotState:
         """Joints and jaws as read at ``tick``; the command is known, tool poses are left alone."""
         for fault, since, first in self._running:
-            if tick_ns(tick) >= tick_ns(since) + seconds_to_ns(fault.duration_s):
+            end_ns = tick_ns(since, self._control_hz) + seconds_to_ns(fault.duration_s)
+            if tick_ns(tick, self._control_hz) >= end_ns:
                 continue
             if fault.stale:
                 robot = replace(first, command=robot.command)
