@@ -119,6 +119,13 @@ FIGURES: tuple[Figure, ...] = (
         "point_below_table_mm",
         "deepest mass point under the table's surface",
         "mm",
+        limit=5.0,
+        reason="chosen: under a finger that presses, what pad, cloth and table give together",
+    ),
+    Figure(
+        "free_point_below_table_mm",
+        "deepest mass point under the table's surface farther than 25 mm from a pad",
+        "mm",
         limit=0.5,
         reason="none may be; half a millimetre is what the solver leaves (chosen)",
     ),
@@ -195,8 +202,34 @@ FIGURES: tuple[Figure, ...] = (
         "compression_percent",
         "edge compression of the cloth, largest",
         "percent",
+        limit=30.0,
+        reason="chosen: of the 25 mm between two pads; what a pinch gathers there stands up as a "
+        "ridge of a few millimetres, which an edge of that length cannot show",
+    ),
+    Figure(
+        "free_compression_percent",
+        "edge compression of the cloth farther than 25 mm from a pad, largest",
+        "percent",
         limit=10.0,
         reason="as stretch; beyond it cloth buckles",
+    ),
+    Figure(
+        "squashed_edges_share",
+        "edges shorter by more than a tenth, share of all edges and ticks, mean",
+        "%",
+        over=mean,
+    ),
+    Figure(
+        "squashed_ticks_share",
+        "ticks with such an edge, mean",
+        "%",
+        over=mean,
+    ),
+    Figure(
+        "squashed_at_pad_share",
+        "such edges within 25 mm of a pad, least share of an episode",
+        "%",
+        over=min,
     ),
     Figure(
         "unsupported_points_share",
@@ -237,12 +270,22 @@ FIGURES: tuple[Figure, ...] = (
         reason="chosen: cotton keeps a third of a wrinkle or more",
     ),
     Figure(
+        "wrinkle_1s_mm",
+        "two wrinkles, height after 1 s",
+        "mm",
+    ),
+    Figure(
         "wrinkle_2s_mm",
         "two wrinkles, height after 2 s",
         "mm",
         limit=12.0,
         sense="at least",
         reason="chosen: cotton keeps a third of a wrinkle or more",
+    ),
+    Figure(
+        "wrinkle_3s_mm",
+        "two wrinkles, height after 3 s",
+        "mm",
     ),
     Figure(
         "energy_gain_j",
