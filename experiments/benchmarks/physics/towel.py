@@ -84,7 +84,7 @@ class TowelLog:
         axes = data.geom_xmat[self._pads].reshape(-1, 3, 3)
         at_pad = pad_distance(points, middles, axes, sizes) < AT_PAD_M
         # An edge is in a grasp if one of its ends is: its middle may lie between two pads.
-        gripped = at_pad[self._edges].any(axis=1)
+        gripped = at_pad[self._edges[:, 0]] | at_pad[self._edges[:, 1]]
         self._read_strain(edge_strain(points, env.cloth.grid), gripped)
         depth = -points[:, 2]
         depth[~above_table(points)] = 0.0
