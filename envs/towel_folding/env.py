@@ -21,7 +21,7 @@ from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
-from envs.towel_folding.bend_friction import hinge_count
+from envs.towel_folding.bend_friction import memory_size
 from envs.towel_folding.cloth import (
     LAYER_DISTANCE,
     REST_ITERATIONS,
@@ -191,7 +191,7 @@ class TowelFoldingEnv(DualArmEnv):
         add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled, material, self.world.towel_contact)
         if material.bend_friction:
-            spec.nuserdata = hinge_count(self.cloth.grid)
+            spec.nuserdata = memory_size(self.cloth.grid)
         add_skins(spec, self.cloth.grid, self.world.towel)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)

@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.towel_folding.bend_friction import bend, bending_rigidity, hinge_count, hinges
+from envs.towel_folding.bend_friction import bend, bending_rigidity, hinges, memory_size
 from envs.towel_folding.cloth import MASS, RADIUS, SIDE, rest_grid, towel_dofs
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.initial_state import SETTLE_S
@@ -32,43 +32,46 @@ def soft():
     return make_env("soft")
 
 
-def rolled(curvature):
-    """A towel bent round the y axis with a curvature [1/m], of unchanged edge lengths."""
-    angle = curvature * SPACING * (np.arange(GRID - 1) - (GRID - 2) / 2)
-    x = np.concatenate([[0.0], np.cumsum(SPACING * np.cos(angle))])
-    z = np.concatenate([[0.0], np.cumsum(SPACING * np.sin(angle))])
-    points = np.column_stack([rest_grid(GRID), np.zeros(GRID**2)])
-    points[:, 0], points[:, 2] = np.repeat(x - x.mean(), GRID), np.repeat(z + 0.5, GRID)
-    return points
+def rolled(curvature, direction=0.0):
+    """A towel in the air, laid on a cylinder of a curvature [1/m] across a direction [rad]."""
+    cos, sin = np.cos(direction), np.sin(direction)
+    across, along = rest_grid(GRID) @ [cos, sin], rest_grid(GRID) @ [-sin, cos]
+    half = 0.5 * curvature * SPACING  # chords, not arcs, are as long as the edges
+    across = across * (np.arcsin(half) / half if half else 1.0)
+    x = across * np.sinc(curvature * across / np.pi)
+    z = 0.5 * curvature * (across * np.sinc(curvature * across / 2 / np.pi)) ** 2
+    return np.column_stack([x * cos - along * sin, x * sin + along * cos, 0.5 + z])
 
 
-def moment(env, curvature):
-    """Friction moment per length [N] of a towel that is brought to a curvature in the air."""
-    env._towel.place(env.data, rolled(curvature))
-    env._towel.friction.apply(env.data)
+def moment(env, curvature, direction=0.0):
+    """Friction moment per length [N] of a towel that is brought to a curvature."""
+    env._towel.place(env.data, rolled(curvature, direction))
+    friction, dofs = env._towel.friction, towel_dofs(env.model, GRID)
+    friction.apply(env.data)
     step = 1e-4
-    change = (rolled(curvature + step) - rolled(curvature - step)) / (2 * step)
-    dofs = towel_dofs(env.model, GRID)
+    change = rolled(curvature + step, direction) - rolled(curvature - step, direction)
     # What the engine's stiffer towel does too much is taken off beside the friction.
-    added = env.data.qfrc_applied[dofs] - env._towel.friction._added @ rolled(curvature)
-    work = float((added * change).sum())  # force times way per curvature
-    inner = GRID - 2  # rows of edges across which the towel bends
-    return -work / (inner * SPACING * SIDE)
+    force = env.data.qfrc_applied[dofs] - friction._added @ rolled(curvature, direction)
+    return -float((force * change).sum()) / (2 * step) / SIDE**2
 
 
-def test_every_inner_edge_bends_and_an_angle_is_what_it_says():
-    ends = hinges(GRID)
-    assert len(ends) == hinge_count(GRID) == len(np.unique(np.sort(ends[:, :2], axis=1), axis=0))
+def test_an_angle_is_what_it_says_at_every_inner_edge():
+    ends, edges = hinges(GRID)
+    assert len(np.unique(np.sort(ends[:, :2], axis=1), axis=0)) == len(ends)
+    assert 3 * len(edges) == memory_size(GRID)
+    border = edges == len(ends)
+    assert border.sum() == 4 * (GRID - 1)
+    assert (np.bincount(edges[~border]) == 2).all()  # an edge belongs to two triangles
     angle, _ = bend(rolled(8.0), ends)
     across = np.isclose(np.ptp(rest_grid(GRID)[ends[:, :2], 0], axis=1), 0.0)
-    assert np.abs(angle[across]) == pytest.approx(8.0 * SPACING)
+    assert np.abs(angle[across]) == pytest.approx(2.0 * np.arcsin(4.0 * SPACING))
     assert len(set(np.sign(angle[across]))) == 1
     assert angle[~across] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_slopes_are_those_of_the_angle():
     rng = np.random.default_rng(0)
-    points, ends = rolled(20.0) + rng.normal(size=(GRID**2, 3)) * 2e-3, hinges(GRID)
+    points, (ends, _) = rolled(20.0) + rng.normal(size=(GRID**2, 3)) * 2e-3, hinges(GRID)
     _, slopes = bend(points, ends)
     way = rng.normal(size=points.shape) * 1e-7
     change = bend(points + way, ends)[0] - bend(points - way, ends)[0]
@@ -76,17 +79,24 @@ def test_slopes_are_those_of_the_angle():
     assert change == pytest.approx(told, rel=1e-4, abs=1e-9)
 
 
-def test_friction_grows_then_slips_and_a_loop_takes_work(creased):
-    env = creased
-    env._towel.friction.forget(env.data)
+def test_friction_grows_then_slips_and_changes_its_sign_on_the_way_back(creased):
+    creased._towel.friction.forget(creased.data)
     limit, slip = CREASED.bend_friction, CREASED.bend_slip
-    assert moment(env, slip / 2) == pytest.approx(limit / 2, rel=0.02)
-    assert moment(env, 4 * slip) == pytest.approx(limit, rel=0.02)
-    remembered = env.data.userdata.copy()
-    assert moment(env, 3 * slip) == pytest.approx(0.0, abs=0.02 * limit)
-    assert np.array_equal(env.data.userdata, remembered)
-    assert moment(env, 2 * slip) == pytest.approx(-limit, rel=0.02)
-    assert moment(env, 0.0) == pytest.approx(-limit, rel=0.02)
+    limit *= (GRID - 2) / (GRID - 1)  # it bends at so many edges of so many between its ends
+    assert moment(creased, slip / 2) == pytest.approx(limit / 2, rel=0.05)
+    assert moment(creased, 4 * slip) == pytest.approx(limit, rel=0.05)
+    remembered = creased.data.userdata.copy()
+    assert moment(creased, 3 * slip) == pytest.approx(0.0, abs=0.05 * limit)
+    assert np.array_equal(creased.data.userdata, remembered)
+    assert moment(creased, 2 * slip) == pytest.approx(-limit, rel=0.05)
+    assert moment(creased, 0.0) == pytest.approx(-limit, rel=0.05)
+
+
+@pytest.mark.parametrize("degrees", [22.5, 45.0, 90.0, -45.0])
+def test_friction_is_the_same_in_every_direction_but_for_the_border(creased, degrees):
+    creased._towel.friction.forget(creased.data)
+    found = moment(creased, 20.0, np.deg2rad(degrees))
+    assert found == pytest.approx(CREASED.bend_friction, rel=0.1)
 
 
 def elastic_forces(env):
@@ -148,8 +158,10 @@ def test_a_towel_let_go_in_the_air_never_has_more_energy_than_it_was_bent_with()
     area, limit, slip = SIDE**2, CREASED.bend_friction, CREASED.bend_slip
     bent = 0.5 * bending_rigidity(CREASED) * 25.0**2 * area
     assert energies[0] == pytest.approx((0.0, bent, 0.5 * limit * slip * area), rel=0.15)
-    assert max(e[0] for e in energies) > 0.02 * total[0]  # it does move
-    assert total.max() == total[0] and total[-1] < 0.6 * total[0]
+    assert max(e[0] for e in energies) > 0.01 * total[0]  # it does move
+    assert total.max() == total[0] > 1.1 * total[-1]
+    # What is left stays bent: 25 /m is less than friction over rigidity.
+    assert energies[-1][0] < 1e-3 * total[0] < 0.5 * energies[-1][1]
 
 
 def test_what_was_bent_is_part_of_snapshots_and_of_one_environment_alone():
