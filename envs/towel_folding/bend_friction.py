@@ -14,7 +14,7 @@ angle is missing, it is the smallest tensor that fits. The cap is one on the ten
 per edge would hold a bend three times as well in one direction as in another.
 
 The engine's own yield of bends is no substitute: it is one for small angles. A bend of more than a
-quarter turn never yields there, and is pushed open by up to 3.6 times the elastic moment.
+quarter turn never yields there, and is pushed open by up to 3.6 times the largest elastic one.
 
 The angles at which the friction of a triangle is zero are the memory. They are kept in the user
 data of the scene's state, so that snapshots, copies and twins have them, and a model never does.
