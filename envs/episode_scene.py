@@ -110,6 +110,10 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
     def _privileged_dim(self) -> int:
         """Task hook: length of `privileged_vector`."""
 
+    def _own_forces(self) -> Callable[[mujoco.MjData], None] | None:
+        """Task hook: what sets forces that the engine lacks, before each physics step, or None."""
+        return None
+
     def _after_segment(self) -> None:
         """Task hook: called after each of the `checks_per_tick` equal parts of a tick."""
 
@@ -232,11 +236,12 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
         assert self._simulation is not None
         route_engine_warnings()  # an unpickled environment may be in a fresh process
         self._simulation.step = self._belt.step
-        pusher = self._pusher
+        pusher, forces = self._pusher, self._own_forces()
+        acting = () if forces is None else (functools.partial(forces, self.data),)
         if pusher is None or pusher.stroke is None:
-            return self._simulation.run(self._command, target, self._after_segment)
-        drive = functools.partial(pusher.drive, self.data)
-        broken = self._simulation.run(self._command, target, self._after_segment, drive)
+            return self._simulation.run(self._command, target, self._after_segment, acting)
+        acting = (*acting, functools.partial(pusher.drive, self.data))
+        broken = self._simulation.run(self._command, target, self._after_segment, acting)
         if broken is None and pusher.over():
             pusher.end(self.data, self._middle_of_pushed(pusher.stroke.which))
             mujoco.mj_kinematics(self.model, self.data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
@@ -71,7 +71,7 @@ class Simulation:
         command: NDArray[np.float64],
         target: NDArray[np.float64],
         after_segment: Callable[[], None],
-        before_step: Callable[[], None] | None = None,
+        before_step: Sequence[Callable[[], None]] = (),
     ) -> str | None:
         """One control tick.
 
@@ -79,7 +79,7 @@ class Simulation:
             command: Servo targets (14,) at its start, joint action in physical units.
             target: Servo targets (14,) at its end.
             after_segment: Called after each part of the tick.
-            before_step: Called before each physics step.
+            before_step: What is called before each physics step, in turn.
 
         Returns:
             None, or in which way the physics broke; the state is then of no use.
@@ -92,8 +92,8 @@ class Simulation:
         try:
             for row, ends_segment in zip(table, self._ends_segment, strict=True):
                 ctrl[:] = row
-                if before_step is not None:
-                    before_step()
+                for act in before_step:
+                    act()
                 mj_step(model, data)
                 if self._guards:
                     self.protective_stop.check(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from envs.scene.placement import OVERLAP_LIMIT, TABLE, Trial
 from envs.scene.pusher import add_paddle
 from envs.scene.stage import CLOTH, base_scene
 from envs.towel_folding.assessment import PHASES, STAGES, count_made, judge
+from envs.towel_folding.bend_friction import memory_size
 from envs.towel_folding.cloth import (
     LAYER_DISTANCE,
     REST_ITERATIONS,
@@ -51,13 +52,11 @@ from envs.towel_folding.pushes import HAND
 from envs.towel_folding.self_intersection import crossing_depth, crossings
 from envs.towel_folding.skins import add_skins
 from envs.towel_folding.state import LONG_S, TowelState
-from envs.towel_folding.towel import Towel
+from envs.towel_folding.towel import REST_SPEED, Towel
 from envs.towel_folding.vertex_order import Naming
 from envs.world import STAGE_ARGUMENTS, find_world
 from xr0_sim.errors import ConfigError, unknown_name
 
-REST_SPEED = 0.03
-"""A towel is at rest while no mass point is faster [m/s]."""
 REST_S = 0.5
 """Time a towel lies at rest before it counts as folded [s]."""
 CROSSING_S = 1 / 3
@@ -127,7 +126,7 @@ class TowelFoldingEnv(DualArmEnv):
     ## Arguments
     ``level`` half | quarter | flatten | full, ``grid`` 9 | 13 | 17 mass points along a side,
     ``grasp`` friction | assist (see `envs.towel_folding.grasp_assist`; told by ``info["grasp"]``),
-    ``material`` soft | layered | firm (see `envs.towel_folding.material`), empty for the one of the
+    ``material`` soft | layered | firm | creased (see `envs.towel_folding.material`), empty for the one of the
     world and level (0.2: layered for ``half``, else soft),
     ``continuous`` another towel follows each one and episodes do not end by themselves (see
     `envs.towel_folding.continuous`; ``info["towels"]`` counts folded and missed ones), and those of
@@ -185,7 +184,8 @@ class TowelFoldingEnv(DualArmEnv):
             self.folds = check_folds(options["folds"], self.level)
         material = material_of(self.world)
         least = REST_ITERATIONS if self.world.towel_contact == "points" else 0
-        physics = replace(CLOTH, iterations=max(material.iterations, least))
+        iterations = max(material.iterations, least)
+        physics = replace(CLOTH, iterations=iterations, tolerance=material.tolerance)
         spec = base_scene("towel_folding", self.timestep_s, physics, self.world, self.servo)
         quality = spec.visual.quality
         quality.numslices, quality.numstacks = PICTURE_FACETS[self.world.towel]
@@ -194,6 +194,8 @@ class TowelFoldingEnv(DualArmEnv):
             add_paddle(spec, HAND)
         add_props(spec, spot=self.level.placed)
         add_towel(spec, self.cloth, self.level.crumpled, material, self.world.towel_contact)
+        if material.bend_friction:
+            spec.nuserdata = memory_size(self.cloth.grid)
         add_skins(spec, self.cloth.grid, self.world.towel)
         if self.grasp == "assist":
             add_ties(spec, self.cloth.grid**2)
@@ -201,7 +203,7 @@ class TowelFoldingEnv(DualArmEnv):
 
     def _start(self, options: Mapping[str, Any]) -> str:
         model = self.model
-        self._towel = Towel(model, self.cloth.grid)
+        self._towel = Towel(model, self.cloth.grid, material_of(self.world))
         self._contacts = ContactReader(model)
         self._props = Props(model)
         assisted = self.grasp == "assist"
@@ -349,6 +351,10 @@ class TowelFoldingEnv(DualArmEnv):
         self._stage = 0
 
     # ---------------------------------------------------------------- step
+    def _own_forces(self) -> Callable[[mujoco.MjData], None] | None:
+        friction = self._towel.friction
+        return None if friction is None else friction.apply
+
     def _after_segment(self) -> None:
         self._props.tidy(
             self.model, self.data, self.tick + 1, pad_friction(material_of(self.world))

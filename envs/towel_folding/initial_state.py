@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.scene.belt import Step
 from envs.towel_folding.cloth import NAME, RADIUS, SIDE, rest_grid
 
 AREA = ((-0.04, 0.04), (-0.04, 0.04))
@@ -51,14 +52,20 @@ def flat_points(rng: np.random.Generator, grid: int, yaw: float = YAW) -> NDArra
     return plane_motion(points, shift, float(rng.uniform(-yaw, yaw)))
 
 
-def run(model: mujoco.MjModel, data: mujoco.MjData, seconds: float) -> None:
-    """Lets the scene be for a while."""
+def run(
+    model: mujoco.MjModel, data: mujoco.MjData, seconds: float, step: Step = mujoco.mj_step
+) -> None:
+    """Lets the scene be for a while, played by ``step``."""
     for _ in range(round(seconds / model.opt.timestep)):
-        mujoco.mj_step(model, data)
+        step(model, data)
 
 
 def crumple(
-    model: mujoco.MjModel, data: mujoco.MjData, grid: int, rng: np.random.Generator
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    grid: int,
+    rng: np.random.Generator,
+    step: Step = mujoco.mj_step,
 ) -> None:
     """Pulls the towel up by a random point, carries it sideways a little and drops it."""
     first = model.body(f"{NAME}_0").id
@@ -73,6 +80,6 @@ def crumple(
         velocity = data.qvel[model.body_dofadr[bodies][:, None] + np.arange(3)].mean(axis=0)
         pull = np.clip(6.0 * gap - 0.6 * velocity, -LIFT_FORCE, LIFT_FORCE)
         data.xfrc_applied[bodies, :3] = pull / len(bodies)
-        mujoco.mj_step(model, data)
+        step(model, data)
     data.xfrc_applied[bodies] = 0.0
-    run(model, data, DROP_S)
+    run(model, data, DROP_S, step)

@@ -6,12 +6,18 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.towel_folding.bend_friction import BendFriction
 from envs.towel_folding.cloth import NAME, add_air_drag, rest_grid, towel_dofs
 from envs.towel_folding.folds import measure
 from envs.towel_folding.initial_state import SETTLE_S, crumple, flat_points, run
+from envs.towel_folding.material import ClothMaterial
 from envs.towel_folding.self_intersection import crossings
 from envs.towel_folding.vertex_order import Naming
 
+REST_SPEED = 0.03
+"""A towel is at rest while no mass point is faster [m/s]."""
+LONGEST_FALL_S = 3.0
+"""How long a stiff towel may go on falling after it was let go [s]."""
 CRUMPLES = 20
 """How often a towel that fell flat, or through itself, is thrown again."""
 
@@ -21,9 +27,10 @@ class Towel:
 
     Attributes:
         naming: The present names.
+        friction: Its internal friction, None for a material without.
     """
 
-    def __init__(self, model: mujoco.MjModel, grid: int):
+    def __init__(self, model: mujoco.MjModel, grid: int, material: ClothMaterial):
         self._model, self._grid = model, grid
         first = model.body(f"{NAME}_0")
         self._bodies = slice(first.id, model.nbody)
@@ -32,6 +39,7 @@ class Towel:
         self._qpos = int(model.jnt_qposadr[joint]) + np.arange(self._dofs.size)
         self.naming = Naming.plain(grid)
         self._unbent = mujoco.MjData(model).plastic.copy()
+        self.friction = BendFriction(model, grid, material) if material.bend_friction else None
         add_air_drag(model, self._dofs)
 
     @property
@@ -66,10 +74,14 @@ class Towel:
         self.naming = Naming.plain(self._grid)
         for _ in range(CRUMPLES if crumpled else 1):
             data.plastic[:] = self._unbent
+            if self.friction is not None:
+                self.friction.forget(data)
             self.place(data, flat_points(rng, self._grid))
             if crumpled:
-                crumple(self._model, data, self._grid, rng)
-            run(self._model, data, SETTLE_S)
+                crumple(self._model, data, self._grid, rng, self._step)
+            run(self._model, data, SETTLE_S, self._step)
+            if self.friction is not None:
+                self._await_rest(data)
             if not crumpled or self._is_heap(data):
                 break
 
@@ -78,6 +90,20 @@ class Towel:
         target.qpos[self._qpos] = source.qpos[self._qpos]
         target.qvel[self._dofs.ravel()] = 0.0
         target.plastic[:] = source.plastic
+        target.userdata[:] = source.userdata
+
+    def _step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """A physics step with internal friction."""
+        if self.friction is not None:
+            self.friction.apply(data)
+        mujoco.mj_step(model, data)
+
+    def _await_rest(self, data: mujoco.MjData) -> None:
+        """Waits for a stiff heap that stands on its edges to fall over or stay."""
+        waited_s = 0.0
+        while self.fastest(data) > REST_SPEED and waited_s < LONGEST_FALL_S:
+            run(self._model, data, SETTLE_S, self._step)
+            waited_s += SETTLE_S
 
     def _is_heap(self, data: mujoco.MjData) -> bool:
         """Whether a thrown towel is neither flat nor, faster than contacts act, through itself."""

@@ -25,8 +25,8 @@ class TaskOptions:
         grid: Mass points along a side: 9, 13 or 17; default 13 (towel_folding).
         grasp: friction, or assist, which ties what is pinched to the hand; default friction
             (towel_folding).
-        material: soft, layered or firm, what the towel is made of; default that of world and level
-            (towel_folding).
+        material: soft, layered, firm or creased, what the towel is made of; default that of world
+            and level (towel_folding).
         continuous: Another towel follows each one, with two minutes for each (towel_folding).
         control_hz: Control rate, 5 .. 100 Hz; default 30 (block_dismantling, towel_folding).
         world: Physics, judges and views: 0.1, or 0.2, the default.

@@ -10,7 +10,8 @@ from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.facts import JOINTS
 from envs.scene.stage import TABLE_HALF_SIZE
 from envs.snapshot import physics_state
-from envs.towel_folding.cloth import SIDE, rest_grid
+from envs.towel_folding.cloth import mesh_edges, rest_grid
+from envs.towel_folding.condition import edge_strain
 from envs.towel_folding.env import TowelFoldingEnv
 from experiments.benchmarks.physics.blocks import BlockLog
 from experiments.benchmarks.physics.contacts import ContactLog
@@ -21,7 +22,7 @@ from experiments.benchmarks.physics.joints import JointLog
 from experiments.benchmarks.physics.limits import FIGURES, SUCCESS
 from experiments.benchmarks.physics.relaxation import measure_relaxation, wrinkled
 from experiments.benchmarks.physics.table import measures
-from experiments.benchmarks.physics.towel import TowelLog, beyond_support, mesh_edges
+from experiments.benchmarks.physics.towel import TowelLog, beyond_support, pad_distance
 from experiments.cli import main
 from policies.scripted.experts import make_expert
 
@@ -190,13 +191,42 @@ def test_only_points_that_lie_on_nothing_are_unsupported():
 
 def test_wrinkles_are_as_long_as_the_cloth_and_relaxation_is_told():
     points = wrinkled(13)
-    edges, rest = mesh_edges(13)
-    length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
-    along = np.isclose(rest, SIDE / 12)
-    assert length[along] == pytest.approx(rest[along])
+    edges, flat = mesh_edges(13), rest_grid(13)
+    along = np.ptp(flat[edges], axis=1).min(axis=1) < 1e-9  # sides of the squares, not diagonals
+    assert edge_strain(points, 13)[along] == pytest.approx(0.0, abs=1e-9)
     found = measure_relaxation({"grid": 9, "world": "0.1"}, 0)
-    assert set(found) == {"wrinkle_0s_mm", "wrinkle_0.2s_mm", "wrinkle_2s_mm"}
-    assert found["wrinkle_0s_mm"] > 25.0 > found["wrinkle_0.2s_mm"] >= found["wrinkle_2s_mm"]
+    assert set(found) == {f"wrinkle_{s}s_mm" for s in ("0", "0.2", "1", "2", "3")}
+    assert found["wrinkle_0s_mm"] > 25.0 > found["wrinkle_0.2s_mm"] >= found["wrinkle_3s_mm"]
+
+
+def test_distance_from_a_pad():
+    turned = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    points = np.array([[0.0, 0.0, 0.0], [0.0, 0.05, 0.0], [0.03, 0.0, 0.0], [1.0, 0.02, 0.0]])
+    middles, sizes = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), np.full((2, 3), 0.01)
+    sizes[0, 0] = 0.02  # the box is turned, so along y
+    found = pad_distance(points, middles, np.array([turned, np.eye(3)]), sizes)
+    assert found == pytest.approx([0.0, 0.03, 0.02, 0.01])
+
+
+@pytest.mark.parametrize("at_pad", [True, False])
+def test_squashed_edges_and_sunk_points_are_told_apart_by_whether_they_are_in_a_grasp(at_pad):
+    env = TowelFoldingEnv(observation="state", grid=9)
+    env.reset_scene(0)
+    log = TowelLog(env)
+    points = np.column_stack([rest_grid(9), np.full(81, 0.003)])
+    points[0] += (0.0075, 0.0, -0.005)
+    env._towel.place(env.data, points)
+    mujoco.mj_kinematics(env.model, env.data)
+    if at_pad:
+        env.data.geom_xpos[env.model.geom("left/left_pad").id] = points[0]
+    log.tick()
+    found = log.figures()
+    assert found["compression_percent"] == pytest.approx(20.0, abs=3.0)
+    assert found["point_below_table_mm"] == pytest.approx(2.0)
+    assert found["squashed_at_pad_share"] == float(at_pad)
+    assert (found["free_compression_percent"] < 1.0) == at_pad
+    assert found["free_point_below_table_mm"] == pytest.approx(0.0 if at_pad else 2.0)
+    assert found["squashed_ticks_share"] == 1.0 > 0.05 > found["squashed_edges_share"] > 0.0
 
 
 def test_a_figure_pools_samples_and_is_left_out_where_nobody_saw_it():

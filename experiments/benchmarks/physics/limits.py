@@ -123,6 +123,13 @@ FIGURES: tuple[Figure, ...] = (
         reason="none may be; half a millimetre is what the solver leaves (chosen)",
     ),
     Figure(
+        "free_point_below_table_mm",
+        "deepest mass point under the table's surface farther than 25 mm from a pad",
+        "mm",
+        limit=0.5,
+        reason="none may be; half a millimetre is what the solver leaves (chosen)",
+    ),
+    Figure(
         "force_finger_table_n",
         "largest force of one hand's fingers on the table",
         "N",
@@ -199,6 +206,31 @@ FIGURES: tuple[Figure, ...] = (
         reason="as stretch; beyond it cloth buckles",
     ),
     Figure(
+        "free_compression_percent",
+        "edge compression of the cloth farther than 25 mm from a pad, largest",
+        "percent",
+        limit=10.0,
+        reason="as stretch; beyond it cloth buckles",
+    ),
+    Figure(
+        "squashed_edges_share",
+        "edges shorter by more than a tenth, share of all edges and ticks, mean",
+        "%",
+        over=mean,
+    ),
+    Figure(
+        "squashed_ticks_share",
+        "ticks with such an edge, mean",
+        "%",
+        over=mean,
+    ),
+    Figure(
+        "squashed_at_pad_share",
+        "such edges within 25 mm of a pad, least share of an episode",
+        "%",
+        over=min,
+    ),
+    Figure(
         "unsupported_points_share",
         "mass points on nothing beyond the table, worst tick",
         "%",
@@ -237,12 +269,22 @@ FIGURES: tuple[Figure, ...] = (
         reason="chosen: cotton keeps a third of a wrinkle or more",
     ),
     Figure(
+        "wrinkle_1s_mm",
+        "two wrinkles, height after 1 s",
+        "mm",
+    ),
+    Figure(
         "wrinkle_2s_mm",
         "two wrinkles, height after 2 s",
         "mm",
         limit=12.0,
         sense="at least",
         reason="chosen: cotton keeps a third of a wrinkle or more",
+    ),
+    Figure(
+        "wrinkle_3s_mm",
+        "two wrinkles, height after 3 s",
+        "mm",
     ),
     Figure(
         "energy_gain_j",

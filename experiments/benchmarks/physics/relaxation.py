@@ -12,7 +12,7 @@ from envs.towel_folding.env import TowelFoldingEnv
 
 WAVELENGTH_M, STEEPEST_RAD = 0.15, 0.9
 """Two arches over the towel, 38 mm high, of unchanged arc length."""
-LOOKS_S = (0.2, 2.0)
+LOOKS_S = (0.2, 1.0, 2.0, 3.0)
 
 
 def wrinkled(grid: int) -> NDArray[np.float64]:
