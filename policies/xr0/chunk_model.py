@@ -70,7 +70,7 @@ class XR0ChunkModel:
     """
 
     needs_images = True
-    capabilities = frozenset(CAPABILITIES) - {"gradient"}
+    capabilities = frozenset(CAPABILITIES) - {"gradient", "correct"}
 
     def __init__(
         self,
