@@ -61,8 +61,8 @@ class TrainCorrectionConfig(TaskOptions):
     episodes: int = 100
     first_seed: int = 7_000_000
     workers: int = 1
-    steps: int = 4000
-    batch_size: int = 64
+    steps: int = 1500
+    batch_size: int = 32
     rate: float = 1e-3
     validation: float = 0.1
     seed: int = 0

@@ -149,7 +149,8 @@ class Executor:
         branch._clock = VirtualClock(self._clock.now_ns)
         branch._timeline = self._timeline.branch()
         branch._in_flight, branch._delays = list(self._in_flight), list(self._delays)
-        branch._memories, branch._captured = dict(self._memories), dict(self._captured)
+        branch._memories = dict(self._memories)
+        branch._captured = dict(self._captured)
         return branch
 
     def committed(self, steps: int) -> NDArray[np.float64]:

@@ -214,6 +214,8 @@ def _relit(now: Tensor, then: Tensor, generator: torch.Generator) -> tuple[Tenso
     gain, shift = (
         BRIGHTNESS * (2.0 * torch.rand(shape, generator=generator) - 1.0) for _ in range(2)
     )
-    changed = ((views.float() * (1.0 + gain) + 255.0 * shift) for views in (now, then))
-    first, second = (views.clamp(0.0, 255.0) for views in changed)
+    first, second = (
+        views.float().mul_(1.0 + gain).add_(255.0 * shift).clamp_(0.0, 255.0)
+        for views in (now, then)
+    )
     return first, second

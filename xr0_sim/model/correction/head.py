@@ -111,7 +111,7 @@ class CorrectionHead(nn.Module):
             now: (B, 3, S, S, 3) views when the row is due, uint8.
             then: The same at the capture.
         """
-        pictures = torch.cat([now, then], dim=-1).permute(0, 1, 4, 2, 3).float() / 255.0
+        pictures = torch.cat([now, then], dim=-1).permute(0, 1, 4, 2, 3) / 255.0
         batch = len(pictures)
         wrists = self.wrist(pictures[:, 1:].flatten(0, 1)).view(batch, -1)
         mean: Tensor = self.feature_mean  # type: ignore[assignment]
