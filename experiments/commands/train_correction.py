@@ -47,6 +47,7 @@ class TrainCorrectionConfig(TaskOptions):
         batch_size: Samples of a step.
         rate: Learning rate.
         validation: Share of episodes held out.
+        dead_zone: Displacement [m], rotation [rad] and jaw below which nothing is corrected.
         seed: Seed of weights, noise and order.
     """
 
@@ -65,6 +66,7 @@ class TrainCorrectionConfig(TaskOptions):
     batch_size: int = 32
     rate: float = 1e-3
     validation: float = 0.1
+    dead_zone: tuple[float, float, float] = (0.004, 0.05, 0.2)
     seed: int = 0
 
 
@@ -203,7 +205,7 @@ def _train(config: TrainCorrectionConfig) -> bool:
         eval_every=500,
         save_every=250,
     )
-    head = CorrectionConfig(horizon=horizon, action_head=config.head)
+    head = CorrectionConfig(horizon=horizon, dead_zone=config.dead_zone, action_head=config.head)
     stage = CorrectionStageConfig(trainer, head, config.validation)
     return train_correction(out / EPISODES_DIR, target, stage, out / RUN_DIR, _say)
 

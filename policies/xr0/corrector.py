@@ -18,6 +18,7 @@ from xr0_sim.model.correction.features import (
     measured_targets,
     rows_ahead,
 )
+from xr0_sim.model.correction.residual import beyond
 from xr0_sim.model.correction.views import small_views
 from xr0_sim.model.spec.action_layout import ArmTargets
 from xr0_sim.runtime.correction import CorrectionRequest
@@ -87,7 +88,7 @@ class Corrector:
                 torch.from_numpy(now)[None],
                 torch.from_numpy(self._captured_views(request, size))[None],
             )
-        return residual[0].numpy().astype(np.float64)
+        return beyond(residual[0].numpy().astype(np.float64), self._head.config.dead_zone)
 
     def correction_flops(self, request: CorrectionRequest) -> float:
         """See `CorrectingChunkModel.correction_flops`."""

@@ -27,7 +27,7 @@ from xr0_sim.model.correction.files import (
     save_correction,
 )
 from xr0_sim.model.correction.head import CorrectionConfig, CorrectionHead
-from xr0_sim.model.correction.residual import BOUND, bounded, with_residual
+from xr0_sim.model.correction.residual import BOUND, beyond, bounded, with_residual
 from xr0_sim.model.correction.views import small_views
 from xr0_sim.model.spec.action_layout import ArmTargets
 from xr0_sim.rotations import quat_from_rotvec, quat_rotate
@@ -83,6 +83,17 @@ def test_a_residual_is_in_the_frame_of_the_measured_tool():
     assert jaws[0, 0] == pytest.approx(planned.jaw[0, 0])
     assert jaws[0, 1] == 0.0
     np.testing.assert_array_equal(bounded(np.full(14, 9.0)), BOUND)
+
+
+def test_a_dead_zone_takes_its_size_off_and_keeps_the_direction():
+    residual = np.zeros(14)
+    residual[:3], residual[3:6], residual[6] = (0.0, 0.006, 0.008), (0.0, 0.01, 0.0), -0.5
+    residual[7:10], residual[13] = (0.003, 0.0, 0.0), 0.1
+    kept = beyond(residual, (0.004, 0.05, 0.2))
+    np.testing.assert_allclose(kept[:3], [0.0, 0.0036, 0.0048])
+    assert kept[6] == pytest.approx(-0.3)
+    assert not kept[3:6].any() and not kept[7:].any()
+    np.testing.assert_array_equal(beyond(residual, (0.0, 0.0, 0.0)), residual)
 
 
 def test_an_untrained_head_leaves_the_plan_alone_and_a_trained_one_keeps_to_its_bound():
@@ -205,7 +216,9 @@ def test_a_head_that_is_too_large_is_not_written(policy):
     assert not corrects_head(policy, "sync")
 
 
-@pytest.mark.parametrize("sizes", [{"channels": (8, 8)}, {"width": 0}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "sizes", [{"channels": (8, 8)}, {"width": 0}, {"dropout": 1.0}, {"dead_zone": (-1.0, 0.0, 0.0)}]
+)
 def test_sizes_that_make_no_network_are_refused(sizes):
     with pytest.raises(ConfigError, match="correction head: expected"):
         CorrectionConfig(**sizes)

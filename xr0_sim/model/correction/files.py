@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -103,7 +104,7 @@ def load_correction(checkpoint: Path) -> CorrectionHead:
             f"{folder / CONFIG_FILE}: expected the fields {', '.join(sorted(known))}, got "
             f"{', '.join(sorted(values))}; {REMEDY}"
         )
-    head = CorrectionHead(CorrectionConfig(**values | {"channels": tuple(values["channels"])}))
+    head = CorrectionHead(CorrectionConfig(**_as_tuples(values)))
     found = read_mapped(folder / WEIGHTS_FILE)
     wanted = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
     problems = mismatches(wanted, found)
@@ -114,3 +115,7 @@ def load_correction(checkpoint: Path) -> CorrectionHead:
         )
     head.load_state_dict({name: tensor.to(torch.float32) for name, tensor in found.items()})
     return head.eval()
+
+
+def _as_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -35,6 +35,8 @@ class CorrectionConfig:
         horizon: Rows of the chunks it corrects.
         view_size: Side of its views [px].
         dropout: Share of the perceptron's inputs left out in training.
+        dead_zone: Displacement [m], rotation [rad] and jaw that are not executed, see
+            `xr0_sim.model.correction.residual.beyond`; about the error of the head itself.
         action_head: Head of the action expert whose chunks it corrects.
     """
 
@@ -44,15 +46,17 @@ class CorrectionConfig:
     horizon: int = 30
     view_size: int = VIEW_SIZE
     dropout: float = 0.1
+    dead_zone: tuple[float, float, float] = (0.004, 0.05, 0.2)
     action_head: str = "sync"
 
     def __post_init__(self) -> None:
         """Rejects sizes that make no network."""
         sizes = (*self.channels, self.keypoints, self.width, self.horizon, self.view_size)
-        if len(self.channels) != len(KERNELS) or min(sizes) < 1 or not 0 <= self.dropout < 1:
+        shares = 0 <= self.dropout < 1 and min(self.dead_zone) >= 0 and len(self.dead_zone) == 3
+        if len(self.channels) != len(KERNELS) or min(sizes) < 1 or not shares:
             raise ConfigError(
-                f"correction head: expected {len(KERNELS)} channels, sizes >= 1 and a dropout in "
-                f"0 .. 1, got {self}"
+                f"correction head: expected {len(KERNELS)} channels, sizes >= 1, a dropout in "
+                f"0 .. 1 and a dead zone of three numbers >= 0, got {self}"
             )
 
 

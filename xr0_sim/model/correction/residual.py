@@ -8,6 +8,8 @@ head that is wrong leads the tools no further from the plan than that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,25 @@ def anchored(targets: ArmTargets, robot: RobotState) -> NDArray[np.float64]:
 def bounded(residual: NDArray[np.float64]) -> NDArray[np.float64]:
     """Residual (..., 14) within `BOUND`."""
     return np.clip(residual, -BOUND, BOUND)
+
+
+def beyond(residual: NDArray[np.float64], dead_zone: Sequence[float]) -> NDArray[np.float64]:
+    """What of a residual (..., 14) lies beyond a dead zone; nothing inside.
+
+    A residual that is executed shows in the next command, and the head answers to that: errors add
+    up from tick to tick. Each tick takes the dead zone off, so that they fade; what is larger is
+    followed. Displacements and rotations keep their direction.
+
+    Args:
+        residual: As a head gives it.
+        dead_zone: Of a displacement [m], a rotation [rad] and a jaw.
+    """
+    kept = np.array(residual, dtype=np.float64)
+    arms = kept.reshape(*kept.shape[:-1], 2, RESIDUAL_DIM // 2)
+    for part, zone in zip((slice(0, 3), slice(3, 6), slice(6, 7)), dead_zone, strict=True):
+        size = np.linalg.norm(arms[..., part], axis=-1, keepdims=True)
+        arms[..., part] *= np.maximum(0.0, 1.0 - zone / np.maximum(size, 1e-12))
+    return kept
 
 
 def with_residual(
