@@ -14,6 +14,7 @@ from envs.world import DEFAULT_WORLD
 from experiments.options.task_options import TaskOptions
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
+from xr0_sim.atomic import write_json
 from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 STAGES = ("collect", "train")
 EPISODES_DIR, RUN_DIR, CHECKPOINT_DIR = "episodes", "head", "checkpoint"
+RECORD_FILE, METRICS_FILE = "record.json", "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def _train(config: TrainCorrectionConfig) -> bool:
 
     from policies.xr0.checkpoints import find_checkpoint
     from xr0_sim.model.checkpoints.shipped import load_config
+    from xr0_sim.model.correction.files import CORRECTION_DIR
     from xr0_sim.model.correction.head import CorrectionConfig
     from xr0_sim.training.correction_training import CorrectionStageConfig, train_correction
     from xr0_sim.training.trainer import TrainerConfig
@@ -207,7 +210,27 @@ def _train(config: TrainCorrectionConfig) -> bool:
     )
     head = CorrectionConfig(horizon=horizon, dead_zone=config.dead_zone, action_head=config.head)
     stage = CorrectionStageConfig(trainer, head, config.validation)
-    return train_correction(out / EPISODES_DIR, target, stage, out / RUN_DIR, _say)
+    if not train_correction(out / EPISODES_DIR, target, stage, out / RUN_DIR, _say):
+        return False
+    _record(config, out, target / CORRECTION_DIR)
+    return True
+
+
+def _record(config: TrainCorrectionConfig, out: Path, folder: Path) -> None:
+    """Beside the head: what it was trained on, with which options and code, and its loss curve."""
+    from xr0_sim.data.correction_store import stored_seeds
+    from xr0_sim.record.runcard import installed_versions, source_commit
+
+    seeds = stored_seeds(out / EPISODES_DIR)
+    options = {name: value for name, value in asdict(config).items() if name != "out"}
+    note = {
+        "commit": source_commit(),
+        "config": options,
+        "episodes": {"count": len(seeds), "seeds": [seeds[0], seeds[-1]]},
+        "versions": installed_versions(),
+    }
+    write_json(folder / RECORD_FILE, note)
+    shutil.copy2(out / RUN_DIR / METRICS_FILE, folder / METRICS_FILE)
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import ClassVar
 
@@ -97,6 +98,9 @@ def test_the_head_runs_in_a_copy_of_its_policy_and_changes_actions(run):
     checkpoint = run[0] / "checkpoint"
     rows = read_metrics(run[0] / "head")
     assert rows[-1]["planned_mm"] > 0 and {"corrected_mm", "correction_mm"} <= set(rows[-1])
+    record = json.loads((checkpoint / "correction" / "record.json").read_text())
+    assert record["episodes"] == {"count": 2, "seeds": [7990000, 7990001]}
+    assert str(run[0]) not in json.dumps(record)
     model = load_chunk_model(checkpoint, "sync")
     assert "correct" in model.capabilities
     assert "correct" not in load_chunk_model(checkpoint, "prefix").capabilities

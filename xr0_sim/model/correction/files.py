@@ -4,6 +4,7 @@
     DIR/correction/config.json       sizes (`CorrectionConfig`)
     DIR/correction/head.safetensors  weights and feature statistics, float32
     DIR/correction/manifest.json     task, digests of these files and of those they were made for
+    DIR/correction/record.json       options, code and data of its training; metrics.jsonl, its loss
 ```
 
 The record of the policy itself does not name it: a policy is whole with or without.
