@@ -56,6 +56,8 @@ class Corrector:
     def correct(self, request: CorrectionRequest) -> NDArray[np.float64]:
         """See `CorrectingChunkModel.correct`."""
         residual = self.residual(request)
+        if not residual.any():
+            return request.planned  # exactly, and without inverse kinematics
         return self._actions.add(request.planned, residual, request.observation.robot)
 
     def residual(self, request: CorrectionRequest) -> NDArray[np.float64]:
