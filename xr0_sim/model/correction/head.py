@@ -1,4 +1,4 @@
-"""The correction head: two small picture encoders and a perceptron, at most 2 ms on one thread.
+"""The correction head: two small picture encoders and a perceptron, made for 2 ms on one thread.
 
 Each view is shown as it is now and as it was at the capture, six channels; what differs is what the
 plan does not know. Convolutions end in maps whose softmax gives the mean place of a feature, so the

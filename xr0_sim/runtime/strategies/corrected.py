@@ -13,7 +13,7 @@ from xr0_sim.fields import check_range
 from xr0_sim.runtime.strategies.base import DEFAULT_EXECUTION_HORIZON, TimeAligned
 
 HEAD_S = 0.002
-"""What a correction is allowed to take [s]; the limit that the shipped heads are held to."""
+"""What a correction is taken to cost [s], pictures excluded; stated, not measured."""
 
 
 @dataclass(frozen=True)
