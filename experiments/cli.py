@@ -111,6 +111,11 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         "experiments.commands.train", "TrainConfig", "VLM, base and heads from collected samples"
     ),
+    "train-correction": Command(
+        "experiments.commands.train_correction",
+        "TrainCorrectionConfig",
+        "a head that corrects a policy's rows in every tick, from an expert's advice",
+    ),
     "train-rl": Command(
         "experiments.commands.train_rl",
         "TrainRlConfig",

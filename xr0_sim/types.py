@@ -231,6 +231,7 @@ CAPABILITIES = {
     "refresh": "denoises again from the VLM cache of an earlier inference",
     "roll_forward": "plans from where actions that are still to be executed will have led",
     "tick_noise": "gives every tick its own sampling noise",
+    "correct": "corrects a planned action by the newest observation, see `runtime.correction`",
 }
 """What a chunk model may be able to do, and a strategy may need."""
 

@@ -18,6 +18,7 @@ from xr0_sim.perturb.registry import parse_events
 from xr0_sim.perturb.schedule import EventSchedule
 from xr0_sim.registry import strategies
 from xr0_sim.runtime import Executor, parse_latency
+from xr0_sim.runtime.correction import CorrectionRequest
 from xr0_sim.runtime.strategies.base import Strategy
 from xr0_sim.types import CAPABILITIES, ActionChunk, ChunkRequest, Observation
 
@@ -150,6 +151,14 @@ class _FreeModel:
         chunks = [ActionChunk(rows, tick, memory=tick)] * request.samples
         self.spent_ns += time.thread_time_ns() - start
         return chunks
+
+    def correct(self, request: CorrectionRequest) -> NDArray:
+        """The action as it was planned."""
+        return request.planned
+
+    def correction_flops(self, request: CorrectionRequest) -> float:
+        """Nothing is worked out."""
+        return 0.0
 
 
 def _of_events(config: BenchExecutorConfig) -> Measure:

@@ -50,6 +50,7 @@ class ShipConfig:
 def run(config: ShipConfig) -> int:
     """Copies; returns the exit status."""
     from assets import CHECKPOINT_DIR
+    from xr0_sim.model.correction.files import CORRECTION_DIR
 
     source = Path(config.run_folder) / "vlm" / "checkpoint"
     target = Path(config.to) if "/" in config.to else CHECKPOINT_DIR / config.to
@@ -62,6 +63,8 @@ def run(config: ShipConfig) -> int:
             shutil.copy2(file, fresh)
         for head in heads:
             shutil.copytree(source / "heads" / head, fresh / "heads" / head)
+        if (source / CORRECTION_DIR).is_dir():
+            shutil.copytree(source / CORRECTION_DIR, fresh / CORRECTION_DIR)
         _bind(config, fresh, heads)
         _record(config, heads, fresh / RECORD_DIR)
         if target.exists():

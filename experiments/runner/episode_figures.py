@@ -11,7 +11,7 @@ from envs.tasks import task_spec
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import Row
 from experiments.runner.episode_run import Ran
-from xr0_sim.metrics.compute import looks
+from xr0_sim.metrics.compute import chunk_looks, corrected, looks
 from xr0_sim.metrics.episode import episode_metrics
 from xr0_sim.metrics.reaction import Reaction, event_reactions
 from xr0_sim.metrics.schedule import open_loop_ticks
@@ -113,7 +113,8 @@ def reactions_of(
         started=table["started"],
         d_ceil=table["d_ceil"],
         prefix_steps=table["prefix_steps"],
-        blind=~looks(table.columns),
+        blind=~chunk_looks(table.columns),
+        corrected=corrected(table.columns),
     )
 
 

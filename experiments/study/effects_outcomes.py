@@ -102,6 +102,7 @@ KNOWN = (
 """Outcomes of every study, in the order of its table; throughputs stand after the time."""
 ASKED = (
     Outcome("model_calls", "model calls", better="less"),
+    Outcome("corrections", "corrections", better="less"),
     Outcome("compute_tflop", "compute", unit="TFLOP", better="less"),
     Outcome("tflop_per_s", "compute rate", unit="TFLOP/s", better="less"),
     Outcome("device_load", "device load", unit="inferences", better="less"),

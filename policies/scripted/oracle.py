@@ -16,6 +16,7 @@ from envs.dual_arm import DualArmEnv
 from policies.scripted.experts import make_expert
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
+from xr0_sim.runtime.correction import CorrectionRequest
 from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
 
 HORIZON = 30
@@ -91,6 +92,15 @@ class ChunkOracle:
                 env.advance(actions[i])
         return actions
 
+    def action(self, tick: int) -> NDArray[np.float64]:
+        """Action (14,) of the expert in the present tick.
+
+        Raises:
+            ConfigError: The environment stands at another tick.
+        """
+        self._check_tick(tick)
+        return self.expert.action(self.env.robot_state(), self.env.privileged())
+
     def chunk(self, request: ChunkRequest, horizon: int, tempo: float = 1.0) -> ActionChunk:
         """The chunk that a request asks for.
 
@@ -98,21 +108,24 @@ class ChunkOracle:
             ConfigError: The environment stands at another tick.
         """
         observation = request.observation
-        if observation.tick != self.env.tick:
-            raise ConfigError(
-                f"expert chunk: expected the environment at tick {observation.tick}, "
-                f"it stands at {self.env.tick}; ask at the capture tick"
-            )
+        self._check_tick(observation.tick)
         begun = np.concatenate([request.assumed, request.prefix])
         actions = self.next_actions(begun, horizon + len(request.assumed), tempo)
         return ActionChunk(actions[len(request.assumed) :], observation.tick)
+
+    def _check_tick(self, tick: int) -> None:
+        if tick != self.env.tick:
+            raise ConfigError(
+                f"expert chunk: expected the environment at tick {tick}, it stands at "
+                f"{self.env.tick}; ask at the capture tick"
+            )
 
 
 class OracleChunkModel:
     """The oracle behind the `xr0_sim.types.ChunkModel` port: a perfect planner with latency."""
 
     needs_images = False
-    capabilities = frozenset({"prefix", "samples", "roll_forward"})
+    capabilities = frozenset({"prefix", "samples", "roll_forward", "correct"})
 
     def __init__(self, env: DualArmEnv, mode: Mode | None = None, horizon: int = HORIZON):
         self._oracle = ChunkOracle(env)
@@ -140,3 +153,10 @@ class OracleChunkModel:
             seed = (*request.noise_seed, number) if number else request.noise_seed
             chunks.append(self._oracle.chunk(request, self._horizon, self._mode.tempo(seed)))
         return chunks
+
+    def correct(self, request: CorrectionRequest) -> NDArray[np.float64]:
+        """What the expert does now, whatever was planned: see `CorrectingChunkModel.correct`."""
+        return self._oracle.action(request.observation.tick)
+
+    def correction_flops(self, request: CorrectionRequest) -> None:
+        """Unknown, as those of its chunks."""

@@ -16,6 +16,8 @@ RELEASED_HEAD = "released"
 """Name of the one expert of a released checkpoint, in run cards and captions."""
 READ_BYTES = 2**22
 """How much of a file is in memory while its digest is worked out."""
+CORRECTION_DIR = "correction"
+"""As in `xr0_sim.model.correction.files`, which loads torch."""
 FIRST_WORLD = "0.1"
 """World of the checkpoints that were trained before worlds had names."""
 
@@ -94,10 +96,15 @@ def checkpoint_heads(name: str | Path) -> list[str]:
 
 
 def checkpoint_digest(name: str | Path) -> str:
-    """First 16 hex digits of the SHA-256 over a checkpoint's files, names included."""
+    """First 16 hex digits of the SHA-256 over a checkpoint's files, names included.
+
+    A correction head (`xr0_sim.model.correction.files`) is left out: chunks do not depend on it, so
+    run cards from before it was added still name these weights. It has digests of its own.
+    """
     sha, part = hashlib.sha256(), memoryview(bytearray(READ_BYTES))
-    for file in sorted(find_checkpoint(name).rglob("*")):
-        if file.is_file():
+    path = find_checkpoint(name)
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and file.relative_to(path).parts[0] != CORRECTION_DIR:
             sha.update(f"|{file.name}|".encode())
             with file.open("rb", buffering=0) as stream:
                 while size := stream.readinto(part):

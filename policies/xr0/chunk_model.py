@@ -35,8 +35,10 @@ from xr0_sim.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from policies.xr0.corrector import Corrector
     from xr0_sim.model.policy_model import PolicyModel
     from xr0_sim.model.vlm.cache import VlmCache
+    from xr0_sim.runtime.correction import CorrectionRequest
 
 DECODINGS = ("joint", "tool")
 """Which half of the 32-wide action moves the robot: joint deltas, or tool deltas through IK.
@@ -67,10 +69,10 @@ class XR0ChunkModel:
             configuration. Released weights take any size: give 0 and they are not checked.
         head: Name of the action expert, for messages.
         cameras: Camera that shows each view of the prompt; None where they have the same names.
+        corrector: Its correction head; None for a policy without.
     """
 
     needs_images = True
-    capabilities = frozenset(CAPABILITIES) - {"gradient"}
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class XR0ChunkModel:
         picture_size: int | None = None,
         head: str = DEFAULT_HEAD,
         cameras: tuple[str, ...] | None = None,
+        corrector: Corrector | None = None,
     ):
         if decoding not in DECODINGS:
             raise unknown_name("decoding", decoding, DECODINGS)
@@ -95,6 +98,13 @@ class XR0ChunkModel:
         self._policy = policy
         self._decoding = decoding
         self._kinematics = DualArmKinematics()
+        self._corrector = corrector
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Names out of `xr0_sim.types.CAPABILITIES`; corrections where a head was trained."""
+        lacks = {"gradient"} if self._corrector is not None else {"gradient", "correct"}
+        return frozenset(CAPABILITIES) - lacks
 
     @property
     def horizon(self) -> int:
@@ -206,6 +216,22 @@ class XR0ChunkModel:
         from policies.xr0.compute import request_flops
 
         return request_flops(self._policy, self._cameras, request)
+
+    def correct(self, request: CorrectionRequest) -> NDArray[np.float64]:
+        """See `xr0_sim.runtime.correction.CorrectingChunkModel.correct`."""
+        return self._correction_head().correct(request)
+
+    def correction_flops(self, request: CorrectionRequest) -> float | None:
+        """See `xr0_sim.runtime.correction.CorrectingChunkModel.correction_flops`."""
+        return self._correction_head().correction_flops(request)
+
+    def _correction_head(self) -> Corrector:
+        if self._corrector is None:
+            raise ConfigError(
+                f"head {self.head!r}: expected one with a correction head, found none; train one "
+                "with xr0-sim train-correction"
+            )
+        return self._corrector
 
     def _seen(self, requests: Sequence[ChunkRequest]) -> tuple[NDArray[np.uint8], list[str]]:
         """Pictures and instructions."""

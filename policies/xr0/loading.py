@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policies.xr0.checkpoints import RELEASED_HEAD, find_checkpoint, is_released
 from policies.xr0.chunk_model import (
@@ -18,6 +19,9 @@ from xr0_sim.model.checkpoints.manifest import read_manifest
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS, check_precision
 from xr0_sim.model.network_options import NetworkOptions
+
+if TYPE_CHECKING:
+    from policies.xr0.corrector import Corrector
 
 
 def resolve_precision(
@@ -115,8 +119,22 @@ def load_chunk_model(
     check_task(path, task)
     head = DEFAULT_HEAD if head is None else head
     policy = load_policy_model(path, head, precision, device, vlm_weights, compile, window, graph)
-    record = read_manifest(path)
-    return XR0ChunkModel(policy, decoding or DEFAULT_DECODING, temperature, record, head=head)
+    return XR0ChunkModel(
+        policy,
+        decoding or DEFAULT_DECODING,
+        temperature,
+        read_manifest(path),
+        head=head,
+        corrector=_corrector(path, head, policy.processor.cameras),
+    )
+
+
+def _corrector(path: Path, head: str, cameras: Sequence[str]) -> Corrector | None:
+    """The correction head of a checkpoint, if it has one for an action-expert head."""
+    from policies.xr0.corrector import Corrector
+    from xr0_sim.model.correction.files import corrects_head
+
+    return Corrector.load(path, cameras) if corrects_head(path, head) else None
 
 
 def refuse_released_options(options: NetworkOptions) -> None:

@@ -69,13 +69,15 @@ def earliest_reaction_ticks(
     d_ceil: ArrayLike,
     prefix_steps: ArrayLike,
     blind: ArrayLike | None = None,
+    corrected: ArrayLike | None = None,
 ) -> int | None:
     """Ticks from the event to the first command it can have changed.
 
     Time to a capture, plus the inference, plus what is left of the frozen prefix when the chunk
     takes over; the smallest over all captures, since a later one may overtake. An event in tick t
     is seen by captures after t. A refresh sees no new picture, so it is none of them; what an event
-    does to the arms themselves may show in its proprioception before.
+    does to the arms themselves may show in its proprioception before. A correction within its tick
+    is a capture without delay.
 
     Args:
         event_tick: Tick of the event.
@@ -83,6 +85,7 @@ def earliest_reaction_ticks(
         d_ceil: (K,) delay of that inference [ticks].
         prefix_steps: (K,) length of its prefix [ticks].
         blind: (K,) whether it shows no new picture (a refresh) or never arrives; None for none.
+        corrected: (K,) whether the tick's own observation corrected its action; None for none.
 
     Returns:
         None if no picture was captured after the event.
@@ -92,10 +95,12 @@ def earliest_reaction_ticks(
         looks = looks & ~np.asarray(blind, dtype=bool)
     captures = np.flatnonzero(looks)
     captures = captures[captures > event_tick]
-    if len(captures) == 0:
-        return None
     frozen = np.maximum(np.asarray(d_ceil)[captures], np.asarray(prefix_steps)[captures])
-    return int((captures + frozen).min()) - event_tick
+    shown = captures + frozen
+    if corrected is not None:
+        mended = np.flatnonzero(np.asarray(corrected, dtype=bool))
+        shown = np.concatenate([shown, mended[mended > event_tick]])
+    return int(shown.min()) - event_tick if len(shown) else None
 
 
 def reaction(
@@ -154,6 +159,7 @@ def event_reactions(
     d_ceil: ArrayLike,
     prefix_steps: ArrayLike,
     blind: ArrayLike | None = None,
+    corrected: ArrayLike | None = None,
 ) -> tuple[Reaction, ...]:
     """Reaction to each event of one run, in the window from it to the next.
 
@@ -170,6 +176,7 @@ def event_reactions(
         d_ceil: (K,) likewise.
         prefix_steps: (K,) likewise.
         blind: (K,) likewise.
+        corrected: (K,) likewise.
 
     Raises:
         ConfigError: Ticks out of order, or another number of twins than one or one per event.
@@ -186,7 +193,7 @@ def event_reactions(
     for k, tick in enumerate(ticks):
         twin = np.asarray(twins[k if len(twins) > 1 else 0], dtype=np.float64)
         later = [other for other in ticks if other > tick]
-        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps, blind)
+        earliest = earliest_reaction_ticks(tick, started, d_ceil, prefix_steps, blind, corrected)
         if k > 0 and (len(twin) < tick or not np.array_equal(run[:tick], twin[:tick])):
             bound = None if earliest is None else earliest / control_hz
             found.append(Reaction(None, 0.0, bound, comparable=False))

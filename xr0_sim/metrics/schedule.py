@@ -1,9 +1,10 @@
 """What a schedule of captures allows: how soon any event can be answered, before it is played.
 
 A *look* is a capture whose pictures the policy sees. A refresh of the action expert is none: it
-goes on with the pictures of an earlier capture; nor is one whose chunk is lost. With s ticks
-between looks, a delay of d ticks and a prefix of p an event at a random moment waits s/2 ticks for
-the next look on average, s at worst, and max(d, p) ticks for its first free row ::
+goes on with the pictures of an earlier capture; nor is one whose chunk is lost. An action that is
+corrected by its own tick's pictures is a look without delay (d = p = 0). With s ticks between
+looks, a delay of d ticks and a prefix of p an event at a random moment waits s/2 ticks for the next
+look on average, s at worst, and max(d, p) ticks for its first free row ::
 
     tick      k                   k+s                k+s+max(d,p)
     look      ^         event      ^      inference   first command that can show it
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xr0_sim.metrics.compute import looks
+from xr0_sim.metrics.compute import chunk_looks, corrected, looks, waits
 
 SERIAL = 1.5
 """Mean reaction of one inference at a time, started back to back, in latencies: half of one until
@@ -34,23 +35,23 @@ def schedule_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[
     Returns:
         ``capture_spacing_mean_ticks`` (s, of looks), ``expected_reaction_s`` =
         (s/2 + max(d, p)) / f, ``worst_reaction_s`` = (s + max(d, p)) / f with the mean of
-        max(d, p), ``serial_floor_s`` = 1.5 L with the mean latency of a look, ``stale_share``, see
-        `stale_ticks`, and ``effective_control_hz``, ticks with an action per second. NaN with
-        fewer looks than are needed.
+        max(d, p), ``serial_floor_s`` = 1.5 L with the mean latency of a chunk's look,
+        ``stale_share``, see `stale_ticks`, and ``effective_control_hz``, ticks with an action per
+        second. NaN with fewer looks than are needed.
     """
     seen = looks(columns)
     places = np.flatnonzero(seen)
     spacing = float(np.diff(places).mean()) if len(places) > 1 else np.nan
-    frozen = np.maximum(columns["d_ceil"], columns["prefix_steps"])[seen]
-    waits = float(frozen.mean()) if len(frozen) else np.nan
-    latency = np.asarray(columns["latency_s"])[seen]
+    wait = float(waits(columns)[seen].mean()) if len(places) else np.nan
+    latency = np.asarray(columns["latency_s"])[chunk_looks(columns)]
     held = np.asarray(columns["hold"], dtype=bool)
+    ages = np.where(corrected(columns), 0, columns["age_ticks"])
     return {
         "capture_spacing_mean_ticks": spacing,
-        "expected_reaction_s": (spacing / 2 + waits) / control_hz,
-        "worst_reaction_s": (spacing + waits) / control_hz,
+        "expected_reaction_s": (spacing / 2 + wait) / control_hz,
+        "worst_reaction_s": (spacing + wait) / control_hz,
         "serial_floor_s": SERIAL * float(latency.mean()) if len(latency) else np.nan,
-        "stale_share": float(stale_ticks(seen, columns["age_ticks"], held).mean()),
+        "stale_share": float(stale_ticks(seen, ages, held).mean()),
         "effective_control_hz": control_hz * float((~held).mean()),
     }
 

@@ -44,6 +44,7 @@ MEASURES = (
     "_n",
     "calls",
     "refreshes",
+    "corrections",
     "_chunks",
     "drops",
     "grasps",

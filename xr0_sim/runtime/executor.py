@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
+from xr0_sim.runtime.correction import CorrectionRequest, corrected_action
 from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChunks
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
@@ -134,6 +135,8 @@ class Executor:
         self._previous_s: float | None = None
         self._last_slot: Slot | None = None
         self._last_seen: Observation | None = None
+        self._capture: _Capture | None = None
+        self._captured: dict[int, Observation] = {}
         self._finished: int | None = None
         self._full_tick: int | None = None
         self._memories: dict[int, object] = {}
@@ -147,6 +150,7 @@ class Executor:
         branch._timeline = self._timeline.branch()
         branch._in_flight, branch._delays = list(self._in_flight), list(self._delays)
         branch._memories = dict(self._memories)
+        branch._captured = dict(self._captured)
         return branch
 
     def committed(self, steps: int) -> NDArray[np.float64]:
@@ -164,7 +168,7 @@ class Executor:
 
         Args:
             observe: Captures the observation of this tick; called only if an inference starts, or
-                if the strategy looks.
+                if the strategy looks or corrects.
             command: (14,) the robot's last command if someone else changed it since the last
                 tick; a hold repeats it.
         """
@@ -199,8 +203,8 @@ class Executor:
         self._clock.advance_to(time_ns)
         self._started = None
         self._delivered, self._overrun = self._deliver(tick)
+        self._capture = capture = _Capture(observe, tick)
         if len(self._in_flight) < self.strategy.max_in_flight:
-            capture = _Capture(observe, tick)
             situation = Situation(
                 tick,
                 self._timeline,
@@ -236,8 +240,12 @@ class Executor:
         tick, started = self._tick, self._started
         slot = self._timeline.at(tick)
         handover = self._handover(slot)
+        correction_s = correction_flops = float("nan")
         if slot is not None:
             self._command = self._select(tick)
+            if self.strategy.corrects:
+                correction_s = self.strategy.correction_s
+                correction_flops = self._correct(slot, tick)
             self._last_slot = slot
         elif self._standstill is not None:
             self._command = _read_only(self._standstill(self._command))
@@ -266,7 +274,26 @@ class Executor:
             refresh=started is not None and started.refresh,
             flops=float("nan") if started is None else started.flops,
             lost=started is not None and started.lost,
+            correction_s=correction_s,
+            correction_flops=correction_flops,
         )
+
+    def _correct(self, slot: Slot, tick: int) -> float:
+        """Corrects the action of the tick; what that took, see `corrected_action`."""
+        assert self._capture is not None
+        chunk = slot.chunk
+        self._captured = {n: seen for n, seen in self._captured.items() if n >= chunk.chunk_id}
+        request = CorrectionRequest(
+            self._capture(),
+            self._captured[chunk.chunk_id],
+            self._command,
+            chunk.actions,
+            slot.index,
+            tick - chunk.capture_tick,
+        )
+        action, flops = corrected_action(self.model, request)
+        self._command = _read_only(self.strategy.correct(request.planned, action))
+        return flops
 
     def _select(self, tick: int) -> NDArray[np.float64]:
         """The strategy's action, checked where it is not simply a row."""
@@ -321,6 +348,8 @@ class Executor:
             lost=lost,
         )
         self._last_seen = seen
+        if self.strategy.corrects:
+            self._captured[number] = seen
         if refresh is None:
             self._full_tick = tick
         request = replace(request, noise_seed=(self._seed, number))

@@ -65,6 +65,9 @@ class TickRecord:
             of an earlier one.
         flops: Floating-point operations of that inference; NaN also where the model does not tell.
         lost: Its chunk never arrives.
+        correction_s: Time that the correction of the action took within the tick [s]; NaN where it
+            was not corrected.
+        correction_flops: Floating-point operations of it; NaN also where the model does not tell.
     """
 
     tick: int
@@ -89,6 +92,8 @@ class TickRecord:
     refresh: bool = False
     flops: float = float("nan")
     lost: bool = False
+    correction_s: float = float("nan")
+    correction_flops: float = float("nan")
 
 
 def continued(chunk: PlacedChunk, index: int) -> NDArray[np.float64]:

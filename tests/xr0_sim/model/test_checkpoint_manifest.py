@@ -15,6 +15,7 @@ from policies.xr0.checkpoints import checkpoint_digest
 from xr0_sim.errors import CheckpointError
 from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint
 from xr0_sim.model.checkpoints.shipped import load_config, save_head, save_normalizer, save_vlm
+from xr0_sim.model.correction.files import CORRECTION_DIR
 from xr0_sim.model.policy_loading import load_policy_model, random_policy_model
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.presets import preset_config
@@ -149,6 +150,16 @@ def test_one_byte_changes_the_digest_of_the_run_card(pair, file):
     data = bytearray((pair[0] / file).read_bytes())
     data[-2] ^= 1
     (pair[0] / file).write_bytes(data)
+    assert checkpoint_digest(pair[0]) != before
+
+
+def test_a_correction_head_is_in_no_digest_of_a_run_card(pair):
+    before = checkpoint_digest(pair[0])
+    folder = pair[0] / CORRECTION_DIR
+    folder.mkdir()
+    (folder / "head.safetensors").write_bytes(b"head")
+    assert checkpoint_digest(pair[0]) == before
+    folder.rename(pair[0] / "other")
     assert checkpoint_digest(pair[0]) != before
 
 

@@ -105,8 +105,8 @@ class Strategy(CheckedFields, ABC):
 
     The executor asks in this order: `due` in every tick with fewer than `max_in_flight` inferences
     under way; `refresh` and `request` when one starts; `choose` and `place` when it arrives;
-    `select` for the action of every tick. What is not overridden does what the three published
-    basic strategies do.
+    `select` for the action of every tick, and `correct` where ``corrects`` says so. What is not
+    overridden does what the three published basic strategies do.
 
     Attributes:
         max_in_flight: Most inferences under way at a time.
@@ -114,12 +114,15 @@ class Strategy(CheckedFields, ABC):
         head: Action-expert head trained for this strategy, used where none is named.
         takes_task_horizon: Whether a trained policy's best ``execution_horizon`` replaces the
             default of the field; not where the default is part of the method.
+        corrects: Whether the model corrects every planned action when it is due, see
+            `xr0_sim.runtime.correction`; `correct` then makes the action.
     """
 
     max_in_flight: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     head: ClassVar[str] = "sync"
     takes_task_horizon: ClassVar[bool] = True
+    corrects: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
@@ -174,6 +177,17 @@ class Strategy(CheckedFields, ABC):
         """Action (14,) of a tick from the chunks that cover it, oldest first; the newest's row."""
         newest = slots[-1]
         return newest.chunk.actions[newest.index]
+
+    @property
+    def correction_s(self) -> float:
+        """Time that a correction takes within its tick [s], counted in the device load."""
+        return 0.0
+
+    def correct(
+        self, planned: NDArray[np.float64], corrected: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Action (14,) of a tick from that of `select` and the model's correction; the latter."""
+        return corrected
 
 
 def check_needs(what: str, needs: frozenset[str], capabilities: frozenset[str]) -> None:

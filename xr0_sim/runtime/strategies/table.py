@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xr0_sim.registry import strategies
 from xr0_sim.runtime.strategies.bid import Bid
+from xr0_sim.runtime.strategies.corrected import Corrected
 from xr0_sim.runtime.strategies.event_triggered import EventTriggered
 from xr0_sim.runtime.strategies.naive_async import NaiveAsync
 from xr0_sim.runtime.strategies.pipelined import Pipelined
@@ -28,5 +29,6 @@ strategies.add("shared_noise", SharedNoise, "noise of overlapping chunks shared"
 strategies.add("event_triggered", EventTriggered, "a change of the pictures starts an inference")
 strategies.add("pipelined", Pipelined, "several inferences under way")
 strategies.add("two_rate", TwoRate, "VLM and action expert at rates of their own")
+strategies.add("corrected", Corrected, "A2C2, arXiv 2509.23224: a head corrects every row")
 strategies.alias("naive", "naive_async")
 strategies.alias("prefix", "prefix_async")

@@ -1,0 +1,1 @@
+"""A small head that corrects planned actions in every tick."""
