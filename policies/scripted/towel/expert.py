@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
-from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.grasp_record import MISSED_JAW
@@ -24,8 +23,9 @@ from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
+from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
 from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel.spread import SIDES, Spread, is_spread
+from policies.scripted.towel.spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
@@ -36,28 +36,8 @@ CARRY_SPEED = 0.28
 LOWER_SPEED = 0.10
 SPREAD_SPEED = 0.35
 LEAVE_SPEED = 0.20
-TILT = math.radians(80.0)
-TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
-"""How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-TOP_PRESS = 0.010
-"""Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
-TURNS = (0.0, 0.0, 0.6, -0.6)
-"""Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
-TABLE_TIP = 0.0
-"""Height finger tips are sent to where only the table lies under the cloth: it stops them [m]."""
-ON_TABLE = 2.0 * RADIUS
-"""Height of a mass point up to which nothing but the table lies under it [m]."""
 TOUCHED_DOWN = 0.0030
 """Height of finger tips at which they have come down on the table [m]."""
-INSET = 0.020
-"""Distance of the grasp from the corner, along the edge [m].
-
-On layered cloth a hand takes the mass point next to it: between two of them a pad may pierce the
-edge as it closes, and the cloth hangs on the finger when the hand leaves. Firm cloth slips out of
-the pads at a mass point, and the second fold of soft cloth fails more often.
-"""
-OVERLAP = 0.007
-"""How far inside the edge the middle of the open jaw comes down [m]."""
 GRASP_JAW = 0.40
 """Opening on the way down."""
 RELEASE_JAW = 0.28
@@ -375,57 +355,16 @@ class _ArmView:
 
     # ------------------------------------------------------------- geometry
     def _edge_grasp(self, corner: int) -> Grasp:
-        """Hand across the edge beside a corner, fingers on the table on either side of it."""
-        state, grid = self.state, self.state.grid
-        axis = self.edge_axis
-        cell = divmod(corner, grid)
-        steps = max(1, round(INSET / (SIDE / (grid - 1))))
-
-        def beside(along: int, inward: int) -> NDArray[np.float64]:
-            """Mass point some steps away from the corner, along the edge and into the towel."""
-            place = list(cell)
-            place[1 - axis] += along * steps
-            place[axis] += inward * steps if cell[axis] == 0 else -inward * steps
-            return state.points[place[0] * grid + place[1]]
-
-        here, inner = state.points[corner], beside(0, 2)
-        if cell[1 - axis] in (0, grid - 1):
-            far = beside(2 if cell[1 - axis] == 0 else -2, 0)
-            share = 0.5 if self.expert.at_points else INSET * (grid - 1) / (2 * steps * SIDE)
-        else:
-            far, share = beside(1, 0), 0.0
-        edge = _unit(far[:2] - here[:2])
-        across = np.array([-edge[1], edge[0]])
-        if across @ (inner[:2] - here[:2]) < 0:
-            across = -across
-        on_edge = here + (far - here) * share
-        tip = TABLE_TIP
-        if self._spread_plan is not None:
-            tries = int(state.failures[self.arm]) % len(TURNS)
-            cos, sin = math.cos(TURNS[tries]), math.sin(TURNS[tries])
-            across = np.array([[cos, -sin], [sin, cos]]) @ across
-            if on_edge[2] > ON_TABLE and tries == 0:
-                tip = max(float(on_edge[2]) + RADIUS - TOP_PRESS, TABLE_TIP)
-        point = on_edge[:2] + OVERLAP * across
-        return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), self._across(across), 0.0)
-
-    def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Orientation of a hand that closes along the horizontal unit vector `across`.
-
-        Hands lean back to where they come from: their side, or the far edge of the table.
-        """
-        forward = np.array([-across[1], across[0]])
-        along_table = abs(forward[1]) > abs(forward[0])
-        if forward[1] * SIDES[self.arm] > 0 if along_table else forward[0] > 0:
-            forward = -forward
-        return hand_quat(forward, TILT)
+        heap = self._spread_plan is not None
+        points = self.expert.at_points
+        return edge_grasp(self.state, self.arm, corner, self.edge_axis, heap, points)
 
     def _leaning(self, share: float) -> NDArray[np.float64]:
         """Orientation of a hand alone, which leans back to its own side as it reaches over."""
         direction = self.view.direction
         lean = LEAN * min(max(share, 0.0), 1.0)
         axis = np.array([direction[1], -direction[0], 0.0])
-        return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
+        return quat_multiply(quat_from_rotvec(lean * axis), across(self.arm, direction))
 
 
 def _closing(robot: RobotState, state: TowelState) -> bool:
@@ -433,7 +372,3 @@ def _closing(robot: RobotState, state: TowelState) -> bool:
     told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
     off = (np.abs(told - RELEASE_JAW) < JAW_SLACK) | (told > GRASP_JAW + JAW_SLACK)
     return bool((state.touched & (state.held == NOTHING) & ~off).any())
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
