@@ -21,13 +21,13 @@ from envs.towel_folding.grasp_record import MISSED_JAW
 from envs.towel_folding.material import material_of
 from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
-from policies.scripted.grasping import Grasp, hand_quat
+from policies.scripted.grasping import Grasp, hand_quat, natural_heading
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
 from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel.spread import Spread, is_spread
+from policies.scripted.towel.spread import TOP, Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
-from xr0_sim.rotations import quat_from_rotvec, quat_multiply
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply, quat_rotate
 from xr0_sim.types import RobotState
 
 TRAVEL_SPEED = 0.42
@@ -47,6 +47,9 @@ SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
+HAND_WIDTH, CLEARANCE, CLEAR_OF = 0.08, 0.025, 0.04
+"""Width of the way a hand sweeps over a heap, and how high above its cloth the tool passes [m];
+distance from its grasp from which on a hand that touches the heap goes up first [m]; chosen."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -66,6 +69,8 @@ CREEP_JAW = 0.20
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
 """A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
 open than that."""
+CLOSING_RISE = 0.045
+"""The same for a shut hand at a heap [m]; chosen, half as high as heaps are."""
 EARLY_HEIGHT, DOWN_SLACK = 0.003, 0.001
 """A hand higher above the grasp than this comes down before its jaw shuts further, unless it has
 been told to already, this nearly, and cloth is in the way [m]."""
@@ -83,6 +88,8 @@ LOOKAHEAD = 0.06
 """How far ahead on the arc a hand is sent [m]."""
 LEAN = math.radians(25.0)
 """How far a hand alone leans back by the end of its way; upright it would not get there."""
+LIFTED_LEAN, UPRIGHT = math.radians(35.0), math.pi / 2 - TILT
+"""How far a hand that lifts leans back at the top, beyond how far any hand leans; chosen."""
 LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
 HOLD_HEIGHT = 0.018
@@ -236,7 +243,7 @@ class _ArmView:
         grasp = self._edge_grasp(corner)
         where, angle = grasp.relative(self.pos, self.quat)
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
-        low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
+        low = self.pos[2] < grasp.pos[2] + self._closing_height()
         lateral = float(np.hypot(where[1], ALONG_WEIGHT * where[2]))
         near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
         if low and self.jaw_command < CLOSING_JAW and near:
@@ -244,8 +251,11 @@ class _ArmView:
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
-        lift = self._lift(lateral, angle)
+        lift = self._lift(lateral if self.careful else aside, angle, self._hover(grasp))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
+        if not self.careful and self.state.touched[self.arm] and aside > CLEAR_OF:
+            gap[:2] = 0.0  # it would push the heap along before it
+            gap[2] = max(gap[2], HOVER)
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
         off = float(np.hypot(aside, down))
@@ -255,6 +265,15 @@ class _ArmView:
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _closing_height(self) -> float:
+        """How far above the grasp a hand closes on.
+
+        At a heap a shut hand rises until it holds or misses what is between its pads: one that
+        opened again would never count as failed, and do the same for ever.
+        """
+        shut = self.jaw_command < MISSED_JAW < self.jaw
+        return CLOSING_RISE if shut and not self.careful else CLOSING_HEIGHT
 
     def _stands(self) -> bool:
         return float(np.linalg.norm(self.velocity)) < STANDING
@@ -283,11 +302,22 @@ class _ArmView:
         step = CLOSING_STEP if self._spread_plan is None else HEAP_CLOSING_STEP
         return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
-    def _lift(self, lateral: float, angle: float) -> float:
+    def _hover(self, grasp: Grasp) -> float:
+        """How far above the grasp a hand on its way is, clear of the heap under that way [m]."""
+        if self.careful:
+            return HOVER
+        way = grasp.pos[:2] - self.pos[:2]
+        gaps = self.state.points[:, :2] - self.pos[:2]
+        share = np.clip(gaps @ way / max(float(way @ way), 1e-9), 0.0, 1.0)
+        under = np.linalg.norm(gaps - share[:, None] * way, axis=1) < HAND_WIDTH / 2
+        top = float(self.state.points[under, 2].max(initial=0.0))
+        return max(HOVER, top + CLEARANCE - float(grasp.pos[2]))
+
+    def _lift(self, lateral: float, angle: float, hover: float = HOVER) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
         off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
         shut = SHUT_LIFT * min(max(READY_JAW - self.jaw, 0.0) / SHUT_SPAN, 1.0)
-        return min(HOVER, max(FUNNEL_SLOPE * off, shut))
+        return min(hover, max(FUNNEL_SLOPE * off, shut))
 
     def _carry(self, _: int) -> ToolGoal:
         """Along an arc, the laggard setting the pace, then straight down."""
@@ -320,7 +350,20 @@ class _ArmView:
         way = self.spread.goal_alone if alone else self.spread.goal
         goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
-        return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
+        return ToolGoal(goal + offset, self._leaning_back(), 0.0, SPREAD_SPEED)
+
+    def _leaning_back(self) -> NDArray[np.float64]:
+        """Orientation of a hand that lifts: high up its fingers point away from the arm's base.
+
+        Upright its wrist would come to its end there, and take the hand off its way.
+        """
+        outward = natural_heading(self.arm, self.pos)
+        approach = quat_rotate(self.stay[1], np.array([1.0, 0.0, 0.0]))
+        lean = math.atan2(float(approach[:2] @ outward), -float(approach[2]))
+        least = LIFTED_LEAN * min(float(self.pos[2]) / TOP, 1.0) - UPRIGHT
+        turn = min(max(lean, least), least + 2.0 * UPRIGHT) - lean
+        axis = np.array([outward[1], -outward[0], 0.0])
+        return quat_multiply(quat_from_rotvec(turn * axis), self.stay[1])
 
     def _slide(self, corner: int) -> ToolGoal:
         """Comes down on the middle of the towel, presses, and goes where the towel has to go.
@@ -368,7 +411,11 @@ class _ArmView:
 
 
 def _closing(robot: RobotState, state: TowelState) -> bool:
-    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off."""
+    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off.
+
+    A jaw that shuts passes the opening of hands that leave.
+    """
     told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
-    off = (np.abs(told - RELEASE_JAW) < JAW_SLACK) | (told > GRASP_JAW + JAW_SLACK)
+    opens = (np.abs(told - RELEASE_JAW) < JAW_SLACK) & (told > robot.jaw - 2.0 * JAW_SLACK)
+    off = opens | (told > GRASP_JAW + JAW_SLACK)
     return bool((state.touched & (state.held == NOTHING) & ~off).any())
