@@ -225,3 +225,15 @@ def test_an_edge_that_comes_off_the_table_again_on_the_way_over_is_laid_down():
         goal = Spread.of(state).goal(state, 0)
         assert goal[2] < height
         assert (goal[0] > points[FAR_LEFT, 0]) == (ahead > 0.0)
+
+
+def test_a_hand_that_touches_a_towel_it_leaves_slips_out_across_the_edge(hands):
+    robot, expert = hands
+    robot = told(moved(robot, 0, [0.1, 0.1, 0.03]), 0, RELEASE_JAW, RELEASE_JAW)
+    for touches in (False, True):
+        state = scene(flat(), touched=(touches, True), untouched=0)
+        start = expert.commanded(robot)[0][0]
+        goal = expert.goals(robot, state)[0]
+        outward = (goal.pos[:2] - start[:2]) @ [1.0, 1.0] > 0.02
+        assert (expert.jobs[0].kind == "leave") == touches
+        assert outward == touches or not touches

@@ -21,13 +21,14 @@ from envs.towel_folding.grasp_record import MISSED_JAW
 from envs.towel_folding.material import material_of
 from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
-from policies.scripted.grasping import Grasp, hand_quat, natural_heading
+from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
+from policies.scripted.towel.over_heap import leaning_back, passing_height
 from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel.spread import TOP, Spread, is_spread
+from policies.scripted.towel.spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
-from xr0_sim.rotations import quat_from_rotvec, quat_multiply, quat_rotate
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
 
 TRAVEL_SPEED = 0.42
@@ -43,13 +44,14 @@ GRASP_JAW = 0.40
 RELEASE_JAW = 0.28
 JAW_SLACK = 0.02
 """Opening by which a jaw that is told to let go may differ from that."""
+SLIP = 0.04
+"""How far outward a hand that still touches a heap leaves, for 5 cm up [m]; chosen."""
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
-HAND_WIDTH, CLEARANCE, CLEAR_OF = 0.08, 0.025, 0.04
-"""Width of the way a hand sweeps over a heap, and how high above its cloth the tool passes [m];
-distance from its grasp from which on a hand that touches the heap goes up first [m]; chosen."""
+CLEAR_OF = 0.04
+"""Distance from its grasp from which on a hand that touches a heap goes up first [m]; chosen."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -88,8 +90,6 @@ LOOKAHEAD = 0.06
 """How far ahead on the arc a hand is sent [m]."""
 LEAN = math.radians(25.0)
 """How far a hand alone leans back by the end of its way; upright it would not get there."""
-LIFTED_LEAN, UPRIGHT = math.radians(35.0), math.pi / 2 - TILT
-"""How far a hand that lifts leans back at the top, beyond how far any hand leans; chosen."""
 LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
 HOLD_HEIGHT = 0.018
@@ -221,6 +221,11 @@ class _ArmView:
         if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
             return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
         up = np.array([*self.stay[0][:2], self.pos[2] + 0.05])
+        if self.state.touched[self.arm] and not self.state.spread:
+            # A finger under the edge would take it along; it slips out across it.
+            middle = self.state.points[:, :2].mean(axis=0)
+            outward = self.pos[:2] - middle
+            up[:2] += SLIP * outward / max(float(np.linalg.norm(outward)), 1e-9)
         return ToolGoal(up, self.stay[1], RELEASE_JAW, LEAVE_SPEED)
 
     def _let_go(self, _: int) -> ToolGoal:
@@ -251,7 +256,11 @@ class _ArmView:
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
-        lift = self._lift(lateral if self.careful else aside, angle, self._hover(grasp))
+        if self.careful:
+            lift = self._lift(lateral, angle)
+        else:
+            height = passing_height(self.state.points, self.pos, grasp.pos)
+            lift = self._lift(aside, angle, max(HOVER, height - float(grasp.pos[2])))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         if not self.careful and self.state.touched[self.arm] and aside > CLEAR_OF:
             gap[:2] = 0.0  # it would push the heap along before it
@@ -302,17 +311,6 @@ class _ArmView:
         step = CLOSING_STEP if self._spread_plan is None else HEAP_CLOSING_STEP
         return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
-    def _hover(self, grasp: Grasp) -> float:
-        """How far above the grasp a hand on its way is, clear of the heap under that way [m]."""
-        if self.careful:
-            return HOVER
-        way = grasp.pos[:2] - self.pos[:2]
-        gaps = self.state.points[:, :2] - self.pos[:2]
-        share = np.clip(gaps @ way / max(float(way @ way), 1e-9), 0.0, 1.0)
-        under = np.linalg.norm(gaps - share[:, None] * way, axis=1) < HAND_WIDTH / 2
-        top = float(self.state.points[under, 2].max(initial=0.0))
-        return max(HOVER, top + CLEARANCE - float(grasp.pos[2]))
-
     def _lift(self, lateral: float, angle: float, hover: float = HOVER) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
         off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
@@ -350,20 +348,9 @@ class _ArmView:
         way = self.spread.goal_alone if alone else self.spread.goal
         goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
-        return ToolGoal(goal + offset, self._leaning_back(), 0.0, SPREAD_SPEED)
-
-    def _leaning_back(self) -> NDArray[np.float64]:
-        """Orientation of a hand that lifts: high up its fingers point away from the arm's base.
-
-        Upright its wrist would come to its end there, and take the hand off its way.
-        """
-        outward = natural_heading(self.arm, self.pos)
-        approach = quat_rotate(self.stay[1], np.array([1.0, 0.0, 0.0]))
-        lean = math.atan2(float(approach[:2] @ outward), -float(approach[2]))
-        least = LIFTED_LEAN * min(float(self.pos[2]) / TOP, 1.0) - UPRIGHT
-        turn = min(max(lean, least), least + 2.0 * UPRIGHT) - lean
-        axis = np.array([outward[1], -outward[0], 0.0])
-        return quat_multiply(quat_from_rotvec(turn * axis), self.stay[1])
+        return ToolGoal(
+            goal + offset, leaning_back(self.arm, self.pos, self.stay[1]), 0.0, SPREAD_SPEED
+        )
 
     def _slide(self, corner: int) -> ToolGoal:
         """Comes down on the middle of the towel, presses, and goes where the towel has to go.
