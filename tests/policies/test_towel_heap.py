@@ -108,10 +108,21 @@ def test_the_corner_that_is_folded_over_is_taken_to_its_place_alone():
     assert not Spread.of(held).laid_alone(held, 0)
 
 
+def test_a_hand_that_is_left_alone_over_a_nearly_flat_towel_lays_its_corner_in_its_place():
+    held = (NOTHING, FAR_RIGHT)
+    points = flat()
+    just_pinched = Spread.of(scene(points, held=held, peak=(0.0, 0.02)))
+    assert just_pinched.places is None and just_pinched.alone == NOTHING
+    points[FAR_RIGHT] = [0.08, -0.12, 0.12]
+    state = scene(points, held=held, peak=(0.0, 0.34))
+    goal = Spread.of(state).goal_alone(state, 1)
+    np.testing.assert_allclose(goal[:2], [SIDE / 2, -SIDE / 2], atol=0.005)
+
+
 def test_a_tucked_corner_a_heap_and_a_flat_towel_have_no_corner_to_unfold():
     for points in (folded_over(FAR_LEFT, height=RADIUS), heap(), flat(0.4)):
-        state = scene(points)
-        assert folded_corner(state, flat_places(state)) is None
+        spread = Spread.of(scene(points))
+        assert spread.places is None
 
 
 def test_a_towel_that_is_flat_but_for_a_tucked_corner_is_lifted_by_two_hands_however_often():

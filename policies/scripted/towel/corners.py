@@ -86,14 +86,12 @@ def nearly_flat(state: TowelState, places: NDArray[np.float64]) -> bool:
 
 
 def folded_corner(state: TowelState, places: NDArray[np.float64]) -> int | None:
-    """The corner to bring to its place; None if there is none to be had, or the towel is a heap.
+    """The corner of a nearly flat towel to bring to its place; None if there is none to be had.
 
     Args:
         state: The towel.
         places: Its `flat_places`.
     """
-    if not nearly_flat(state, places):
-        return None
     off = np.linalg.norm(state.points[:, :2] - places, axis=1)
     worst = max(ends(state.grid), key=lambda corner: float(off[corner]))
     if off[worst] < MISPLACED or covered(state, worst) >= COVERED:

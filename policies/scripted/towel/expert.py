@@ -24,6 +24,7 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
+from policies.scripted.towel.jaws import GRASP_JAW, RELEASE_JAW, closing
 from policies.scripted.towel.over_heap import leaning_back, passing_height
 from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
 from policies.scripted.towel.spread import Spread, is_spread
@@ -39,11 +40,6 @@ SPREAD_SPEED = 0.35
 LEAVE_SPEED = 0.20
 TOUCHED_DOWN = 0.0030
 """Height of finger tips at which they have come down on the table [m]."""
-GRASP_JAW = 0.40
-"""Opening on the way down."""
-RELEASE_JAW = 0.28
-JAW_SLACK = 0.02
-"""Opening by which a jaw that is told to let go may differ from that."""
 SLIP = 0.04
 """How far outward a hand that still touches a heap leaves, for 5 cm up [m]; chosen."""
 SHAKE_HEIGHT = 0.030
@@ -136,7 +132,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        done = state.spread or is_spread(state, _closing(robot, state))
+        done = state.spread or is_spread(state, closing(robot, state))
         spread = None if done else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
@@ -161,6 +157,7 @@ class _ArmView:
     ):
         self.arm, self.state, self.expert = arm, state, expert
         self._view, self._spread_plan = view, spread
+        self.heap = spread is not None
         # Edges of a towel that was a heap are wavy; a hand that waits for its line waits for ever.
         self.careful = spread is None and not state.to_place
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
@@ -204,7 +201,7 @@ class _ArmView:
         """
         bends = np.abs(self.joints - self.expert.home_posture)[BENDS]
         high = float(self.pos[2]) > UNWIND_HEIGHT and aside > LONG_WAY
-        return self._spread_plan is not None and high and float(bends.max()) > WOUND
+        return self.heap and high and float(bends.max()) > WOUND
 
     def _leave(self, _: int) -> ToolGoal:
         """Opens, then goes straight up.
@@ -256,13 +253,12 @@ class _ArmView:
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
-        if self.careful:
-            lift = self._lift(lateral, angle)
-        else:
+        lift = self._lift(lateral, angle)
+        if self.heap:
             height = passing_height(self.state.points, self.pos, grasp.pos)
             lift = self._lift(aside, angle, max(HOVER, height - float(grasp.pos[2])))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
-        if not self.careful and self.state.touched[self.arm] and aside > CLEAR_OF:
+        if self.heap and self.state.touched[self.arm] and aside > CLEAR_OF:
             gap[:2] = 0.0  # it would push the heap along before it
             gap[2] = max(gap[2], HOVER)
         distance = float(np.linalg.norm(gap))
@@ -282,7 +278,7 @@ class _ArmView:
         opened again would never count as failed, and do the same for ever.
         """
         shut = self.jaw_command < MISSED_JAW < self.jaw
-        return CLOSING_RISE if shut and not self.careful else CLOSING_HEIGHT
+        return CLOSING_RISE if shut and self.heap else CLOSING_HEIGHT
 
     def _stands(self) -> bool:
         return float(np.linalg.norm(self.velocity)) < STANDING
@@ -308,7 +304,7 @@ class _ArmView:
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
-        step = CLOSING_STEP if self._spread_plan is None else HEAP_CLOSING_STEP
+        step = HEAP_CLOSING_STEP if self.heap else CLOSING_STEP
         return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
     def _lift(self, lateral: float, angle: float, hover: float = HOVER) -> float:
@@ -385,9 +381,8 @@ class _ArmView:
 
     # ------------------------------------------------------------- geometry
     def _edge_grasp(self, corner: int) -> Grasp:
-        heap = self._spread_plan is not None
         points = self.expert.at_points
-        return edge_grasp(self.state, self.arm, corner, self.edge_axis, heap, points)
+        return edge_grasp(self.state, self.arm, corner, self.edge_axis, self.heap, points)
 
     def _leaning(self, share: float) -> NDArray[np.float64]:
         """Orientation of a hand alone, which leans back to its own side as it reaches over."""
@@ -395,14 +390,3 @@ class _ArmView:
         lean = LEAN * min(max(share, 0.0), 1.0)
         axis = np.array([direction[1], -direction[0], 0.0])
         return quat_multiply(quat_from_rotvec(lean * axis), across(self.arm, direction))
-
-
-def _closing(robot: RobotState, state: TowelState) -> bool:
-    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off.
-
-    A jaw that shuts passes the opening of hands that leave.
-    """
-    told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
-    opens = (np.abs(told - RELEASE_JAW) < JAW_SLACK) & (told > robot.jaw - 2.0 * JAW_SLACK)
-    off = opens | (told > GRASP_JAW + JAW_SLACK)
-    return bool((state.touched & (state.held == NOTHING) & ~off).any())

@@ -5,8 +5,8 @@ What was tucked under or folded over falls free as soon as the towel hangs::
     grasp ──► hold ──► spread: up until it hangs ──► down until it touches ──► over, taut ──► let_go
 
 Where no edge offers two free corners, one hand takes the freest corner alone, lifts it and lays the
-towel out along the table, one way or the other; that frees others. Where all but a corner lies
-flat, one hand takes that corner to its place.
+towel out towards its own side; that frees others. Where all but a corner lies flat, one hand takes
+that corner to its place, or lays it there if the other hand has lost its own.
 
 Nothing is remembered here; whether the towel has been up is part of the scene's state.
 """
@@ -83,17 +83,13 @@ NEXT_ONE = 3.0
 """What the corner whose turn it is after attempts in vain is preferred by; chosen."""
 MIDDLE = 0.06
 """Distance from the middle line within which the nearer hand takes a corner [m]."""
-ALONE_ALONG, ALONE_SIDE, ALONE_TOP = 0.18, 0.08, 0.31
-"""Where a hand alone begins to lay a towel out and, on the other side of the middle, ends to; how
-far on its own side of the table; the height it lifts the corner to first [m]. The way is as long as
-a diagonal that lies a little loose."""
-ALONE_DROP = 0.06
-"""How much lower the way over begins [m]; who is higher has still to go to its beginning."""
+ALONE_START, ALONE_END, ALONE_TOP = 0.06, 0.26, 0.31
+"""Where a hand alone begins and ends to lay a towel out, towards its own side, and the height it
+lifts the corner to [m]; over the middle line at `TOP` an arm is stretched out with its wrist at its
+end, and does not find back."""
 UNFOLD_HEIGHT, UNFOLD_SLOPE, UNFOLDED = 0.07, 0.8, 0.015
 """Greatest height of a corner on the way to its flat place [m], height per distance to go, and the
 distance at which it is let go [m]; chosen."""
-UNFOLDS_TO = 0.12
-"""Height of a pinched point from which on a towel is lifted, not a corner unfolded [m]; chosen."""
 ALONE_AHEAD = 0.05
 """How far ahead on that way it is sent [m]."""
 SIDES = (1.0, -1.0)
@@ -190,14 +186,22 @@ class Spread:
     def _unfolding(cls, state: TowelState, tools: NDArray[np.float64] | None) -> Spread | None:
         """The one corner that a towel is not flat for, by the arm on whose side it belongs."""
         held = np.flatnonzero(state.held != NOTHING)
-        if len(held) == len(state.held) or state.peak.max() > UNFOLDS_TO:
+        if len(held) == len(state.held):
             return None
         places = flat_places(state)
-        corner = folded_corner(state, places)
+        if not nearly_flat(state, places):
+            return None
+        if len(held) and state.peak.max() > LIFT:
+            arm = int(held[0])
+            lifted = [c for c in ends(state.grid) if holds_or_free(state, arm, c)]
+            corner = lifted[0] if lifted else None
+        else:
+            corner = folded_corner(state, places)
         if corner is None:
             return None
-        arm = int(held[0]) if len(held) else _arm_for(places[corner, 1], tools, places[corner])
-        if not holds_or_free(state, arm, corner):
+        if not len(held):
+            arm = _arm_for(places[corner, 1], tools, places[corner])
+        elif not holds_or_free(state, arm := int(held[0]), corner):
             return None
         return replace(cls._by(arm, corner, state), places=places)
 
@@ -247,16 +251,11 @@ class Spread:
             place = self.places[int(state.held[arm])]
             far = float(np.linalg.norm(place - here[:2]))
             return np.array([*place, min(UNFOLD_HEIGHT, UNFOLD_SLOPE * far)])
-        along = ALONE_ALONG * (-1.0) ** int(state.lifts[arm])
-        lane, top = SIDES[arm] * ALONE_SIDE, ALONE_TOP - ALONE_DROP
         if state.peak[arm] < ALONE_TOP - LIFT_TOLERANCE:
-            return np.array([along, lane, ALONE_TOP])
-        if here[2] > top + LIFT_TOLERANCE:
-            ready = abs(here[0] - along) < AT_START
-            return np.array([along, lane, top if ready else ALONE_TOP])
-        ahead = min(max(-here[0] / along + ALONE_AHEAD / ALONE_ALONG, -1.0), 1.0)
-        share = 0.5 + 0.5 * ahead
-        return np.array([-ahead * along, lane, top * np.sqrt(1.0 - share**2)])
+            return np.array([0.0, SIDES[arm] * ALONE_START, ALONE_TOP])
+        way = min(max(SIDES[arm] * here[1] + ALONE_AHEAD, ALONE_START), ALONE_END)
+        share = (way - ALONE_START) / (ALONE_END - ALONE_START)
+        return np.array([0.0, SIDES[arm] * way, ALONE_TOP * (1.0 - share)])
 
     def laid_alone(self, state: TowelState, arm: int) -> bool:
         """Whether a hand alone has come down at the end of its way."""
