@@ -10,9 +10,11 @@ from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.grasp_record import MISSED_JAW
 from envs.towel_folding.state import TowelState
+from policies.scripted.grasping import hand_quat
 from policies.scripted.towel.corners import corner_cost, flat_places, folded_corner
 from policies.scripted.towel.edge_grasp import TIP_BELOW_TOOL
 from policies.scripted.towel.expert import RELEASE_JAW, TowelExpert
+from policies.scripted.towel.over_heap import leaning_back
 from policies.scripted.towel.plan import TowelPlanner
 from policies.scripted.towel.spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
@@ -211,18 +213,14 @@ def test_a_shut_hand_at_a_heap_rises_until_it_holds_or_has_missed(hands):
         assert (goal.jaw == 0.0) == shut
 
 
-def test_a_lifting_hand_leans_away_from_its_base(hands):
-    robot, expert = hands
-    points, leans = heap(), []
-    for height in (0.03, 0.18, 0.33):
-        points[FAR_LEFT, 2] = height
-        state = scene(points, held=(FAR_LEFT, NOTHING), peak=(0.3, 0.0), touched=(True, False))
-        up = moved(told(robot, 0, 0.05, 0.0), 0, [0.0, 0.1, height])
-        goal = expert.goals(up, state)[0]
-        assert expert.jobs[0].kind == "spread"
-        approach = quat_rotate(goal.quat, np.array([1.0, 0.0, 0.0]))
-        leans.append(np.degrees(np.arctan2(-approach[1], -approach[2])))  # away from y = +0.47 m
-    assert leans == sorted(leans) and leans[-1] > 20.0
+def test_a_lifting_hand_leans_away_from_its_base_only_where_its_wrist_ends():
+    upright = hand_quat(np.array([-1.0, 0.0]), np.pi / 2)
+    for wrist, lean in ((1.9, 0.0), (2.1, 0.1)):
+        joints = np.array([0.0, 0.0, 0.0, 0.0, wrist, 0.0])
+        quat = leaning_back(0, np.array([0.0, 0.1, 0.3]), upright, joints)
+        approach = quat_rotate(quat, np.array([1.0, 0.0, 0.0]))
+        # The left arm stands at y = +0.47 m.
+        assert np.arctan2(-approach[1], -approach[2]) == pytest.approx(lean, abs=1e-9)
 
 
 def test_an_edge_that_comes_off_the_table_again_on_the_way_over_is_laid_down():

@@ -344,9 +344,8 @@ class _ArmView:
         way = self.spread.goal_alone if alone else self.spread.goal
         goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
-        return ToolGoal(
-            goal + offset, leaning_back(self.arm, self.pos, self.stay[1]), 0.0, SPREAD_SPEED
-        )
+        quat = leaning_back(self.arm, self.pos, self.stay[1], self.joints)
+        return ToolGoal(goal + offset, quat, 0.0, SPREAD_SPEED)
 
     def _slide(self, corner: int) -> ToolGoal:
         """Comes down on the middle of the towel, presses, and goes where the towel has to go.

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.scripted.grasping import natural_heading
-from policies.scripted.towel.edge_grasp import TILT
-from policies.scripted.towel.spread import TOP
-from xr0_sim.rotations import quat_from_rotvec, quat_multiply, quat_rotate
+from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 
 HAND_WIDTH, CLEARANCE = 0.08, 0.025
 """Width of the way a hand sweeps over a heap, and how high above its cloth the tool passes [m];
 chosen."""
-LIFTED_LEAN, UPRIGHT = math.radians(35.0), math.pi / 2 - TILT
-"""How far a hand that lifts leans back at the top, beyond how far any hand leans [rad]; chosen."""
+WRIST, WRIST_END = 4, 2.0
+"""Joint that bends the wrist, and its angle from which on a hand that lifts leans back [rad]; the
+joint ends at 2.23 rad."""
 
 
 def passing_height(
@@ -36,21 +33,20 @@ def passing_height(
 
 
 def leaning_back(
-    arm: int, pos: NDArray[np.float64], quat: NDArray[np.float64]
+    arm: int, pos: NDArray[np.float64], quat: NDArray[np.float64], joints: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Orientation (4,) of a hand that lifts: high up its fingers point away from the arm's base.
+    """Orientation (4,) of a hand that lifts: its fingers point away from the arm's base if need be.
 
-    Upright its wrist would come to its end there, and take the hand off its way.
+    Upright, high up, a wrist comes to its end, and then takes the hand off its way. Hands that lean
+    without need lose what they pinch.
 
     Args:
         arm: Whose hand.
         pos: Of the tool, (3,) [m].
         quat: The orientation it is told to have, (4,).
+        joints: Of the arm, (6,) [rad].
     """
     outward = natural_heading(arm, pos)
-    approach = quat_rotate(quat, np.array([1.0, 0.0, 0.0]))
-    lean = math.atan2(float(approach[:2] @ outward), -float(approach[2]))
-    least = LIFTED_LEAN * min(float(pos[2]) / TOP, 1.0) - UPRIGHT
-    turn = min(max(lean, least), least + 2.0 * UPRIGHT) - lean
     axis = np.array([outward[1], -outward[0], 0.0])
+    turn = max(0.0, float(joints[WRIST]) - WRIST_END)
     return quat_multiply(quat_from_rotvec(turn * axis), quat)
