@@ -255,8 +255,8 @@ class _ArmView:
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
         lift = self._lift(lateral, angle)
         if self.heap:
-            height = passing_height(self.state.points, self.pos, grasp.pos)
-            lift = self._lift(aside, angle, max(HOVER, height - float(grasp.pos[2])))
+            height = passing_height(self.state.points, self.pos, grasp.pos) - grasp.pos[2]
+            lift = max(lift, min(height, FUNNEL_SLOPE * (aside - CLEAR_OF)))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
         if self.heap and self.state.touched[self.arm] and aside > CLEAR_OF:
             gap[:2] = 0.0  # it would push the heap along before it
@@ -307,11 +307,11 @@ class _ArmView:
         step = HEAP_CLOSING_STEP if self.heap else CLOSING_STEP
         return max(0.0, min(self.jaw_command, GRASP_JAW) - step)
 
-    def _lift(self, lateral: float, angle: float, hover: float = HOVER) -> float:
+    def _lift(self, lateral: float, angle: float) -> float:
         """How far above the grasp a hand aims that is off its line or shut: a funnel, no steps."""
         off = max(0.0, lateral - FUNNEL_CORE) + FUNNEL_TURN * max(0.0, angle - ANGLE_TOLERANCE)
         shut = SHUT_LIFT * min(max(READY_JAW - self.jaw, 0.0) / SHUT_SPAN, 1.0)
-        return min(hover, max(FUNNEL_SLOPE * off, shut))
+        return min(HOVER, max(FUNNEL_SLOPE * off, shut))
 
     def _carry(self, _: int) -> ToolGoal:
         """Along an arc, the laggard setting the pace, then straight down."""
