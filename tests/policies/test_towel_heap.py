@@ -96,7 +96,7 @@ def test_a_flat_towel_is_told_its_places_whichever_side_is_up_and_with_a_corner_
 
 def test_the_corner_that_is_folded_over_is_taken_to_its_place_alone():
     state = scene(folded_over(FAR_LEFT))
-    assert folded_corner(state, flat_places(state)) == FAR_LEFT
+    assert folded_corner(state, flat_places(state), None) == FAR_LEFT
     spread = Spread.of(state)
     assert (spread.alone, spread.corners[0]) == (0, FAR_LEFT)
     held = scene(state.points, held=(FAR_LEFT, NOTHING), peak=(0.02, 0.0))
@@ -246,3 +246,15 @@ def test_a_hand_that_touches_a_towel_it_leaves_slips_out_across_the_edge(hands):
         outward = (goal.pos[:2] - start[:2]) @ [1.0, 1.0] > 0.02
         assert (expert.jobs[0].kind == "leave") == touches
         assert outward == touches or not touches
+
+
+def test_of_two_folded_corners_a_hand_keeps_to_its_own_and_a_narrow_strip_is_left_to_two():
+    points = folded_over(FAR_LEFT)
+    other = folded_over(NEAR_RIGHT)[:, :2]
+    moved_too = np.linalg.norm(other - flat()[:, :2], axis=1) > 1e-9
+    points[moved_too] = folded_over(NEAR_RIGHT)[moved_too]
+    state = scene(points)
+    for corner in (FAR_LEFT, NEAR_RIGHT):
+        tools = np.array([points[corner], [0.0, 0.5, 0.2]])
+        assert folded_corner(state, flat_places(state), tools) == corner
+    assert Spread.of(scene(folded_over(FAR_LEFT, length=0.02))).places is None

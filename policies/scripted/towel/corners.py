@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.towel_folding.cloth import SIDE, rest_grid
-from envs.towel_folding.folds import CORNER_LIMIT, fit_plane
+from envs.towel_folding.folds import fit_plane
 from envs.towel_folding.state import TowelState
 
 COVER_REACH, COVER_HEIGHT = (0.040, 0.030), (-0.002, 0.003)
@@ -20,8 +20,10 @@ COVERED = 3.0
 IN_PLACE, NEARLY_FLAT = 0.025, 0.70
 """Distance from its flat place at which a mass point lies in it [m], and the share of them from
 which on a towel is flat but for a corner; chosen, one corner is up to a quarter."""
-MISPLACED = 0.8 * CORNER_LIMIT
-"""Distance from its flat place from which on a corner has to be brought there [m]."""
+MISPLACED, NEAR_WEIGHT = 0.06, 0.3
+"""Distance from its flat place from which on a corner is brought there; a narrower strip that is
+folded over is laid anew with its edge [m]. By how much the distance to a hand outweighs it. Both
+chosen."""
 
 
 def corner_cost(state: TowelState, corner: int) -> float:
@@ -85,15 +87,25 @@ def nearly_flat(state: TowelState, places: NDArray[np.float64]) -> bool:
     return float((off < IN_PLACE).mean()) >= NEARLY_FLAT
 
 
-def folded_corner(state: TowelState, places: NDArray[np.float64]) -> int | None:
+def folded_corner(
+    state: TowelState, places: NDArray[np.float64], tools: NDArray[np.float64] | None
+) -> int | None:
     """The corner of a nearly flat towel to bring to its place; None if there is none to be had.
 
     Args:
         state: The towel.
         places: Its `flat_places`.
+        tools: Tool points (2, 3) [m]; of two corners the one that a hand is at is taken.
     """
     off = np.linalg.norm(state.points[:, :2] - places, axis=1)
-    worst = max(ends(state.grid), key=lambda corner: float(off[corner]))
-    if off[worst] < MISPLACED or covered(state, worst) >= COVERED:
-        return None
-    return worst
+    best, most = None, -np.inf
+    for corner in ends(state.grid):
+        if off[corner] < MISPLACED or covered(state, corner) >= COVERED:
+            continue
+        value = float(off[corner])
+        if tools is not None:
+            gaps = np.linalg.norm(tools[:, :2] - state.points[corner, :2], axis=1)
+            value -= NEAR_WEIGHT * float(gaps.min())
+        if value > most:
+            best, most = corner, value
+    return best

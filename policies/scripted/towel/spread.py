@@ -196,7 +196,7 @@ class Spread:
             lifted = [c for c in ends(state.grid) if holds_or_free(state, arm, c)]
             corner = lifted[0] if lifted else None
         else:
-            corner = folded_corner(state, places)
+            corner = folded_corner(state, places, tools)
         if corner is None:
             return None
         if not len(held):
