@@ -16,7 +16,7 @@ from policies.scripted.towel.edge_grasp import TIP_BELOW_TOOL
 from policies.scripted.towel.expert import RELEASE_JAW, TowelExpert
 from policies.scripted.towel.over_heap import leaning_back
 from policies.scripted.towel.plan import TowelPlanner
-from policies.scripted.towel.spread import Spread, is_spread
+from policies.scripted.towel.spread import Spread, holds_or_free, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_rotate
 
@@ -258,3 +258,12 @@ def test_of_two_folded_corners_a_hand_keeps_to_its_own_and_a_narrow_strip_is_lef
         tools = np.array([points[corner], [0.0, 0.5, 0.2]])
         assert folded_corner(state, flat_places(state), tools) == corner
     assert Spread.of(scene(folded_over(FAR_LEFT, length=0.02))).places is None
+
+
+def test_who_pinches_two_layers_holds_the_corner_among_them():
+    points = heap()
+    points[:, :2] += 0.1
+    points[FAR_LEFT] = [0.0, 0.05, 0.006]
+    points[84] = [0.004, 0.05, 0.012]
+    for held, holds in ((84, True), (85, False)):
+        assert holds_or_free(scene(points, held=(held, NOTHING)), 0, FAR_LEFT) == holds

@@ -276,7 +276,7 @@ class TowelPlanner:
             return Job(kind, first), Job(kind, second)
         out = []
         for arm, corner in enumerate(spread.corners):
-            away = _parting(robot, state, arm) or state.held[arm] != NOTHING
+            away = caught(robot, state, arm) or state.held[arm] != NOTHING
             out.append(Job("hold" if firm[arm] else "leave" if away else "grasp", corner))
         return out[0], out[1]
 

@@ -43,6 +43,8 @@ EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
 """The four edges, named by the fold that would move them: far, near, left, right."""
 OWN_CORNER = 0.055
 """A pinched mass point this near to a corner belongs to it [m]."""
+LAYERS = 0.015
+"""Distance from a pinched mass point within which others are in the same pinch [m]; chosen."""
 APART, BEYOND = (0.16, 0.12), (0.08, 0.14)
 """Distance across the table below which two hands begin to get in each other's way, and at which
 they do [m]; how far beyond the middle line a hand can reach well, and where it cannot [m]."""
@@ -291,12 +293,13 @@ def is_spread(state: TowelState, closing: bool = False) -> bool:
 
 
 def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
-    """Whether an arm holds nothing, or this corner."""
+    """Whether an arm holds nothing, or this corner, by itself or with what lies on or under it."""
     point = int(state.held[arm])
     if point == NOTHING:
         return True
-    rest = rest_grid(state.grid)
-    return bool(np.linalg.norm(rest[point] - rest[corner]) < OWN_CORNER)
+    rest, points = rest_grid(state.grid), state.points
+    pinched = np.linalg.norm(points - points[point], axis=1) <= LAYERS
+    return bool((np.linalg.norm(rest[pinched] - rest[corner], axis=1) < OWN_CORNER).any())
 
 
 def _cost(state: TowelState, pair: tuple[int, int]) -> float:
