@@ -94,18 +94,19 @@ def test_a_flat_towel_is_told_its_places_whichever_side_is_up_and_with_a_corner_
     np.testing.assert_allclose(places, expected, atol=0.006)
 
 
-def test_the_corner_that_is_folded_over_is_taken_to_its_place_alone():
-    state = scene(folded_over(FAR_LEFT))
+def test_the_corner_that_is_folded_over_is_taken_to_its_place_alone_where_two_hands_were_no_help():
+    assert Spread.of(scene(folded_over(FAR_LEFT))).alone == NOTHING
+    state = scene(folded_over(FAR_LEFT), lifts=(1, 1))
     assert folded_corner(state, flat_places(state), None) == FAR_LEFT
     spread = Spread.of(state)
     assert (spread.alone, spread.corners[0]) == (0, FAR_LEFT)
-    held = scene(state.points, held=(FAR_LEFT, NOTHING), peak=(0.02, 0.0))
+    held = scene(state.points, held=(FAR_LEFT, NOTHING), peak=(0.02, 0.0), lifts=(1, 1))
     goal = Spread.of(held).goal_alone(held, 0)
     np.testing.assert_allclose(goal[:2], [SIDE / 2, SIDE / 2], atol=0.008)
     assert 0.03 < goal[2] < 0.08
     arrived = flat()
     arrived[FAR_LEFT, 2] = 0.02
-    there = scene(arrived, held=(FAR_LEFT, NOTHING), peak=(0.07, 0.0))
+    there = scene(arrived, held=(FAR_LEFT, NOTHING), peak=(0.07, 0.0), lifts=(2, 1))
     assert Spread.of(held).laid_alone(there, 0)
     assert not Spread.of(held).laid_alone(held, 0)
 
@@ -123,7 +124,7 @@ def test_a_hand_that_is_left_alone_over_a_nearly_flat_towel_lays_its_corner_in_i
 
 def test_a_tucked_corner_a_heap_and_a_flat_towel_have_no_corner_to_unfold():
     for points in (folded_over(FAR_LEFT, height=RADIUS), heap(), flat(0.4)):
-        spread = Spread.of(scene(points))
+        spread = Spread.of(scene(points, lifts=(1, 1)))
         assert spread.places is None
 
 
@@ -257,7 +258,8 @@ def test_of_two_folded_corners_a_hand_keeps_to_its_own_and_a_narrow_strip_is_lef
     for corner in (FAR_LEFT, NEAR_RIGHT):
         tools = np.array([points[corner], [0.0, 0.5, 0.2]])
         assert folded_corner(state, flat_places(state), tools) == corner
-    assert Spread.of(scene(folded_over(FAR_LEFT, length=0.02))).places is None
+    narrow = scene(folded_over(FAR_LEFT, length=0.02), lifts=(1, 1))
+    assert Spread.of(narrow).places is None
 
 
 def test_who_pinches_two_layers_holds_the_corner_among_them():

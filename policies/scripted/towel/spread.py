@@ -124,9 +124,6 @@ class Spread:
             tools: Tool points (2, 3) [m]; what a hand is near to is preferred, so that hands on
                 their way do not turn round whenever a heap creeps.
         """
-        unfolding = cls._unfolding(state, tools)
-        if unfolding is not None:
-            return unfolding
         options: list[tuple[float, int, Spread]] = []
         for edge in EDGES:
             first, second = (int(c) for c in fold_corners(state.grid, edge)[:, 0])
@@ -136,6 +133,11 @@ class Spread:
             for pair in swaps[: 2 if (state.held != NOTHING).any() else 1]:
                 if all(holds_or_free(state, arm, pair[arm]) for arm in range(2)):
                     options.append((_cost(state, pair), len(options), cls(edge, pair)))
+        tried = (int(state.failures.sum()) // 2 + int(state.lifts.max())) % ROUND
+        pairs = any(cost < COVERED for cost, _, _ in options)
+        unfolding = cls._unfolding(state, tools, not pairs or tried % 2 == 1)
+        if unfolding is not None:
+            return unfolding
         if not options:
             return None
         options.sort(key=lambda option: option[:2])
@@ -144,7 +146,6 @@ class Spread:
             best = options[0][2]
             alone = len(held) == 1 and options[0][0] >= COVERED
             return replace(best, alone=int(held[0])) if alone else best
-        tried = (int(state.failures.sum()) // 2 + int(state.lifts.max())) % ROUND
         good = [
             (
                 cost + np.mean([_far(state, tools, arm, way.corners[arm]) for arm in range(2)]),
@@ -156,7 +157,7 @@ class Spread:
         ]
         good.sort(key=lambda option: option[:2])
         if good and nearly_flat(state, flat_places(state)):
-            return good[tried % min(len(good), EDGES_FIRST)][2]
+            return good[tried // 2 % min(len(good), EDGES_FIRST)][2]
         if tried < min(len(good), EDGES_FIRST):
             return good[tried][2]
         return cls._alone(state, tools, tried)
@@ -185,8 +186,16 @@ class Spread:
         return cls(edge, (corner, other) if arm == 0 else (other, corner), arm)
 
     @classmethod
-    def _unfolding(cls, state: TowelState, tools: NDArray[np.float64] | None) -> Spread | None:
-        """The one corner that a towel is not flat for, by the arm on whose side it belongs."""
+    def _unfolding(
+        cls, state: TowelState, tools: NDArray[np.float64] | None, turn: bool
+    ) -> Spread | None:
+        """The one corner that a towel is not flat for, by the arm on whose side it belongs.
+
+        Args:
+            state: The towel.
+            tools: As in `of`.
+            turn: Whether it is its turn to be taken; two hands that lift an edge free most corners.
+        """
         held = np.flatnonzero(state.held != NOTHING)
         if len(held) == len(state.held):
             return None
@@ -198,7 +207,7 @@ class Spread:
             lifted = [c for c in ends(state.grid) if holds_or_free(state, arm, c)]
             corner = lifted[0] if lifted else None
         else:
-            corner = folded_corner(state, places, tools)
+            corner = folded_corner(state, places, tools) if turn else None
         if corner is None:
             return None
         if not len(held):
