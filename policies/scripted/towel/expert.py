@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from envs.robot.facts import HOME_JAW
 from envs.robot.kinematics import DualArmKinematics
-from envs.towel_folding.cloth import RADIUS, SIDE
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.grasp_record import MISSED_JAW
@@ -24,8 +23,11 @@ from envs.towel_folding.state import TowelState
 from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
+from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
+from policies.scripted.towel.jaws import GRASP_JAW, RELEASE_JAW, closing
+from policies.scripted.towel.over_heap import leaning_back, passing_height
 from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel.spread import SIDES, Spread, is_spread
+from policies.scripted.towel.spread import Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
@@ -36,37 +38,16 @@ CARRY_SPEED = 0.28
 LOWER_SPEED = 0.10
 SPREAD_SPEED = 0.35
 LEAVE_SPEED = 0.20
-TILT = math.radians(80.0)
-TIP_BELOW_TOOL = 0.006 * (math.sin(TILT) + math.cos(TILT))
-"""How far the pads reach below the tool point of a hand tilted by `TILT` [m]."""
-TOP_PRESS = 0.010
-"""Depth of the finger tips below the top of cloth that lies on other cloth [m]."""
-TURNS = (0.0, 0.0, 0.6, -0.6)
-"""Turn of the hand at a corner of a heap, by number of failed grasps [rad]."""
-TABLE_TIP = 0.0
-"""Height finger tips are sent to where only the table lies under the cloth: it stops them [m]."""
-ON_TABLE = 2.0 * RADIUS
-"""Height of a mass point up to which nothing but the table lies under it [m]."""
 TOUCHED_DOWN = 0.0030
 """Height of finger tips at which they have come down on the table [m]."""
-INSET = 0.020
-"""Distance of the grasp from the corner, along the edge [m].
-
-On layered cloth a hand takes the mass point next to it: between two of them a pad may pierce the
-edge as it closes, and the cloth hangs on the finger when the hand leaves. Firm cloth slips out of
-the pads at a mass point, and the second fold of soft cloth fails more often.
-"""
-OVERLAP = 0.007
-"""How far inside the edge the middle of the open jaw comes down [m]."""
-GRASP_JAW = 0.40
-"""Opening on the way down."""
-RELEASE_JAW = 0.28
-JAW_SLACK = 0.02
-"""Opening by which a jaw that is told to let go may differ from that."""
+SLIP = 0.04
+"""How far outward a hand that still touches a heap leaves, for 5 cm up [m]; chosen."""
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
+CLEAR_OF = 0.04
+"""Distance from its grasp from which on a hand that touches a heap goes up first [m]; chosen."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -86,6 +67,8 @@ CREEP_JAW = 0.20
 CLOSING_REACH, CLOSING_HEIGHT, CLOSING_JAW = 0.020, 0.012, 0.37
 """A hand closes on, this near to the grasp [m] and this little above it [m], once its jaw is less
 open than that."""
+CLOSING_RISE = 0.045
+"""The same for a shut hand at a heap [m]; chosen, half as high as heaps are."""
 EARLY_HEIGHT, DOWN_SLACK = 0.003, 0.001
 """A hand higher above the grasp than this comes down before its jaw shuts further, unless it has
 been told to already, this nearly, and cloth is in the way [m]."""
@@ -149,7 +132,7 @@ class TowelExpert(ScriptedExpert):
 
     def goals(self, robot: RobotState, state: TowelState) -> tuple[ToolGoal, ToolGoal]:
         """Where both tools should go now."""
-        done = state.spread or is_spread(state, _closing(robot, state), self.control_hz)
+        done = state.spread or is_spread(state, closing(robot, state), self.control_hz)
         spread = None if done else Spread.of(state, robot.tool_pos)
         view = FoldView.of(state) if state.spread else None
         if spread is None:
@@ -174,6 +157,7 @@ class _ArmView:
     ):
         self.arm, self.state, self.expert = arm, state, expert
         self._view, self._spread_plan = view, spread
+        self.heap = spread is not None
         # Edges of a towel that was a heap are wavy; a hand that waits for its line waits for ever.
         self.careful = spread is None and not state.to_place
         self.edge_axis = spread.edge.axis if spread else view.fold.axis if view else 0
@@ -217,7 +201,7 @@ class _ArmView:
         """
         bends = np.abs(self.joints - self.expert.home_posture)[BENDS]
         high = float(self.pos[2]) > UNWIND_HEIGHT and aside > LONG_WAY
-        return self._spread_plan is not None and high and float(bends.max()) > WOUND
+        return self.heap and high and float(bends.max()) > WOUND
 
     def _leave(self, _: int) -> ToolGoal:
         """Opens, then goes straight up.
@@ -234,6 +218,11 @@ class _ArmView:
         if self.held != NOTHING or self.jaw < RELEASE_JAW - 0.06:
             return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
         up = np.array([*self.stay[0][:2], self.pos[2] + 0.05])
+        if self.state.touched[self.arm] and not self.state.spread:
+            # A finger under the edge would take it along; it slips out across it.
+            middle = self.state.points[:, :2].mean(axis=0)
+            outward = self.pos[:2] - middle
+            up[:2] += SLIP * outward / max(float(np.linalg.norm(outward)), 1e-9)
         return ToolGoal(up, self.stay[1], RELEASE_JAW, LEAVE_SPEED)
 
     def _let_go(self, _: int) -> ToolGoal:
@@ -256,7 +245,7 @@ class _ArmView:
         grasp = self._edge_grasp(corner)
         where, angle = grasp.relative(self.pos, self.quat)
         aside = float(np.linalg.norm(self.pos[:2] - grasp.pos[:2]))
-        low = self.pos[2] < grasp.pos[2] + CLOSING_HEIGHT
+        low = self.pos[2] < grasp.pos[2] + self._closing_height()
         lateral = float(np.hypot(where[1], ALONG_WEIGHT * where[2]))
         near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
         if low and self.jaw_command < CLOSING_JAW and near:
@@ -265,7 +254,13 @@ class _ArmView:
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
         lift = self._lift(lateral, angle)
+        if self.heap:
+            height = passing_height(self.state.points, self.pos, grasp.pos) - grasp.pos[2]
+            lift = max(lift, min(height, FUNNEL_SLOPE * (aside - CLEAR_OF)))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
+        if self.heap and self.state.touched[self.arm] and aside > CLEAR_OF:
+            gap[:2] = 0.0  # it would push the heap along before it
+            gap[2] = max(gap[2], HOVER)
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
         off = float(np.hypot(aside, down))
@@ -275,6 +270,15 @@ class _ArmView:
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _closing_height(self) -> float:
+        """How far above the grasp a hand closes on.
+
+        At a heap a shut hand rises until it holds or misses what is between its pads: one that
+        opened again would never count as failed, and do the same for ever.
+        """
+        shut = self.jaw_command < MISSED_JAW < self.jaw
+        return CLOSING_RISE if shut and self.heap else CLOSING_HEIGHT
 
     def _stands(self) -> bool:
         return float(np.linalg.norm(self.velocity)) < STANDING
@@ -300,7 +304,7 @@ class _ArmView:
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
-        rate = CLOSING_RATE if self._spread_plan is None else HEAP_CLOSING_RATE
+        rate = HEAP_CLOSING_RATE if self.heap else CLOSING_RATE
         return max(0.0, min(self.jaw_command, GRASP_JAW) - rate / self.expert.control_hz)
 
     def _lift(self, lateral: float, angle: float) -> float:
@@ -340,7 +344,8 @@ class _ArmView:
         way = self.spread.goal_alone if alone else self.spread.goal
         goal = way(self.state, self.arm)
         goal[2] = max(goal[2], LANDING_HEIGHT)
-        return ToolGoal(goal + offset, self.stay[1], 0.0, SPREAD_SPEED)
+        quat = leaning_back(self.arm, self.pos, self.stay[1], self.joints)
+        return ToolGoal(goal + offset, quat, 0.0, SPREAD_SPEED)
 
     def _slide(self, corner: int) -> ToolGoal:
         """Comes down on the middle of the towel, presses, and goes where the towel has to go.
@@ -375,65 +380,12 @@ class _ArmView:
 
     # ------------------------------------------------------------- geometry
     def _edge_grasp(self, corner: int) -> Grasp:
-        """Hand across the edge beside a corner, fingers on the table on either side of it."""
-        state, grid = self.state, self.state.grid
-        axis = self.edge_axis
-        cell = divmod(corner, grid)
-        steps = max(1, round(INSET / (SIDE / (grid - 1))))
-
-        def beside(along: int, inward: int) -> NDArray[np.float64]:
-            """Mass point some steps away from the corner, along the edge and into the towel."""
-            place = list(cell)
-            place[1 - axis] += along * steps
-            place[axis] += inward * steps if cell[axis] == 0 else -inward * steps
-            return state.points[place[0] * grid + place[1]]
-
-        here, inner = state.points[corner], beside(0, 2)
-        if cell[1 - axis] in (0, grid - 1):
-            far = beside(2 if cell[1 - axis] == 0 else -2, 0)
-            share = 0.5 if self.expert.at_points else INSET * (grid - 1) / (2 * steps * SIDE)
-        else:
-            far, share = beside(1, 0), 0.0
-        edge = _unit(far[:2] - here[:2])
-        across = np.array([-edge[1], edge[0]])
-        if across @ (inner[:2] - here[:2]) < 0:
-            across = -across
-        on_edge = here + (far - here) * share
-        tip = TABLE_TIP
-        if self._spread_plan is not None:
-            tries = int(state.failures[self.arm]) % len(TURNS)
-            cos, sin = math.cos(TURNS[tries]), math.sin(TURNS[tries])
-            across = np.array([[cos, -sin], [sin, cos]]) @ across
-            if on_edge[2] > ON_TABLE and tries == 0:
-                tip = max(float(on_edge[2]) + RADIUS - TOP_PRESS, TABLE_TIP)
-        point = on_edge[:2] + OVERLAP * across
-        return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), self._across(across), 0.0)
-
-    def _across(self, across: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Orientation of a hand that closes along the horizontal unit vector `across`.
-
-        Hands lean back to where they come from: their side, or the far edge of the table.
-        """
-        forward = np.array([-across[1], across[0]])
-        along_table = abs(forward[1]) > abs(forward[0])
-        if forward[1] * SIDES[self.arm] > 0 if along_table else forward[0] > 0:
-            forward = -forward
-        return hand_quat(forward, TILT)
+        points = self.expert.at_points
+        return edge_grasp(self.state, self.arm, corner, self.edge_axis, self.heap, points)
 
     def _leaning(self, share: float) -> NDArray[np.float64]:
         """Orientation of a hand alone, which leans back to its own side as it reaches over."""
         direction = self.view.direction
         lean = LEAN * min(max(share, 0.0), 1.0)
         axis = np.array([direction[1], -direction[0], 0.0])
-        return quat_multiply(quat_from_rotvec(lean * axis), self._across(direction))
-
-
-def _closing(robot: RobotState, state: TowelState) -> bool:
-    """Whether a hand that holds nothing is at the towel to pinch it, not on its way off."""
-    told = robot.command[ARM_ACTION_DIM - 1 :: ARM_ACTION_DIM]
-    off = (np.abs(told - RELEASE_JAW) < JAW_SLACK) | (told > GRASP_JAW + JAW_SLACK)
-    return bool((state.touched & (state.held == NOTHING) & ~off).any())
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
+        return quat_multiply(quat_from_rotvec(lean * axis), across(self.arm, direction))

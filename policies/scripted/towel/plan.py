@@ -23,7 +23,8 @@ from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.disturbances import SPOT
 from envs.towel_folding.folds import Fold, corners, fold_frame, heading, layout, mirror_index
 from envs.towel_folding.state import LIFT, TowelState
-from policies.scripted.towel.spread import LOW, OWN_CORNER, Spread
+from policies.scripted.towel.spread import LOW, OWN_CORNER, SIDES, Spread
+from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.types import RobotState
 
 JOB_KINDS = (
@@ -51,6 +52,11 @@ LANDED = 0.026
 gathered unfolds as far, and going on would drag the towel along."""
 LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
 """Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
+OPENING = 0.03
+"""By how much more a jaw that opens is told to be open than it is; chosen."""
+PASSES = 0.10
+"""Height, and distance beyond the middle line, from which on an arm is out of the way of the other
+one that lifts the towel alone [m]; chosen."""
 LANDED_ALONE = 0.028
 """The same for one hand on the middle of an edge, at the end of its arm's reach [m]."""
 SHAKE_JAW = 0.60
@@ -177,6 +183,24 @@ def caught(robot: RobotState, state: TowelState, arm: int) -> bool:
     return bool(gaps[nearest] < CAUGHT_REACH and state.points[nearest, 2] > high)
 
 
+def _parting(robot: RobotState, state: TowelState, arm: int) -> bool:
+    """Whether a hand without a hold has to leave before it grasps anew.
+
+    Cloth has come up with it, or it opens on what it has just let go, which it would pinch again.
+    """
+    told = robot.command[(arm + 1) * ARM_ACTION_DIM - 1]
+    opens = robot.jaw[arm] + OPENING < told and robot.jaw[arm] < RELEASED_JAW
+    if state.held[arm] == NOTHING and state.touched[arm] and opens:
+        return True
+    return caught(robot, state, arm)
+
+
+def _in_the_way(robot: RobotState, other: int) -> bool:
+    """Whether the other arm stands low where a hand alone lays the towel out, on its side."""
+    pos = robot.tool_pos[other]
+    return bool(pos[2] < PASSES and SIDES[1 - other] * pos[1] > -PASSES)
+
+
 class TowelPlanner:
     """Chooses the jobs of both arms.
 
@@ -262,12 +286,11 @@ class TowelPlanner:
         """Job of an arm while at most one of them holds the towel."""
         corner = spread.corners[arm]
         if not firm:
-            grasps = spread.alone == arm and not caught(robot, state, arm)
+            grasps = spread.alone == arm and not _parting(robot, state, arm)
             return Job("grasp", corner) if grasps else self._depart(state, arm)
-        low = state.points[int(state.held[arm]), 2] < LOW
-        if not (low and state.peak[arm] > DROPPED):
-            return Job("spread", corner)
-        return Job("let_go", corner)
+        if state.peak[arm] < DROPPED and _in_the_way(robot, 1 - arm):
+            return Job("hold", corner)
+        return Job("let_go" if spread.laid_alone(state, arm) else "spread", corner)
 
     def _placing(self, state: TowelState) -> tuple[Job, Job]:
         """Jobs when nothing is left to fold: one hand slides the towel to the spot."""

@@ -5,20 +5,21 @@ What was tucked under or folded over falls free as soon as the towel hangs::
     grasp ──► hold ──► spread: up until it hangs ──► down until it touches ──► over, taut ──► let_go
 
 Where no edge offers two free corners, one hand takes the freest corner alone, lifts it and lays the
-towel out towards its own side; that frees others.
+towel out towards its own side; that frees others. Where all but a corner lies flat, one hand takes
+that corner to its place, or lays it there if the other hand has lost its own.
 
 Nothing is remembered here; whether the towel has been up is part of the scene's state.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.control_rate import ticks_of
-from envs.towel_folding.cloth import SIDE, rest_grid
+from envs.towel_folding.cloth import rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.folds import (
     CORNER_LIMIT,
@@ -30,18 +31,25 @@ from envs.towel_folding.folds import (
 )
 from envs.towel_folding.folds import corners as fold_corners
 from envs.towel_folding.state import LIFT, TowelState
+from policies.scripted.towel.corners import (
+    COVERED,
+    corner_cost,
+    ends,
+    flat_places,
+    folded_corner,
+    nearly_flat,
+)
 from xr0_sim.conventions import CONTROL_HZ
 
 EDGES = tuple(Fold(name) for name in ("toward", "away", "right", "left"))
 """The four edges, named by the fold that would move them: far, near, left, right."""
 OWN_CORNER = 0.055
 """A pinched mass point this near to a corner belongs to it [m]."""
-COVER_REACH, COVER_HEIGHT = 0.030, 0.003
-"""Cloth this near to a corner and this much above it lies on it [m]."""
-CURL = 0.7
-"""A corner whose neighbours are nearer than this share of their rest distance is curled up."""
-APART = 0.12
-"""Distance across the table below which two hands get in each other's way [m]."""
+LAYERS = 0.015
+"""Distance from a pinched mass point within which others are in the same pinch [m]; chosen."""
+APART, BEYOND = (0.16, 0.12), (0.08, 0.14)
+"""Distance across the table below which two hands begin to get in each other's way, and at which
+they do [m]; how far beyond the middle line a hand can reach well, and where it cannot [m]."""
 SPREAD_LIMIT = 0.8
 """Share of the judge's limits within which a towel counts as spread."""
 SPREAD_HEIGHT, HANDLED_HEIGHT = 0.012, 0.060
@@ -55,6 +63,8 @@ TOP = 0.335
 LIFT_TOLERANCE = 0.02
 HANGS = 0.020
 """Height of the opposite edge from which the towel hangs [m]."""
+STEEP = 0.10
+"""How far the held edge may be ahead of the opposite one while the towel hangs [m]; chosen."""
 BACK = 0.22
 """How far before the middle of the table the edge is let down; it slides on with the hands [m]."""
 AT_START = 0.035
@@ -68,8 +78,6 @@ LOW = 0.026
 """Height of a pinched point at which it may be let go [m]."""
 SWING = 0.35
 """How far ahead on the arc a hand is sent [rad]."""
-COVERED = 3.0
-"""Cost of a corner from which on it is not to be had."""
 ROUND, EDGES_FIRST = 4, 2
 """Attempts after which the choice starts anew, and how many of them may be by both hands."""
 FAR_COST, FARTHEST = 10.0, 0.30
@@ -83,6 +91,9 @@ ALONE_START, ALONE_END, ALONE_TOP = 0.06, 0.26, 0.31
 """Where a hand alone begins and ends to lay a towel out, towards its own side, and the height it
 lifts the corner to [m]; over the middle line at `TOP` an arm is stretched out with its wrist at its
 end, and does not find back."""
+UNFOLD_HEIGHT, UNFOLD_SLOPE, UNFOLDED = 0.07, 0.8, 0.015
+"""Greatest height of a corner on the way to its flat place [m], height per distance to go, and the
+distance at which it is let go [m]; chosen."""
 ALONE_AHEAD = 0.05
 """How far ahead on that way it is sent [m]."""
 SIDES = (1.0, -1.0)
@@ -97,11 +108,14 @@ class Spread:
         edge: The fold whose moving edge is held.
         corners: (2,) mass point of the corner each arm takes.
         alone: The arm that acts alone, or -1 where both corners are to be had.
+        places: Where the mass points belong, (grid², 2) [m], if the arm alone only has to bring
+            one corner there.
     """
 
     edge: Fold
     corners: tuple[int, int]
     alone: int = NOTHING
+    places: NDArray[np.float64] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, state: TowelState, tools: NDArray[np.float64] | None = None) -> Spread | None:
@@ -121,6 +135,11 @@ class Spread:
             for pair in swaps[: 2 if (state.held != NOTHING).any() else 1]:
                 if all(holds_or_free(state, arm, pair[arm]) for arm in range(2)):
                     options.append((_cost(state, pair), len(options), cls(edge, pair)))
+        tried = (int(state.failures.sum()) // 2 + int(state.lifts.max())) % ROUND
+        pairs = any(cost < COVERED for cost, _, _ in options)
+        unfolding = cls._unfolding(state, tools, not pairs or tried % 2 == 1)
+        if unfolding is not None:
+            return unfolding
         if not options:
             return None
         options.sort(key=lambda option: option[:2])
@@ -129,7 +148,6 @@ class Spread:
             best = options[0][2]
             alone = len(held) == 1 and options[0][0] >= COVERED
             return replace(best, alone=int(held[0])) if alone else best
-        tried = (int(state.failures.sum()) // 2 + int(state.lifts.max())) % ROUND
         good = [
             (
                 cost + np.mean([_far(state, tools, arm, way.corners[arm]) for arm in range(2)]),
@@ -140,6 +158,8 @@ class Spread:
             if cost < COVERED
         ]
         good.sort(key=lambda option: option[:2])
+        if good and nearly_flat(state, flat_places(state)):
+            return good[tried // 2 % min(len(good), EDGES_FIRST)][2]
         if tried < min(len(good), EDGES_FIRST):
             return good[tried][2]
         return cls._alone(state, tools, tried)
@@ -147,19 +167,56 @@ class Spread:
     @classmethod
     def _alone(cls, state: TowelState, tools: NDArray[np.float64] | None, tried: int) -> Spread:
         """One corner: a free one by the arm on whose side it lies; after attempts another."""
-        ends = sorted({int(c) for edge in EDGES for c in fold_corners(state.grid, edge)[:, 0]})
-        costs = {corner: _corner_cost(state, corner) for corner in ends}
-        free = [corner for corner in ends if costs[corner] < COVERED] or ends
+        corners = ends(state.grid)
+        costs = {corner: corner_cost(state, corner) for corner in corners}
+        free = [corner for corner in corners if costs[corner] < COVERED] or corners
         ways = []
         for corner in free:
-            arm = _arm_for(state, tools, corner)
-            turn = NEXT_ONE if tried and ends[tried] == corner else 0.0
+            here = state.points[corner]
+            arm = _arm_for(here[1], tools, here[:2])
+            turn = NEXT_ONE if tried and corners[tried] == corner else 0.0
             cost = costs[corner] + _far(state, tools, arm, corner) - turn
             ways.append((cost, corner, arm))
         _, corner, arm = min(ways)
+        return cls._by(arm, corner, state)
+
+    @classmethod
+    def _by(cls, arm: int, corner: int, state: TowelState) -> Spread:
+        """One arm with one corner."""
         edge = next(e for e in EDGES if corner in fold_corners(state.grid, e)[:, 0])
         other = next(int(c) for c in fold_corners(state.grid, edge)[:, 0] if c != corner)
         return cls(edge, (corner, other) if arm == 0 else (other, corner), arm)
+
+    @classmethod
+    def _unfolding(
+        cls, state: TowelState, tools: NDArray[np.float64] | None, turn: bool
+    ) -> Spread | None:
+        """The one corner that a towel is not flat for, by the arm on whose side it belongs.
+
+        Args:
+            state: The towel.
+            tools: As in `of`.
+            turn: Whether it is its turn to be taken; two hands that lift an edge free most corners.
+        """
+        held = np.flatnonzero(state.held != NOTHING)
+        if len(held) == len(state.held):
+            return None
+        places = flat_places(state)
+        if not nearly_flat(state, places):
+            return None
+        if len(held) and state.peak.max() > LIFT:
+            arm = int(held[0])
+            lifted = [c for c in ends(state.grid) if holds_or_free(state, arm, c)]
+            corner = lifted[0] if lifted else None
+        else:
+            corner = folded_corner(state, places, tools) if turn else None
+        if corner is None:
+            return None
+        if not len(held):
+            arm = _arm_for(places[corner, 1], tools, places[corner])
+        elif not holds_or_free(state, arm := int(held[0]), corner):
+            return None
+        return replace(cls._by(arm, corner, state), places=places)
 
     @property
     def direction(self) -> NDArray[np.float64]:
@@ -186,12 +243,13 @@ class Spread:
         if state.peak.min() < TOP - LIFT_TOLERANCE:
             return np.array([*start, TOP])
         middle, edge = points[held].mean(axis=0), points[ends].mean(axis=0)
-        if points[ends, 2].min() > HANGS:
+        gap = middle - edge
+        # Later on the way over, an edge that comes off the table once more is only laid down.
+        if points[ends, 2].min() > HANGS and gap[:2] @ self.direction < STEEP:
             aside = abs(float((middle[:2] + self.direction * BACK) @ self.direction))
             down = 0.06 if aside < AT_START else 0.0
             return np.array([*start, points[held[arm], 2] - down])
         length = abs(float(rest[held[arm], self.edge.axis] - rest[ends[arm], self.edge.axis]))
-        gap = middle - edge
         angle = float(np.arctan2(gap[2], max(gap[:2] @ self.direction, 1e-3)))
         angle = max(angle - SWING, 0.0)
         reach = length * (SLACK_REACH + (TAUT_REACH - SLACK_REACH) * np.cos(angle) ** 2)
@@ -202,11 +260,25 @@ class Spread:
     def goal_alone(self, state: TowelState, arm: int) -> NDArray[np.float64]:
         """Where the pinched point of a hand alone should go next, (3,) [m]."""
         here = state.points[int(state.held[arm])]
+        if self.places is not None:
+            place = self.places[int(state.held[arm])]
+            far = float(np.linalg.norm(place - here[:2]))
+            return np.array([*place, min(UNFOLD_HEIGHT, UNFOLD_SLOPE * far)])
         if state.peak[arm] < ALONE_TOP - LIFT_TOLERANCE:
             return np.array([0.0, SIDES[arm] * ALONE_START, ALONE_TOP])
         way = min(max(SIDES[arm] * here[1] + ALONE_AHEAD, ALONE_START), ALONE_END)
         share = (way - ALONE_START) / (ALONE_END - ALONE_START)
         return np.array([0.0, SIDES[arm] * way, ALONE_TOP * (1.0 - share)])
+
+    def laid_alone(self, state: TowelState, arm: int) -> bool:
+        """Whether a hand alone has come down at the end of its way."""
+        point = int(state.held[arm])
+        if state.points[point, 2] >= LOW:
+            return False
+        if self.places is None:
+            return bool(state.peak[arm] > LIFT)
+        gap = state.points[point, :2] - self.places[point]
+        return bool(np.linalg.norm(gap) < UNFOLDED)
 
     def laid(self, state: TowelState) -> bool:
         """Whether both hands have come down at the end of the arc."""
@@ -233,20 +305,26 @@ def is_spread(state: TowelState, closing: bool = False, control_hz: int = CONTRO
 
 
 def holds_or_free(state: TowelState, arm: int, corner: int) -> bool:
-    """Whether an arm holds nothing, or this corner."""
+    """Whether an arm holds nothing, or this corner, by itself or with what lies on or under it."""
     point = int(state.held[arm])
     if point == NOTHING:
         return True
-    rest = rest_grid(state.grid)
-    return bool(np.linalg.norm(rest[point] - rest[corner]) < OWN_CORNER)
+    rest, points = rest_grid(state.grid), state.points
+    pinched = np.linalg.norm(points - points[point], axis=1) <= LAYERS
+    return bool((np.linalg.norm(rest[pinched] - rest[corner], axis=1) < OWN_CORNER).any())
 
 
 def _cost(state: TowelState, pair: tuple[int, int]) -> float:
     """How ill two corners lie for both hands."""
     free = [corner for arm, corner in enumerate(pair) if state.held[arm] == NOTHING]
-    apart = state.points[pair[0], 1] - state.points[pair[1], 1]
-    cost = sum(_corner_cost(state, corner) for corner in free)
-    return cost + (COVERED if free and apart < APART else 0.0)
+    cost = sum(corner_cost(state, corner) for corner in free)
+    if not free:
+        return 0.0
+    across = state.points[list(pair), 1]
+    beyond = max(-SIDES[arm] * across[arm] for arm in range(2))
+    for value, (fair, bad) in ((across[0] - across[1], APART), (beyond, BEYOND)):
+        cost += COVERED * min(max((value - fair) / (bad - fair), 0.0), 1.0)
+    return cost
 
 
 def _far(state: TowelState, tools: NDArray[np.float64] | None, arm: int, corner: int) -> float:
@@ -257,36 +335,8 @@ def _far(state: TowelState, tools: NDArray[np.float64] | None, arm: int, corner:
     return FAR_COST * min(gap, FARTHEST)
 
 
-def _arm_for(state: TowelState, tools: NDArray[np.float64] | None, corner: int) -> int:
-    """The arm on whose side a corner lies; in the middle the nearer one."""
-    y = float(state.points[corner, 1])
+def _arm_for(y: float, tools: NDArray[np.float64] | None, place: NDArray[np.float64]) -> int:
+    """The arm on whose side `y` [m] is; in the middle the one nearer to a place (2,) [m]."""
     if tools is None or abs(y) > MIDDLE:
         return 0 if y > 0 else 1
-    return int(np.linalg.norm(tools[:, :2] - state.points[corner, :2], axis=1).argmin())
-
-
-def _corner_cost(state: TowelState, corner: int) -> float:
-    return _covered(state, corner) + _curled(state, corner)
-
-
-def _covered(state: TowelState, corner: int) -> float:
-    """`COVERED` for a corner under other cloth, 1 for one that lies on it, 0 for a free one."""
-    points, rest = state.points, rest_grid(state.grid)
-    far = np.linalg.norm(rest - rest[corner], axis=1) > 2.5 * SIDE / (state.grid - 1)
-    near = np.linalg.norm(points[:, :2] - points[corner, :2], axis=1) < COVER_REACH
-    others = points[far & near, 2]
-    if len(others) == 0:
-        return 0.0
-    return COVERED if others.max() > points[corner, 2] + COVER_HEIGHT else 1.0
-
-
-def _curled(state: TowelState, corner: int) -> float:
-    """2 for a corner whose cloth is not flat."""
-    grid, (row, column) = state.grid, divmod(corner, state.grid)
-    inward = (1 if row == 0 else -1, 1 if column == 0 else -1)
-    rest = 2 * SIDE / (grid - 1)
-    for near in ((row + 2 * inward[0], column), (row, column + 2 * inward[1])):
-        gap = state.points[near[0] * grid + near[1], :2] - state.points[corner, :2]
-        if np.linalg.norm(gap) < CURL * rest:
-            return 2.0
-    return 0.0
+    return int(np.linalg.norm(tools[:, :2] - place, axis=1).argmin())
