@@ -35,7 +35,7 @@ FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/r
 
 demo: install
 	$(BIN)/xr0-sim doctor
-	$(BIN)/xr0-sim rollout --strategy naive_async
+	$(BIN)/xr0-sim rollout --strategy prefix_async --head prefix
 
 test: lint types doctest
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(JOBS) --dist worksteal

@@ -51,6 +51,7 @@ class ConditionOptions(TaskOptions, WeightOptions):
 
     def condition(self) -> Condition:
         """The condition these options stand for."""
+        env_kwargs = self.env_kwargs()
         strategy = choose_strategy(
             self.strategy,
             self.execution_horizon,
@@ -58,8 +59,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
             self.alignment,
             self.policy,
             self.task,
+            lambda: self.recorded_horizon(self.task, world_name(env_kwargs)),
         )
-        env_kwargs = self.env_kwargs()
         return make_condition(
             env=self.task,
             env_kwargs=env_kwargs,

@@ -62,6 +62,19 @@ class WeightOptions:
     views: tuple[str, ...] | None = None
     window: int | None = None
 
+    def recorded_horizon(self, task: str, world: str | None) -> int | None:
+        """Executed rows that the weights were measured best with; None if their record is silent.
+
+        Args:
+            task: Key of `xr0_sim.registry.tasks`.
+            world: As in `weights_of`.
+        """
+        from policies.xr0.checkpoints import default_checkpoint, find_checkpoint
+        from xr0_sim.model.checkpoints.manifest import read_manifest
+
+        record = read_manifest(find_checkpoint(self.checkpoint or default_checkpoint(task, world)))
+        return None if record is None else record.execution_horizon
+
     def weights_of(
         self,
         task: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -81,17 +81,19 @@ def choose_strategy(
     alignment: str | None,
     policy: str,
     task: str,
+    recorded: Callable[[], int | None] = lambda: None,
 ) -> Strategy:
     """Execution strategy from its text and the options that set its fields.
 
     Args:
         text: ``name[:field=value,...]`` of `xr0_sim.registry.strategies`.
-        execution_horizon: Executed rows before the next inference; None for what suits the task's
-            trained policies, or for the strategy's own.
+        execution_horizon: Executed rows before the next inference; None for what suits the trained
+            policy, else those of its task, or for the strategy's own.
         prefix_steps: Fixed prefix length; None for the strategy's own.
         alignment: ``report`` or ``readme``, see `PrefixAsync`; None for the strategy's own.
         policy: ``name[:field=value,...]`` of `xr0_sim.registry.policies`.
         task: Name in `xr0_sim.registry.tasks`.
+        recorded: Rows that the weights were measured best with, where their record tells.
     """
     if alignment is not None and alignment not in ALIGNMENTS:
         raise unknown_name("alignment", alignment, ALIGNMENTS)
@@ -122,7 +124,7 @@ def choose_strategy(
         values["prefix_steps"] = TRAINED_PREFIX_STEPS
     trained = policy_spec(policy).trained and getattr(plug, "takes_task_horizon", True)
     if trained and not readme and "execution_horizon" in known - {*values, *set_in_text}:
-        values["execution_horizon"] = task_spec(task).execution_horizon
+        values["execution_horizon"] = recorded() or task_spec(task).execution_horizon
     found = plug(**values) if isinstance(plug, type) and not given else strategies.parse(text)
     if values and (given or not isinstance(plug, type)):
         found = replace(found, **values)
