@@ -179,10 +179,16 @@ def test_json_goes_to_standard_output_alone(capsys):
     assert json.loads(out)["clutch_error_percent"]["n"] > 0 and err == ""
 
 
-def test_trained_policies_execute_as_many_rows_as_suit_their_task():
-    for env, suited in (("block_dismantling", 20), ("towel_folding", 8)):
-        assert task_spec(env).execution_horizon == suited
+def test_trained_policies_execute_as_many_rows_as_suit_their_weights():
+    assert task_spec("block_dismantling").execution_horizon == 20
+    assert task_spec("towel_folding").execution_horizon == 8
+    for env, world, suited in (
+        ("block_dismantling", "0.1", 20),
+        ("block_dismantling", "0.2", 12),
+        ("towel_folding", "0.2", 8),
+    ):
         for words, executed in ({}, suited), ({"execution_horizon": 7}, 7):
-            condition = RolloutConfig(env=env, policy="xr0", strategy="sync", **words).condition()
+            config = RolloutConfig(env=env, world=world, policy="xr0", strategy="sync", **words)
+            condition = config.condition()
             assert condition.strategy.execution_horizon == executed
     assert RolloutConfig(policy="oracle", strategy="sync").condition().strategy == Sync()

@@ -75,9 +75,9 @@ def test_every_picture_stands_under_its_own_heading():
     seen = {}
     genuine = policy.model.encode
 
-    def encode(inputs):
+    def encode(inputs, compiled):
         seen["inputs"] = inputs
-        return genuine(inputs)
+        return genuine(inputs, compiled)
 
     object.__setattr__(policy.model, "encode", encode)
     XR0ChunkModel(policy).infer(observation(), np.zeros((0, 14)), (0, 0))
