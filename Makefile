@@ -25,7 +25,8 @@ DOOR_PACKAGES := openpi-client==0.1.2 typing_extensions websockets==17.4 msgpack
 
 # Modules whose docstrings carry examples.
 DOCTESTS := xr0_sim/conventions.py xr0_sim/grammar.py xr0_sim/registry.py xr0_sim/runtime/clock.py \
-	xr0_sim/runtime/timeline.py xr0_sim/runtime/latency/presets.py
+	xr0_sim/runtime/timeline.py xr0_sim/runtime/latency/presets.py envs/control_rate.py \
+	envs/senses/pictures.py xr0_sim/data/lerobot/layout.py
 FAST_TESTS := tests/test_docs.py tests/xr0_sim/test_rotations.py tests/xr0_sim/runtime/test_clock.py \
 	tests/xr0_sim/runtime/test_timeline.py tests/xr0_sim/runtime/test_latency.py \
 	tests/xr0_sim/runtime/test_strategies.py \

@@ -50,7 +50,7 @@ class ShipConfig:
 def run(config: ShipConfig) -> int:
     """Copies; returns the exit status."""
     from assets import CHECKPOINT_DIR
-    from xr0_sim.model.correction.files import CORRECTION_DIR
+    from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR
 
     source = Path(config.run_folder) / "vlm" / "checkpoint"
     target = Path(config.to) if "/" in config.to else CHECKPOINT_DIR / config.to

@@ -108,12 +108,22 @@ def run(config: TrainCorrectionConfig) -> int:
     return 0
 
 
-def _collect(config: TrainCorrectionConfig) -> None:
-    from xr0_sim.data.correction_store import claim_store, stored_seeds
+def _claim(config: TrainCorrectionConfig) -> Path:
+    """The folder of the episodes, which belongs to one policy, its weights and these settings."""
+    from policies.xr0.checkpoints import checkpoint_digest
+    from xr0_sim.data.correction_store import claim_store
 
-    folder = Path(config.out) / EPISODES_DIR
+    folder, checkpoint = Path(config.out) / EPISODES_DIR, checkpoint_of(config)
     made_by = {"episodes": asdict(episode_config(config)), "env_kwargs": config.env_kwargs()}
-    claim_store(folder, made_by | {"env": config.task, "checkpoint": checkpoint_of(config)})
+    policy = {"checkpoint": checkpoint, "weights": checkpoint_digest(checkpoint)}
+    claim_store(folder, made_by | policy | {"env": config.task, "head": config.head})
+    return folder
+
+
+def _collect(config: TrainCorrectionConfig) -> None:
+    from xr0_sim.data.correction_store import stored_seeds
+
+    folder = _claim(config)
     done = set(stored_seeds(folder))
     seeds = range(config.first_seed, config.first_seed + config.episodes)
     jobs = [EpisodeJob(config, seed) for seed in seeds if seed not in done]
@@ -187,14 +197,17 @@ def _train(config: TrainCorrectionConfig) -> bool:
     import torch
 
     from policies.xr0.checkpoints import find_checkpoint
+    from xr0_sim.data.correction_store import check_filled
+    from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR
     from xr0_sim.model.checkpoints.shipped import load_config
-    from xr0_sim.model.correction.files import CORRECTION_DIR
     from xr0_sim.model.correction.head import CorrectionConfig
     from xr0_sim.training.correction_training import CorrectionStageConfig, train_correction
     from xr0_sim.training.trainer import TrainerConfig
 
     torch.set_num_threads(1)  # its matrices are too small for more
     out = Path(config.out)
+    check_filled(out / EPISODES_DIR)
+    episodes = _claim(config)
     target = out / CHECKPOINT_DIR
     if not (target / "config.json").is_file():
         shutil.copytree(find_checkpoint(checkpoint_of(config)), target, dirs_exist_ok=True)
@@ -210,7 +223,7 @@ def _train(config: TrainCorrectionConfig) -> bool:
     )
     head = CorrectionConfig(horizon=horizon, dead_zone=config.dead_zone, action_head=config.head)
     stage = CorrectionStageConfig(trainer, head, config.validation)
-    if not train_correction(out / EPISODES_DIR, target, stage, out / RUN_DIR, _say):
+    if not train_correction(episodes, target, stage, out / RUN_DIR, _say):
         return False
     _record(config, out, target / CORRECTION_DIR)
     return True

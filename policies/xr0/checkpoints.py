@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assets import CHECKPOINT_DIR, checkpoint_names
 from xr0_sim.errors import CheckpointError, unknown_name
-from xr0_sim.model.checkpoints.manifest import read_manifest
+from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR, read_manifest
 from xr0_sim.model.checkpoints.weight_files import INDEX_FILE, SINGLE_FILE
 from xr0_sim.model.network_options import NetworkOptions
 
@@ -16,8 +16,6 @@ RELEASED_HEAD = "released"
 """Name of the one expert of a released checkpoint, in run cards and captions."""
 READ_BYTES = 2**22
 """How much of a file is in memory while its digest is worked out."""
-CORRECTION_DIR = "correction"
-"""As in `xr0_sim.model.correction.files`, which loads torch."""
 FIRST_WORLD = "0.1"
 """World of the checkpoints that were trained before worlds had names."""
 

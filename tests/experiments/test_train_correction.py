@@ -132,9 +132,27 @@ def test_a_finished_training_is_left_alone(run, capsys):
     assert weights == (run[0] / "checkpoint" / "correction" / "head.safetensors").read_bytes()
 
 
-def test_data_made_otherwise_are_not_mixed_in(run, capsys):
-    assert main(words(run[0], "--latency-ms", "200", "--stages", "collect")) == 2
-    assert "expected data made with the same episodes" in capsys.readouterr().err
+@pytest.mark.parametrize("stage", ["collect", "train"])
+@pytest.mark.parametrize(
+    ("more", "differs"),
+    [
+        (["--latency-ms", "200"], "episodes"),
+        (["--head", "prefix"], "head"),
+        (["--checkpoint", "block_dismantling"], "checkpoint, episodes, weights"),
+    ],
+)
+def test_data_made_otherwise_are_not_mixed_in(run, capsys, stage, more, differs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(episodes.CorrectionEpisodeConfig, "__init__", _short(episodes))
+        assert main(words(run[0], "--stages", stage, *more)) == 2
+    assert f"expected data made with the same {differs}, got" in capsys.readouterr().err
+
+
+def test_training_without_episodes_writes_nothing(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(words(out, "--stages", "train")) == 2
+    assert "expected episodes, found none" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_policy_without_a_head_is_refused(run):

@@ -63,6 +63,12 @@ def stored_seeds(folder: Path) -> list[int]:
     return sorted(int(p.stem) for p in folder.glob(f"*{SUFFIX}") if p.stem.isdigit())
 
 
+def check_filled(folder: Path) -> None:
+    """Rejects a store without episodes."""
+    if not stored_seeds(folder):
+        raise DatasetError(f"store {folder}: expected episodes, found none; collect some")
+
+
 def write_episode(folder: Path, seed: int, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Adds an episode."""
     buffer = io.BytesIO()
@@ -79,6 +85,7 @@ def read_episodes(folder: Path) -> tuple[Arrays, NDArray[np.int64]]:
     Raises:
         DatasetError: There are none, or a file is damaged.
     """
+    check_filled(folder)
     episodes, seeds, chunks = [], [], 0
     for seed in stored_seeds(folder):
         path = folder / f"{seed}{SUFFIX}"
@@ -97,6 +104,8 @@ def read_episodes(folder: Path) -> tuple[Arrays, NDArray[np.int64]]:
         seeds.append(np.full(len(arrays["chunk"]), seed, np.int64))
         episodes.append(arrays)
     if not episodes:
-        raise DatasetError(f"store {folder}: expected episodes, found none; collect some")
+        raise DatasetError(
+            f"store {folder}: expected episodes with samples, found invalid ones; collect more"
+        )
     joined = {name: np.concatenate([e[name] for e in episodes]) for name in episodes[0]}
     return joined, np.concatenate(seeds)

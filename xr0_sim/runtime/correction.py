@@ -60,6 +60,20 @@ class CorrectingChunkModel(ChunkModel, Protocol):
         ...
 
 
+def check_time(correction_s: float, control_hz: int) -> None:
+    """Rejects a correction that takes longer than the tick it has to fit into.
+
+    Args:
+        correction_s: What it takes [s].
+        control_hz: Control rate [Hz].
+    """
+    if correction_s * control_hz > 1.0:
+        raise ConfigError(
+            f"correction: expected a time of at most 1/{control_hz} s, the tick it has to fit "
+            f"into, got {correction_s:g} s; give a smaller head_s"
+        )
+
+
 def corrected_action(
     model: ChunkModel, request: CorrectionRequest
 ) -> tuple[NDArray[np.float64], float]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
-from xr0_sim.runtime.correction import CorrectionRequest, corrected_action
+from xr0_sim.runtime.correction import CorrectionRequest, check_time, corrected_action
 from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChunks
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
@@ -99,6 +99,7 @@ class Executor:
         standstill: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         strategy.check(model.horizon, capabilities_of(model))
+        check_time(strategy.correction_s, control_hz)
         self.model = model
         self.strategy = strategy
         self.latency = latency

@@ -13,9 +13,8 @@ from assets import CHECKPOINT_DIR, checkpoint_names
 from envs.world import WORLDS
 from policies.xr0.checkpoints import checkpoint_digest
 from xr0_sim.errors import CheckpointError
-from xr0_sim.model.checkpoints.manifest import read_manifest, record_checkpoint
+from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR, read_manifest, record_checkpoint
 from xr0_sim.model.checkpoints.shipped import load_config, save_head, save_normalizer, save_vlm
-from xr0_sim.model.correction.files import CORRECTION_DIR
 from xr0_sim.model.policy_loading import load_policy_model, random_policy_model
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.presets import preset_config

@@ -201,3 +201,11 @@ def test_an_answer_that_is_no_action_is_refused(answer):
 def test_settings_without_sense_are_refused(fields, told):
     with pytest.raises(ConfigError, match=told):
         Corrected(**fields)
+
+
+def test_a_head_fits_into_the_tick_of_every_control_rate():
+    model = OracleChunkModel(BlockDismantlingEnv(observation="state"))
+    slow = Corrected(10, head_s=0.03)
+    Executor(model, slow, control_hz=30)
+    with pytest.raises(ConfigError, match=r"at most 1/50 s, the tick .*, got 0\.03 s"):
+        Executor(model, slow, control_hz=50)

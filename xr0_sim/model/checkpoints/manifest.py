@@ -33,6 +33,8 @@ NORMALIZER_FILE = "normalizer.safetensors"
 GROUNDING_FILE = "grounding.safetensors"
 HEADS_DIR = "heads"
 HEAD_FILE = "dit.safetensors"
+CORRECTION_DIR = "correction"
+"""Folder of a correction head, see `xr0_sim.model.correction.files`."""
 SHARED_FILES = (CONFIG_FILE, VLM_FILE, NORMALIZER_FILE, GROUNDING_FILE)
 HEAD_FILES = (CONFIG_FILE, HEAD_FILE)
 NEEDED_FILES = (VLM_FILE, NORMALIZER_FILE)

@@ -22,6 +22,7 @@ from xr0_sim.atomic import write_bytes, write_json
 from xr0_sim.errors import CheckpointError, ConfigError
 from xr0_sim.model.checkpoints.manifest import (
     CONFIG_FILE,
+    CORRECTION_DIR,
     HEAD_FILE,
     HEADS_DIR,
     MANIFEST_FILE,
@@ -35,7 +36,6 @@ from xr0_sim.model.checkpoints.weight_files import mismatches, read_mapped
 from xr0_sim.model.correction.head import CorrectionConfig, CorrectionHead
 from xr0_sim.model.spec.json_file import read_object
 
-CORRECTION_DIR = "correction"
 WEIGHTS_FILE = "head.safetensors"
 LARGEST_BYTES = 2_000_000
 """A head may take so much per task."""
