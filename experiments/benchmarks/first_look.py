@@ -2,13 +2,14 @@
 
 The cheapest check of a policy before long evaluations. The policy drives until its first look
 behind an event; there its chunk is compared with what the expert would do from that very state.
-The undisturbed twin is asked at the same tick.
+The undisturbed twin is asked at the same tick. How exact a policy can be is told by the expert
+itself: with ``misread_mm``, it plans for bricks or a towel read that far off.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,9 @@ from xr0_sim.types import ChunkRequest
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
-    from policies.scripted.oracle import ChunkOracle
+    from policies.scripted.oracle import ChunkOracle, Player
     from policies.xr0.chunk_model import XR0ChunkModel
+    from xr0_sim.types import RobotState
 
 ROWS = (10, 20)
 """Rows of the chunk that are compared, counted from one."""
@@ -33,6 +35,8 @@ WRONG_JAW = 0.3
 """Jaws further apart than this, of 0 (closed) .. 1 (open), count as wrong; chosen."""
 CLOSING, OPEN = 0.25, 0.4
 """A hand closes early if it goes below the first where the expert's stays above the second."""
+MISREADINGS = 3
+"""Directions in which things are misread at each look."""
 LATEST_TICK = 240
 """Seeds whose event has not fired by then say nothing."""
 
@@ -49,6 +53,8 @@ class BenchFirstLookConfig(TaskOptions):
         execution_horizon: Ticks between two looks.
         episodes: Seeds.
         seed: The first of them.
+        misread_mm: Also compare the expert with itself where it reads what it handles this far off,
+            in a drawn direction along the table [mm]; 0 leaves that out.
         json: Print one JSON object.
     """
 
@@ -58,7 +64,28 @@ class BenchFirstLookConfig(TaskOptions):
     execution_horizon: int = 20
     episodes: int = 40
     seed: int = 700
+    misread_mm: float = 0.0
     json: bool = False
+
+
+@dataclass(frozen=True)
+class Misreading:
+    """An expert that takes what it handles to lie elsewhere, as long as no hand holds it.
+
+    Attributes:
+        expert: The expert of the task.
+        offset: (3,) how far off [m].
+    """
+
+    expert: Player
+    offset: NDArray[np.float64]
+
+    def action(self, robot: RobotState, state: Any, tempo: float = 1.0) -> NDArray[np.float64]:
+        """Joint action (14,) of the coming tick."""
+        held, places = ("gripped", "pos") if hasattr(state, "pos") else ("held", "points")
+        if (getattr(state, held) < 0).all():
+            state = replace(state, **{places: getattr(state, places) + self.offset})
+        return self.expert.action(robot, state, tempo)
 
 
 @dataclass(frozen=True)
@@ -87,6 +114,8 @@ def run(config: BenchFirstLookConfig) -> int:
             "bench first-look: expected --episodes >= 1 and --execution-horizon 1 .. 30, got "
             f"{config.episodes} and {config.execution_horizon}"
         )
+    if not 0.0 <= config.misread_mm <= 100.0:
+        raise ConfigError(f"--misread-mm: expected 0 .. 100, got {config.misread_mm:g}")
     register_events(config.task)
     env_kwargs = config.env_kwargs()
     checkpoint = config.checkpoint or default_checkpoint(config.task, world_name(env_kwargs))
@@ -94,12 +123,17 @@ def run(config: BenchFirstLookConfig) -> int:
     env = make_env(config.task, image_size=model.image_size, **env_kwargs)
     oracle = ChunkOracle(env)
     found: dict[str, list[Look]] = {"undisturbed": [], config.event: []}
+    misread = f"expert behind {config.event}, misread by {config.misread_mm:g} mm"
+    if config.misread_mm:
+        found[misread] = []
     try:
         for seed in range(config.seed, config.seed + config.episodes):
             tick = drive(env, model, config.execution_horizon, seed, config.event)
             if tick is None:
                 continue
             found[config.event].append(compare(oracle, model, seed))
+            if config.misread_mm:
+                found[misread] += misreadings(oracle, config.misread_mm / 1e3, seed)
             drive(env, model, config.execution_horizon, seed, "", until=tick)
             found["undisturbed"].append(compare(oracle, model, seed))
     finally:
@@ -155,9 +189,30 @@ def drive(
 
 def compare(oracle: ChunkOracle, model: XR0ChunkModel, seed: int) -> Look:
     """The policy's chunk against the expert's where the environment stands."""
+    mine = model.infer_batch([_request(oracle.env, seed)])[0].actions
+    return _look(oracle.env, mine, _expert_chunk(oracle, len(mine)))
+
+
+def misreadings(oracle: ChunkOracle, offset_m: float, seed: int) -> list[Look]:
+    """The expert against itself where the environment stands, misread in `MISREADINGS` ways."""
+    from policies.scripted.oracle import HORIZON, ChunkOracle
+
     env = oracle.env
-    mine = model.infer_batch([_request(env, seed)])[0].actions
-    best = oracle.next_actions(np.zeros((0, ENV_ACTION_DIM)), steps=len(mine))
+    rng = np.random.default_rng([seed, env.tick])
+    best = _expert_chunk(oracle, HORIZON)
+    looks = []
+    for heading in rng.uniform(0.0, 2.0 * np.pi, MISREADINGS):
+        offset = offset_m * np.array([np.cos(heading), np.sin(heading), 0.0])
+        wrong = ChunkOracle(env, Misreading(oracle.expert, offset))
+        looks.append(_look(env, _expert_chunk(wrong, HORIZON), best))
+    return looks
+
+
+def _expert_chunk(oracle: ChunkOracle, rows: int) -> NDArray[np.float64]:
+    return oracle.next_actions(np.zeros((0, ENV_ACTION_DIM)), steps=rows)
+
+
+def _look(env: DualArmEnv, mine: NDArray[np.float64], best: NDArray[np.float64]) -> Look:
     rows = [row - 1 for row in ROWS]
     (tools, jaws), (best_tools, best_jaws) = _split(env, mine), _split(env, best)
     error = np.linalg.norm(tools - best_tools, axis=-1)[rows].T

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from envs.tasks import make_env, register_events
 from experiments.benchmarks import first_look
-from experiments.benchmarks.first_look import BenchFirstLookConfig, compare, drive, run
+from experiments.benchmarks.first_look import (
+    MISREADINGS,
+    BenchFirstLookConfig,
+    Misreading,
+    compare,
+    drive,
+    misreadings,
+    run,
+)
 from policies.scripted.oracle import ChunkOracle
 from xr0_sim.errors import ConfigError
 from xr0_sim.types import ActionChunk
@@ -70,6 +80,28 @@ def test_an_event_that_never_fires_is_one_line(monkeypatch):
         run(BenchFirstLookConfig(event="teleport@never", episodes=1, execution_horizon=30))
     with pytest.raises(ConfigError, match="execution-horizon 1"):
         run(BenchFirstLookConfig(execution_horizon=31))
+    with pytest.raises(ConfigError, match="--misread-mm: expected 0"):
+        run(BenchFirstLookConfig(misread_mm=-1))
+
+
+def test_an_expert_that_misreads_plans_about_as_far_off(oracle):
+    drive(oracle.env, Planner(oracle), 8, 701, "", until=16)
+    exact = misreadings(oracle, 0.0, 701)
+    assert all(np.array_equal(look.error_m, np.zeros((2, 2))) for look in exact)
+    looks = misreadings(oracle, 0.009, 701)
+    assert len(looks) == MISREADINGS and oracle.env.tick == 16
+    assert 0.002 < np.median([look.error_m for look in looks]) < 0.03
+
+
+def test_what_a_hand_holds_is_read_as_it_is(oracle):
+    env = oracle.env
+    env.reset_scene(701)
+    off = Misreading(oracle.expert, np.array([0.02, 0.0, 0.0]))
+    robot, state = env.robot_state(), env.privileged()
+    exact = oracle.expert.action(robot, state)
+    assert not np.array_equal(off.action(robot, state), exact)
+    held = replace(state, gripped=np.array([0, -1]))
+    np.testing.assert_array_equal(off.action(robot, held), oracle.expert.action(robot, held))
 
 
 def test_closing_when_the_expert_closes_is_not_early(oracle):
