@@ -46,10 +46,18 @@ def run(config: VerifyConfig) -> int:
     study = Study.load(config.study)
     problem = check_manifest(study)
     print(f"manifest  {problem or 'the rows are those that it was written for'}", flush=True)
-    status = DIFFERENT if problem else 0
+    status, differs = DIFFERENT if problem else 0, False
     with TaskPool(config.workers) as pool:
         for found in verify(study, config.rows, np.random.default_rng(config.seed), pool):
             told = f"DIFFERS in {', '.join(found.differs[:5])}" if found.differs else "same"
             print(f"{found.condition}, seed {found.seed}: {told}", flush=True)
             status = DIFFERENT if found.differs else status
+            differs = differs or bool(found.differs)
+    if differs:
+        card = study.card or {}
+        print(
+            "rows repeat bit for bit with the code, the libraries and the kind of processor that "
+            f"made them; these: commit {card.get('commit', 'unknown')}, "
+            f"{card.get('platform', 'unknown platform')}"
+        )
     return status

@@ -1,6 +1,7 @@
 """``ablate``, ``report`` and ``verify`` as typed, with plugs of one's own."""
 
 import json
+import shutil
 
 import pytest
 from studies import PLUGIN, WORDS
@@ -10,6 +11,7 @@ from experiments.commands.ablate import AblateConfig
 from experiments.commands.compare import CompareConfig
 from experiments.options.arguments import parse_config
 from experiments.study import Study
+from experiments.study.folder import ROWS
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,18 @@ def test_verify_runs_rows_again(folder, capsys):
     assert dispatch(["verify", str(folder), "--rows", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and all(line.endswith(": same") for line in lines[1:])
+
+
+def test_verify_says_what_rows_depend_on_where_one_differs(folder, tmp_path, capsys):
+    changed = shutil.copytree(folder, tmp_path / "changed")
+    rows = [json.loads(line) for line in (changed / ROWS).read_text().splitlines()]
+    for row in rows:
+        row["figures"]["model_calls"] += 1
+    (changed / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert dispatch(["verify", str(changed), "--rows", "1"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "DIFFERS in model_calls" in lines[1]
+    assert "kind of processor" in lines[-1] and "commit " in lines[-1]
 
 
 @pytest.mark.parametrize(
