@@ -51,13 +51,14 @@ class CollectConfig(TaskOptions):
         heads: Heads of the policy, with commas; each episode draws one.
         events: Event presets to draw from, with commas, e.g. where a policy is weak; empty takes
             those of the task's lesson.
-        event_share: Share of episodes with one random event; default 0.35 of demonstrations, 0.3
-            of corrections, and none of the other kinds.
+        event_share: Share of episodes with one random event; default 0.35 of demonstrations, 0.7
+            of takeovers, 0.3 of corrections, and none of the other kinds.
         source: Name of this data in the store: "demo" for demonstrations, "counterfactual" for
             the expert's arms with the bricks or the towel elsewhere, "sighting" for the same
             without chunks; "late_look", "first_look", "first_reach", "recovery" and
             "start_anywhere" for the expert where a plan for the old scene, hands gone astray or a
-            new scene have led; any other name for corrections.
+            new scene have led; with --checkpoint "takeover..." for the expert where the policy
+            has led, and any other name for corrections.
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -189,6 +190,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     from experiments.datagen.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.datagen.detours import DETOURS, record_detours
     from experiments.datagen.rearranged_scenes import KINDS, record_counterfactuals
+    from experiments.datagen.takeovers import TAKEOVER, TakeoverConfig, record_takeovers
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_writer import ChunkWriter
 
@@ -210,6 +212,11 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     def record(seed: int) -> bool:
         if config.checkpoint:
             models = _models(config.checkpoint, config.heads)
+            if config.source.startswith(TAKEOVER):
+                turns = TakeoverConfig(**share)
+                return record_takeovers(
+                    env, recorder, oracle, taught, models, turns, seed, config.source
+                )
             relabel = RelabelConfig(**share)
             return record_corrections(
                 env, recorder, oracle, taught, models, relabel, seed, config.source

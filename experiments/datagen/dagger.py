@@ -17,18 +17,14 @@ from numpy.typing import NDArray
 
 from envs.events import in_world
 from experiments.datagen.demonstrations import SampleRecorder
-from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency.models import Constant
-from xr0_sim.runtime.strategies.naive_async import NaiveAsync
-from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
-from xr0_sim.runtime.strategies.sync import Sync
+from experiments.datagen.driving import draw_executor
 
 if TYPE_CHECKING:
     from envs.dual_arm import DualArmEnv
     from policies.scripted.oracle import ChunkOracle
     from policies.supervision.table import Lesson
     from policies.xr0.chunk_model import XR0ChunkModel
-    from xr0_sim.runtime.strategies.base import Strategy
+    from xr0_sim.runtime.executor import Executor
 
 STREAM = 0x64616767
 
@@ -40,6 +36,7 @@ class RelabelConfig:
     Attributes:
         stride: Shortest and longest gap between two samples [ticks].
         event_share: Share of episodes with one random scene event.
+        horizons: Least and most rows that the policy executes of a chunk.
         longest_delay: Largest inference delay, drawn uniformly from 0 [ticks].
         longest_prefix: Longest committed prefix that is continued [ticks].
         policy_turn: Shortest and longest turn of the policy [ticks].
@@ -49,6 +46,7 @@ class RelabelConfig:
 
     stride: tuple[int, int] = (6, 13)
     event_share: float = 0.3
+    horizons: tuple[int, int] = (5, 15)
     longest_delay: int = 6
     longest_prefix: int = 6
     policy_turn: tuple[int, int] = (20, 80)
@@ -82,15 +80,7 @@ def record_corrections(
     names = in_world(lesson.events, env.world)
     events = [str(rng.choice(names))] if rng.random() < config.event_share else []
     env.reset_scene(seed, {"events": events})
-    head = str(rng.choice(sorted(models)))
-    execution_horizon = int(rng.integers(5, 16))
-    delay = int(rng.integers(0, config.longest_delay + 1))
-    strategy: Strategy
-    if models[head].prefix_max == 0:
-        strategy = Sync(execution_horizon) if rng.random() < 0.5 else NaiveAsync(execution_horizon)
-    else:
-        strategy = PrefixAsync(execution_horizon)
-    executor = Executor(models[head], strategy, Constant(delay / env.control_hz))
+    executor = draw_executor(rng, models, config.horizons, config.longest_delay, env.control_hz)
     lead = bool(rng.random() < 0.5)
     due = env.tick + int(rng.integers(0, config.stride[1]))
     done, info = False, {"success": False}

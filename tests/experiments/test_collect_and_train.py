@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import envs.towel_folding.events  # noqa: F401
 import experiments.datagen.dagger as relabelling
+import experiments.datagen.driving as driving
 from envs.world import DEFAULT_WORLD
 from experiments.cli import main
 from policies.supervision.block_labels import block_grounding_spec
@@ -83,7 +85,7 @@ def watched(trained):
             return record
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relabelling, "Executor", Watched)
+        patch.setattr(driving, "Executor", Watched)
         patch.setattr(relabelling, "record_corrections", record_corrections)
         assert collect(trained, *dagger_words(trained)) == 0
     return seen
