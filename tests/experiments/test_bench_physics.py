@@ -136,7 +136,11 @@ def test_joints_beyond_their_speed_and_at_their_torque():
     log.read(env.data)
     env.data.qfrc_actuator[dof] = 0.5 * JOINTS["elbow"].torque
     log.read(env.data)
-    assert log.figures() == {"speed_ratio": pytest.approx(1.5), "torque_limit_share": 0.5}
+    assert log.figures() == {
+        "speed_ratio": pytest.approx(1.5),
+        "torque_limit_share": 0.5,
+        "torque_limit_joint": "right/elbow",
+    }
 
 
 def test_energy_from_nowhere_is_noticed_and_free_fall_is_none():

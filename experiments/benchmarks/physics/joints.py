@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -21,6 +23,7 @@ class JointLog:
 
     def __init__(self, model: mujoco.MjModel):
         names = [f"{arm}/{joint}" for arm in ARMS for joint in JOINTS]
+        self._names = names
         self._dofs = np.array([model.joint(name).dofadr[0] for name in names])
         self._speed = np.array([facts.speed for facts in JOINTS.values()] * len(ARMS))
         self._torque = np.array([facts.torque for facts in JOINTS.values()] * len(ARMS))
@@ -36,9 +39,11 @@ class JointLog:
         self._at_limit += torque >= AT_LIMIT * self._torque
         self._steps += 1
 
-    def figures(self) -> dict[str, float]:
-        """Largest speed over its limit [1] and share of steps at the torque limit, worst joint."""
+    def figures(self) -> dict[str, Any]:
+        """Largest speed over its limit [1]; the joint most at its torque limit, share of steps."""
+        worst = int(self._at_limit.argmax())
         return {
             "speed_ratio": float(self._fastest.max()),
-            "torque_limit_share": float(self._at_limit.max()) / max(1, self._steps),
+            "torque_limit_share": float(self._at_limit[worst]) / max(1, self._steps),
+            "torque_limit_joint": self._names[worst] if self._at_limit[worst] else None,
         }
