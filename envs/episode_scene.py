@@ -114,8 +114,9 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
         """Task hook: what sets forces that the engine lacks, before each physics step, or None."""
         return None
 
-    def _after_segment(self) -> None:
-        """Task hook: called after each of the `checks_per_tick` equal parts of a tick."""
+    def _segment_end(self) -> Callable[[mujoco.MjData], object]:
+        """Task hook: what is called after each of the `checks_per_tick` equal parts of a tick."""
+        return lambda data: None
 
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         """Task hook: where the middle of what a push moves is, x and y first [m]."""
@@ -238,10 +239,11 @@ class EpisodeScene(gymnasium.Env, abc.ABC):
         self._simulation.step = self._belt.step
         pusher, forces = self._pusher, self._own_forces()
         acting = () if forces is None else (functools.partial(forces, self.data),)
+        after_segment = self._segment_end()
         if pusher is None or pusher.stroke is None:
-            return self._simulation.run(self._command, target, self._after_segment, acting)
+            return self._simulation.run(self._command, target, after_segment, acting)
         acting = (*acting, functools.partial(pusher.drive, self.data))
-        broken = self._simulation.run(self._command, target, self._after_segment, acting)
+        broken = self._simulation.run(self._command, target, after_segment, acting)
         if broken is None and pusher.over():
             pusher.end(self.data, self._middle_of_pushed(pusher.stroke.which))
             mujoco.mj_kinematics(self.model, self.data)

@@ -70,7 +70,7 @@ class Simulation:
         self,
         command: NDArray[np.float64],
         target: NDArray[np.float64],
-        after_segment: Callable[[], None],
+        after_segment: Callable[[mujoco.MjData], object],
         before_step: Sequence[Callable[[], None]] = (),
     ) -> str | None:
         """One control tick.
@@ -78,7 +78,7 @@ class Simulation:
         Args:
             command: Servo targets (14,) at its start, joint action in physical units.
             target: Servo targets (14,) at its end.
-            after_segment: Called after each part of the tick.
+            after_segment: Called with the state after each part of the tick.
             before_step: What is called before each physics step, in turn.
 
         Returns:
@@ -88,19 +88,24 @@ class Simulation:
         mj_step = self.step if self._watcher is None else self._watched_step
         table = command + self._ramp * (target - command)
         table *= self.ports.ctrl_scale
-        ctrl = data.ctrl
+        ctrl, stop = data.ctrl, self.protective_stop
+        # Counted here, since a call costs as much as the count; without guards it never ends.
+        wait = stop.wait if self._guards else 0
         try:
             for row, ends_segment in zip(table, self._ends_segment, strict=True):
                 ctrl[:] = row
                 for act in before_step:
                     act()
                 mj_step(model, data)
-                if self._guards:
-                    self.protective_stop.check(data)
+                wait -= 1
+                if not wait:
+                    wait = stop.read(data)
                 if ends_segment:
-                    after_segment()
+                    after_segment(data)
         except mujoco.FatalError as error:
             return f"solver error: {error}"
+        if self._guards:
+            stop.wait = wait
         broken = self._broken()
         mujoco.mj_kinematics(model, data)
         return broken

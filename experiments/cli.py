@@ -13,6 +13,7 @@ from importlib import import_module
 
 from experiments.runner.interruption import interruptible
 from experiments.runner.streams import discard, standard_streams
+from experiments.runner.uncollected import leave_uncollected, uncollected
 from xr0_sim.errors import NOT_WRITABLE, ConfigError, Xr0SimError, not_written, unknown_name
 
 PROGRAM = "xr0-sim"
@@ -271,12 +272,13 @@ def dispatch(arguments: Sequence[str]) -> int:
         print(overview(f"{group} " if group not in ("", "help") else ""))
         return 0
     name, rest = found
-    rest = load_plugins(rest)
-    command = COMMANDS[name]
-    module = import_module(command.module)
-    from experiments.options.arguments import parse_config
+    with uncollected():
+        rest = load_plugins(rest)
+        command = COMMANDS[name]
+        module = import_module(command.module)
+        from experiments.options.arguments import parse_config
 
-    config = parse_config(getattr(module, command.config), rest, f"{PROGRAM} {name}")
+        config = parse_config(getattr(module, command.config), rest, f"{PROGRAM} {name}")
     return int(module.run(config))
 
 
@@ -310,8 +312,12 @@ def _print_version() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit status."""
+    ends_process = arguments is None
     with standard_streams():
-        return _main(sys.argv[1:] if arguments is None else arguments, arguments is None)
+        status = _main(sys.argv[1:] if arguments is None else arguments, ends_process)
+    if ends_process:
+        leave_uncollected()
+    return status
 
 
 def _main(arguments: Sequence[str], ends_process: bool) -> int:

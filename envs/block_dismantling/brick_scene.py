@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mujoco
@@ -358,8 +358,8 @@ class BrickScene(DualArmEnv):
             self.rule = sample_rule(rng)
         self.set_instruction(write_instruction(rng, self.rule, self.bin_names))
 
-    def _after_segment(self) -> None:
-        self._clutches.watch(self.data)
+    def _segment_end(self) -> Callable[[mujoco.MjData], object]:
+        return self._clutches.watch
 
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         return self.middle_of(list(which))

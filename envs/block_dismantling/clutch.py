@@ -158,7 +158,7 @@ class Clutches:
         self._slot[self._eq] = np.arange(len(interfaces))
         self._welds = [_weld(k, int(self._lower[k]), face) for k, face in enumerate(interfaces)]
         self._version = 0
-        self._key = (-1, -1)
+        self._read_version = self._read_rows = -1
         self._active: list[_Weld] = []
         self._first = 0
         self._rows, self._awake, self._idle = -1, 0, 0
@@ -173,11 +173,10 @@ class Clutches:
 
         Which welds those are changes only when a clutch opens or closes.
         """
-        key = (self._version, data.ne)
-        if self._key != key:
+        if data.ne != self._read_rows or self._version != self._read_version:
+            self._read_rows, self._read_version = data.ne, self._version
             slots = self._slot[data.efc_id[: data.ne]]
             rows = np.flatnonzero(slots >= 0)
-            self._key = key
             self._active = [self._welds[k] for k in slots[rows[::ROWS]].tolist()]
             self._first = int(rows[0]) if rows.size else 0
             if rows.size and rows[-1] - rows[0] + 1 != rows.size:
@@ -197,12 +196,13 @@ class Clutches:
 
     def watch(self, data: mujoco.MjData) -> None:
         """Opens what is overloaded; to be called after every physics step."""
-        if self._key[0] != self._version:
+        if self._read_version != self._version:
             self._forces(data)
         if not self._active:
             return
-        if data.nefc != self._rows:
-            self._rows, self._awake = data.nefc, WAKEFUL_STEPS
+        rows = data.nefc
+        if rows != self._rows:
+            self._rows, self._awake = rows, WAKEFUL_STEPS
         if self._awake > 0:
             self._awake -= 1
         elif self._idle > 0:

@@ -25,16 +25,22 @@ HOLD_S = 0.005
 READ_S = 0.0025
 """Time between two readings of the forces [s], as of a controller at 400 Hz; chosen. A force that
 is over the limit at every reading of `HOLD_S` stops the arms."""
+SAFE_N = 0.999 * LIMIT_N
+"""Sum of all constraint forces below which no contact reaches the limit, however sums are rounded
+[N]."""
 
 
 class ProtectiveStop:
-    """Watches the contact forces on the links of both arms, to be called at every physics step.
+    """Watches the contact forces on the links of both arms.
+
+    To be asked after every physics step by `check`, or by who counts ``wait`` down itself.
 
     Args:
         model: The scene.
 
     Attributes:
         reason: Why the arms have stopped; "" while they have not.
+        wait: Physics steps to the next reading; 0 and less once the arms have stopped.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -43,7 +49,7 @@ class ProtectiveStop:
         step_s = model.opt.timestep
         self._every = max(1, round(READ_S / step_s))
         self._readings = 1 + math.floor(HOLD_S / (self._every * step_s) + 1e-9)
-        self._count = self._since = 0
+        self._count, self.wait = 0, self._every
         # One more body for what is no geom: the points of a cloth.
         self._body = np.append(model.geom_bodyid, 0)
         base = [model.joint(f"{arm}/{next(iter(JOINTS))}").bodyid[0] for arm in ARMS]
@@ -52,34 +58,43 @@ class ProtectiveStop:
 
     def check(self, data: mujoco.MjData) -> None:
         """Reads the forces of the last physics step, if a reading is due."""
-        if self.reason:
-            return
-        self._since += 1
-        if self._since < self._every:
-            return
-        self._since = 0
-        # Rows of contacts come last. No link bears more than all of them together; most steps end
-        # here.
-        contacts = data.efc_force[data.ne + data.nf + data.nl :]
-        if np.add.reduce(np.abs(contacts)) < LIMIT_N:
+        self.wait -= 1
+        if not self.wait:
+            self.wait = self.read(data)
+
+    def read(self, data: mujoco.MjData) -> int:
+        """Reads the forces of the last physics step; returns the steps to the next reading."""
+        if not self._presses(data):
             self._count = 0
-            return
+            return self._every
         body, force = self._strongest(data)
         if force < LIMIT_N:
             self._count = 0
-            return
+            return self._every
         self._count += 1
-        if self._count >= self._readings:
-            name = self._model.body(body).name
-            self.reason = f"{name} was pressed on with {force:.0f} N (limit {LIMIT_N:.0f} N)"
+        if self._count < self._readings:
+            return self._every
+        name = self._model.body(body).name
+        self.reason = f"{name} was pressed on with {force:.0f} N (limit {LIMIT_N:.0f} N)"
+        return 0
 
     def snapshot(self) -> tuple[int, int, str]:
         """What `restore` takes."""
-        return self._since, self._count, self.reason
+        return 0 if self.reason else self._every - self.wait, self._count, self.reason
 
     def restore(self, state: tuple[int, int, str]) -> None:
         """Inverse of `snapshot`."""
-        self._since, self._count, self.reason = state
+        since, self._count, self.reason = state
+        self.wait = 0 if self.reason else self._every - since
+
+    @staticmethod
+    def _presses(data: mujoco.MjData) -> bool:
+        """Whether all contacts together press with the limit; most readings end here."""
+        if mujoco.mju_L1(data.efc_force) < SAFE_N:
+            return False
+        # Rows of contacts come last. No link bears more than all of them together.
+        contacts = data.efc_force[data.ne + data.nf + data.nl :]
+        return not np.add.reduce(np.abs(contacts)) < LIMIT_N
 
     def _strongest(self, data: mujoco.MjData) -> tuple[int, float]:
         """Link that bears the greatest sum of normal forces, and that sum [N]."""

@@ -355,10 +355,9 @@ class TowelFoldingEnv(DualArmEnv):
         friction = self._towel.friction
         return None if friction is None else friction.apply
 
-    def _after_segment(self) -> None:
-        self._props.tidy(
-            self.model, self.data, self.tick + 1, pad_friction(material_of(self.world))
-        )
+    def _segment_end(self) -> Callable[[mujoco.MjData], object]:
+        friction, tick = pad_friction(material_of(self.world)), self.tick + 1
+        return lambda data: self._props.tidy(self.model, data, tick, friction)
 
     def _middle_of_pushed(self, which: Sequence[int]) -> NDArray[np.float64]:
         return self.points.mean(axis=0)

@@ -32,21 +32,20 @@ WARM_UP_TICKS = 30
 PARTS = {
     "_simulate": "physics loop",
     "_assess": "reward, success, phase",
-    "_observation": "observation",
+    "gym_observation": "observation",
     "_info": "info",
 }
 """Methods of the environment that make up a step -> what they are called in the profile."""
 
 DETAILS = {
     "": {
-        "_after_segment": "clutch checks",
         "robot_state": "robot state",
         "privileged_vector": "privileged vector",
         "_tool_gaps": "reward: reach",
         "_phase": "phase",
     },
     "_judge": {"update": "books on the bricks", "carried": "reward: carried"},
-    "_clutches": {"break_overloaded": "clutch loads"},
+    "_clutches": {"watch": "clutch checks", "break_overloaded": "clutch loads"},
     "_contacts": {"read": "contacts"},
 }
 """Attribute of the environment -> its methods; they lie within the parts, some within others."""

@@ -110,14 +110,14 @@ def _run_on(config: BenchPolicyConfig, batches: list[int]) -> int:
     import torch
 
     from experiments.benchmarks import device_policy
-    from xr0_sim.model.compute.devices import check_compiler, choose_device
+    from xr0_sim.model.compute.devices import choose_device, prepare_compiler
     from xr0_sim.model.spec.presets import PRESET_NAMES
 
     if config.preset not in PRESET_NAMES:
         raise unknown_name("model preset", config.preset, PRESET_NAMES)
     device = choose_device(str(config.device))
     if not config.no_compile:
-        check_compiler()
+        prepare_compiler()
     torch.set_num_threads(config.threads)
     model = device_policy.random_model(config.preset, device, config.seed)
     rows: list[dict[str, Any]] = []

@@ -128,14 +128,14 @@ def run(config: TrainConfig) -> int:
     _check_starts(config, stages)
     import torch
 
-    from xr0_sim.model.compute.devices import check_compiler, choose_device
+    from xr0_sim.model.compute.devices import choose_device, prepare_compiler
     from xr0_sim.model.compute.precision import choose_training_precision
     from xr0_sim.training.parallel import joined
     from xr0_sim.training.posttrain import head_config
 
     choose_training_precision(config.precision, choose_device(config.device))
     if config.compile:
-        check_compiler()
+        prepare_compiler()
     for head in config.heads.split(","):
         head_config(head)
     torch.set_num_threads(config.threads)

@@ -9,6 +9,7 @@ from envs.world import world_name
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import Condition, choose_strategy, make_condition
+from experiments.runner.uncollected import uncollected
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ConditionOptions(TaskOptions, WeightOptions):
     max_seconds: float | None = None
     stall_s: float | None = None
 
+    @uncollected(stays=True)
     def condition(self) -> Condition:
         """The condition these options stand for."""
         env_kwargs = self.env_kwargs()

@@ -106,8 +106,8 @@ class WeightOptions:
         from xr0_sim.model.compute.devices import (
             DEFAULT_DEVICE,
             NO_GRAPH,
-            check_compiler,
             choose_device,
+            prepare_compiler,
         )
 
         check_temperature(self.temperature, "--temperature")
@@ -119,7 +119,7 @@ class WeightOptions:
         if head not in heads:
             raise unknown_name(f"head of {checkpoint}", head, heads)
         if self.compile:
-            check_compiler()
+            prepare_compiler()
         device = str(choose_device(self.device or DEFAULT_DEVICE))
         graph = self.graph and device != "cpu"
         if self.graph and not graph:

@@ -13,6 +13,7 @@ from experiments.runner.checked_plant import CheckedPlant
 from experiments.runner.condition import Condition
 from experiments.runner.film_options import SCENE_CAMERA, FilmOptions
 from experiments.runner.pool import check_stop
+from experiments.runner.uncollected import uncollected
 from policies.table import Policy, policy_spec
 from policies.xr0.checkpoints import Weights
 from xr0_sim.errors import SimulationError
@@ -80,6 +81,7 @@ class StopSwitch:
 
 
 @lru_cache(maxsize=4)
+@uncollected(stays=True)
 def loaded_policy(name: str, weights: Weights | None) -> Policy:
     """Loaded weights, shared by conditions; their digest tells versions apart."""
     return policy_spec(name).load(weights)

@@ -20,7 +20,7 @@ from xr0_sim.conventions import ARMS, CAMERAS
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.checkpoints.released import load_released, released_processor
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
-from xr0_sim.model.compute.devices import check_compiler, choose_device, graph_on
+from xr0_sim.model.compute.devices import choose_device, graph_on, prepare_compiler
 from xr0_sim.model.compute.weight_only import reduce_vlm
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.model.policy_model import PolicyModel
@@ -156,7 +156,7 @@ def load_released_policy(
     place = choose_device(options.device)
     graph = graph_on(place, options.graph)
     if options.compile:
-        check_compiler()
+        prepare_compiler()
     schema = choose_robot_type(directory, options.robot_type, task)
     # The processor multiplies few bits slowly; a graphics card keeps them as they are stored.
     dtype = torch.float32 if place.type == "cpu" else None

@@ -13,7 +13,7 @@ import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.robot.actions import JOINT_HIGH, JOINT_LOW, from_unit, limit_step, max_change
-from envs.robot.protective_stop import HOLD_S, ProtectiveStop
+from envs.robot.protective_stop import HOLD_S, READ_S, ProtectiveStop
 from policies import ScriptedPolicy
 from policies.scripted.blocks.expert import BlockExpert
 from policies.scripted.blocks.plan import JOB_KINDS
@@ -222,6 +222,25 @@ def test_a_knock_is_no_reason_to_stop_whenever_it_comes(env, monkeypatch, first,
         force = 300.0 * (first <= step < first + lasts)
         stop.check(SimpleNamespace(efc_force=np.array([force]), ne=0, nf=0, nl=0))
     assert bool(stop.reason) == stopped
+
+
+def test_the_stop_reads_on_from_tick_to_tick(env, monkeypatch):
+    env.reset_scene(0)
+    stop, steps, read = env._stop, [], env._stop.read
+    step_s = env.model.opt.timestep
+
+    def noted(data):
+        steps.append(round(data.time / step_s))
+        return read(data)
+
+    monkeypatch.setattr(stop, "read", noted)
+    resting = env._resting_command()
+    for _ in range(2):
+        env.advance(resting)
+    every, steps_in_all = round(READ_S / step_s), 2 * env.substeps
+    assert steps_in_all % every
+    assert steps == list(range(every, steps_in_all + 1, every))
+    assert stop.snapshot() == (steps_in_all % every, 0, "")
 
 
 @pytest.mark.slow

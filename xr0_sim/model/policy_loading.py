@@ -10,9 +10,9 @@ from xr0_sim.model.checkpoints.shipped import load_config, load_head, load_norma
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
 from xr0_sim.model.compute.devices import (
     DEFAULT_DEVICE,
-    check_compiler,
     choose_device,
     graph_on,
+    prepare_compiler,
 )
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
 from xr0_sim.model.compute.weight_only import reduce_vlm
@@ -49,7 +49,7 @@ def load_policy_model(
     place = choose_device(device)
     graph = graph_on(place, graph)
     if compile:
-        check_compiler()
+        prepare_compiler()
     path = Path(path)
     config = load_config(path, head)
     with float32_default(), untouched_random_state():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import ConfigError
 from xr0_sim.model.action_expert.sampler import FlowSampler
 from xr0_sim.model.auxiliary.vqa import Question, QuestionWriter
-from xr0_sim.model.compute.devices import check_compiler, choose_device
+from xr0_sim.model.compute.devices import check_compiler, choose_device, prepare_compiler
 from xr0_sim.model.policy_loading import load_policy_model
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
@@ -152,3 +153,43 @@ def test_compiling_asks_for_a_compiler_first(monkeypatch, tmp_path):
     found.chmod(0o755)
     monkeypatch.setenv("CXX", str(found))
     check_compiler()
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """A compiler by name, a home, and no folder of kernels chosen; the home."""
+    found, home = tmp_path / "mine", tmp_path / "home"
+    found.write_text("")
+    found.chmod(0o755)
+    home.mkdir()
+    monkeypatch.setenv("CXX", str(found))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # as good as none, and put back at the end
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return home
+
+
+@pytest.mark.parametrize("cache", [None, "relative", "given"])
+def test_compiled_kernels_are_kept_in_the_users_cache(compiler, monkeypatch, cache):
+    wanted = compiler / ".cache"
+    if cache is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    if cache == "given":
+        wanted = compiler.parent / "cache"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(wanted))
+    prepare_compiler()
+    folder = os.environ["TORCHINDUCTOR_CACHE_DIR"]
+    assert folder == str(wanted / "xr0_sim" / "compiled") and os.path.isdir(folder)
+
+
+def test_a_folder_of_ones_own_for_compiled_kernels_stays(compiler, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    prepare_compiler()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
+    assert not list(compiler.iterdir())
+
+
+def test_without_room_in_the_users_cache_the_choice_is_left_to_torch(compiler):
+    (compiler / ".cache").write_text("a file in the place of the folder")
+    prepare_compiler()
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ

@@ -1,10 +1,12 @@
-"""Where networks run: names of devices, and a clear answer where one is missing."""
+"""Where networks run and what compiles them: a clear answer where one is missing."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xr0_sim.errors import ConfigError
@@ -69,3 +71,32 @@ def check_compiler() -> None:
             f"compile: expected a C++ compiler ({', '.join(names[1:])}, or $CXX), found none; "
             "install one or leave the option out"
         )
+
+
+COMPILED_FOLDER = Path("xr0_sim", "compiled")
+"""Where compiled kernels are kept, below the user's cache folder."""
+_COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+"""Where TorchInductor keeps what it compiles, see its documentation."""
+
+
+def prepare_compiler() -> None:
+    """Makes ready to compile: there is a C++ compiler, and what it makes is kept for later starts.
+
+    Kernels lie in `COMPILED_FOLDER` of ``$XDG_CACHE_HOME``, by default ``~/.cache``, unless
+    ``$TORCHINDUCTOR_CACHE_DIR`` names a folder; torch finds them again by the code, sizes and
+    versions they were made from. Where that folder cannot be made, torch takes a temporary one.
+
+    Raises:
+        ConfigError: See `check_compiler`.
+    """
+    check_compiler()
+    if os.environ.get(_COMPILED_VARIABLE):
+        return
+    os.environ.pop(_COMPILED_VARIABLE, None)  # torch takes an empty name for the working directory
+    with suppress(OSError, RuntimeError):  # no room or no right to write, no home
+        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # A relative path is void by the XDG Base Directory Specification.
+        folder = (given if given.is_absolute() else Path.home() / ".cache") / COMPILED_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            os.environ[_COMPILED_VARIABLE] = str(folder)
