@@ -110,12 +110,12 @@ def run(config: TrainCorrectionConfig) -> int:
 
 def _claim(config: TrainCorrectionConfig) -> Path:
     """The folder of the episodes, which belongs to one policy, its weights and these settings."""
-    from policies.xr0.checkpoints import checkpoint_digest
+    from policies.xr0.checkpoints import head_digest
     from xr0_sim.data.correction_store import claim_store
 
     folder, checkpoint = Path(config.out) / EPISODES_DIR, checkpoint_of(config)
     made_by = {"episodes": asdict(episode_config(config)), "env_kwargs": config.env_kwargs()}
-    policy = {"checkpoint": checkpoint, "weights": checkpoint_digest(checkpoint)}
+    policy = {"checkpoint": checkpoint, "weights": head_digest(checkpoint, config.head)}
     claim_store(folder, made_by | policy | {"env": config.task, "head": config.head})
     return folder
 

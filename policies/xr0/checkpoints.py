@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from assets import CHECKPOINT_DIR, checkpoint_names
 from xr0_sim.errors import CheckpointError, unknown_name
-from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR, read_manifest
+from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR, HEADS_DIR, read_manifest
 from xr0_sim.model.checkpoints.weight_files import INDEX_FILE, SINGLE_FILE
 from xr0_sim.model.network_options import NetworkOptions
 
@@ -108,3 +109,16 @@ def checkpoint_digest(name: str | Path) -> str:
                 while size := stream.readinto(part):
                     sha.update(part[:size])
     return sha.hexdigest()[:16]
+
+
+def head_digest(name: str | Path, head: str) -> str:
+    """Like `checkpoint_digest`, of the files alone that one head's chunks come from.
+
+    Another head beside it changes nothing of them. Checkpoints that keep no record of their heads
+    are taken whole.
+    """
+    own = read_manifest(find_checkpoint(name) / HEADS_DIR / head)
+    if own is None:
+        return checkpoint_digest(name)
+    files = json.dumps([dict(own.files), dict(own.needs)], sort_keys=True)
+    return hashlib.sha256(files.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import ClassVar
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 import experiments.datagen.correction_episodes as episodes
 from experiments.cli import main
+from policies.xr0.checkpoints import checkpoint_digest, find_checkpoint, head_digest
 from policies.xr0.corrector import Corrector
 from policies.xr0.loading import load_chunk_model
 from xr0_sim.data.correction_store import read_episodes, stored_seeds
 from xr0_sim.errors import ConfigError
+from xr0_sim.model.checkpoints.manifest import record_head
 from xr0_sim.model.correction.head import CorrectionHead
 from xr0_sim.model.correction.residual import BOUND
 from xr0_sim.runtime import Constant, Executor
@@ -137,7 +140,7 @@ def test_a_finished_training_is_left_alone(run, capsys):
     ("more", "differs"),
     [
         (["--latency-ms", "200"], "episodes"),
-        (["--head", "prefix"], "head"),
+        (["--head", "prefix"], "head, weights"),
         (["--checkpoint", "block_dismantling"], "checkpoint, episodes, weights"),
     ],
 )
@@ -172,3 +175,15 @@ def test_a_policy_without_a_head_is_refused(run):
 def test_options_without_sense_are_refused(tmp_path, capsys, more, told):
     assert main(words(tmp_path, *more)) == 2
     assert re.search(told, capsys.readouterr().err)
+
+
+def test_another_head_beside_it_leaves_the_data_of_a_head_valid(tmp_path):
+    own = tmp_path / "policy"
+    shutil.copytree(find_checkpoint(POLICY), own)
+    before = head_digest(own, "sync"), checkpoint_digest(own)
+    shutil.rmtree(own / "heads" / "prefix")
+    assert head_digest(own, "sync") == before[0] != head_digest(own, "prefix_lambda")
+    assert checkpoint_digest(own) != before[1]
+    (own / "vlm.safetensors").write_bytes(b"other weights")
+    record_head(own, "sync")
+    assert head_digest(own, "sync") != before[0]
