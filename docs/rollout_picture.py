@@ -2,8 +2,8 @@
 
 ::
 
-    xr0-sim rollout --strategy prefix_async --head prefix --episodes 2 --seed 0 \
-        --size 960x720 --no-insets --out out/picture
+    xr0-sim rollout --strategy prefix_async --head prefix --episodes 2 --seed 42005 \
+        --max-seconds 25 --size 960x720 --no-insets --out out/picture
     python docs/rollout_picture.py out/picture assets/pictures/rollout.png
 """
 

@@ -33,6 +33,7 @@ class Browser:
         target = self.until(self._page)
         found = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = found["sessionId"]
+        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def __enter__(self):
         return self

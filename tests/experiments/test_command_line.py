@@ -184,7 +184,7 @@ def test_trained_policies_execute_as_many_rows_as_suit_their_weights():
     assert task_spec("towel_folding").execution_horizon == 8
     for env, world, suited in (
         ("block_dismantling", "0.1", 20),
-        ("block_dismantling", "0.2", 12),
+        ("block_dismantling", "0.2", 8),
         ("towel_folding", "0.2", 8),
     ):
         for words, executed in ({}, suited), ({"execution_horizon": 7}, 7):
