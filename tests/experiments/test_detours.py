@@ -7,6 +7,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from shelf import Shelf
 
 import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
@@ -25,16 +26,6 @@ from policies.supervision.table import lesson
 SEED = 3
 CONFIG = DetourConfig(gap=(30, 35), trunk_stride=(25, 30), watched=3, max_ticks=62)
 NOTHING = np.zeros((0, 14))
-
-
-class Shelf:
-    """Keeps what a writer of a store would be given."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, **row):
-        self.rows.append(row)
 
 
 class Asking(SampleRecorder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+from shelf import Shelf
 
 import envs.block_dismantling.events  # noqa: F401
 from envs import ENV_IDS
@@ -32,16 +33,6 @@ class Sagging:
         slope = np.zeros(14)
         slope[[1, 8]] = 0.002
         return ActionChunk(observation.robot.command + steps * slope, observation.tick)
-
-
-class Shelf:
-    """Keeps what a writer of a store would be given."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, **row):
-        self.rows.append(row)
 
 
 class Asking(SampleRecorder):
