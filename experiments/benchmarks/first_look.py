@@ -82,10 +82,21 @@ class Misreading:
 
     def action(self, robot: RobotState, state: Any, tempo: float = 1.0) -> NDArray[np.float64]:
         """Joint action (14,) of the coming tick."""
-        held, places = ("gripped", "pos") if hasattr(state, "pos") else ("held", "points")
+        held, places = _handled(state)
         if (getattr(state, held) < 0).all():
             state = replace(state, **{places: getattr(state, places) + self.offset})
         return self.expert.action(robot, state, tempo)
+
+
+def _handled(state: Any) -> tuple[str, str]:
+    """Fields of a state that tell what each hand holds, and where the things are."""
+    for held, places in (("gripped", "pos"), ("held", "points")):
+        if hasattr(state, held) and hasattr(state, places):
+            return held, places
+    raise ConfigError(
+        "--misread-mm: expected a state that tells places and what is held, as of bricks or a "
+        f"towel, got {type(state).__name__}; leave the option out"
+    )
 
 
 @dataclass(frozen=True)

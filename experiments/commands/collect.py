@@ -15,8 +15,9 @@ from experiments.options.task_options import TaskOptions
 from experiments.runner.condition import choose_events
 from experiments.runner.pool import TaskPool, check_stop
 from experiments.runner.progress import Progress
+from policies.xr0.checkpoints import checkpoint_heads
 from xr0_sim.conventions import CONTROL_HZ
-from xr0_sim.errors import ConfigError, SimulationError
+from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 
 if TYPE_CHECKING:
     from policies.scripted.oracle import ChunkOracle
@@ -102,6 +103,8 @@ def run(config: CollectConfig) -> int:
             f"--source {config.source!r}: expected one of {', '.join(EXPERT_SOURCES)} without "
             "--checkpoint, and another name with it"
         )
+    if config.checkpoint:
+        _check_heads(config.checkpoint, config.heads)
     check_recorded_rate(task_spec(config.task).rate(config.env_kwargs()), CONTROL_HZ, "collect")
     _check_events(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
@@ -117,6 +120,14 @@ def run(config: CollectConfig) -> int:
             samples += result["samples"]
     print(f"{samples} samples from {played} episodes, {solved} of them solved", file=sys.stderr)
     return 0
+
+
+def _check_heads(checkpoint: str, heads: str) -> None:
+    """Refuses a policy or heads that there are not, before a store is begun."""
+    known = checkpoint_heads(checkpoint)
+    for head in heads.split(","):
+        if head not in known:
+            raise unknown_name(f"head of {checkpoint}", head, known)
 
 
 def _check_events(config: CollectConfig) -> None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.events import in_world
-from experiments.datagen.demonstrations import SampleRecorder
+from experiments.datagen.demonstrations import SampleRecorder, begin_episode
 from experiments.datagen.driving import draw_executor
 
 if TYPE_CHECKING:
@@ -77,9 +76,7 @@ def record_corrections(
         source: Kind of data, e.g. ``dagger1``.
     """
     rng = np.random.default_rng([seed, STREAM])
-    names = in_world(lesson.events, env.world)
-    events = [str(rng.choice(names))] if rng.random() < config.event_share else []
-    env.reset_scene(seed, {"events": events})
+    begin_episode(env, lesson, config.event_share, rng, seed)
     executor = draw_executor(rng, models, config.horizons, config.longest_delay, env.control_hz)
     lead = bool(rng.random() < 0.5)
     due = env.tick + int(rng.integers(0, config.stride[1]))

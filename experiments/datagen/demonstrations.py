@@ -110,6 +110,15 @@ class SampleRecorder:
         self.count += 1
 
 
+def begin_episode(
+    env: DualArmEnv, lesson: Lesson, event_share: float, rng: np.random.Generator, seed: int
+) -> None:
+    """Resets to the scene of a seed, with one event of the lesson in a share of the episodes."""
+    names = in_world(lesson.events, env.world)
+    events = [str(rng.choice(names))] if rng.random() < event_share else []
+    env.reset_scene(seed, {"events": events})
+
+
 def record_demonstration(
     env: DualArmEnv,
     recorder: SampleRecorder,
@@ -124,9 +133,7 @@ def record_demonstration(
     elsewhere the oracle is asked at the snapshot of the captured tick.
     """
     rng = np.random.default_rng([seed, STREAM])
-    names = in_world(lesson.events, env.world)
-    events = [str(rng.choice(names))] if rng.random() < config.event_share else []
-    env.reset_scene(seed, {"events": events})
+    begin_episode(env, lesson, config.event_share, rng, seed)
     disturbance = Disturbance(lesson.disturbance, env.kinematics, rng)
     due = int(rng.integers(0, config.stride[0] + 1))
     frames: list[tuple[Frame, Snapshot]] = []

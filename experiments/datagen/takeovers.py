@@ -3,9 +3,8 @@
 What a policy leaves behind – bricks knocked over, hands that hover, a pair carried into a tray – no
 demonstration shows. The policy drives for a while under a random executor, latency and event; then
 the expert takes over until the task is done or its turn ends. What the expert did labels what was
-seen, so that a label costs no rehearsal: several samples for the price of one correction
-(`experiments.datagen.dagger`). The states are the policy's own at the takeover only, so turns are
-short against an episode and there are several in each.
+seen, so that no label is rehearsed as those of corrections are (`experiments.datagen.dagger`). The
+states are the policy's own at the takeover only, so there are several turns in an episode.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.events import in_world
+from experiments.datagen.demonstrations import begin_episode
 from experiments.datagen.driving import draw_executor
 from policies.scripted.oracle import HORIZON
 
@@ -81,9 +80,7 @@ def record_takeovers(
         source: Kind of data, e.g. ``takeover``.
     """
     rng = np.random.default_rng([seed, STREAM])
-    names = in_world(lesson.events, env.world)
-    events = [str(rng.choice(names))] if rng.random() < config.event_share else []
-    env.reset_scene(seed, {"events": events})
+    begin_episode(env, lesson, config.event_share, rng, seed)
     executor = draw_executor(rng, models, config.horizons, config.longest_delay, env.control_hz)
     done = success = False
     while not done and env.tick < config.max_ticks:

@@ -127,6 +127,11 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
         (["--episodes", "0"], "expected --episodes >= 1"),
         (["--workers", "0"], "--workers: expected 1"),
         (["--events", "shov"], "did you mean 'shove'"),
+        (["--source", "takeover", "--checkpoint", "nowhere"], "unknown checkpoint 'nowhere'"),
+        (
+            ["--source", "takeover", "--checkpoint", "block_dismantling", "--heads", "sync,sink"],
+            "did you mean 'sync'",
+        ),
         (["--events", "gust"], "expected one for BlockDismantlingEnv"),
         (["--event-share", "1.5"], "--event-share: expected 0 .. 1"),
         (["--source", "sighting", "--events", "shove"], "nothing happens there"),

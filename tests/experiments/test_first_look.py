@@ -111,3 +111,10 @@ def test_closing_when_the_expert_closes_is_not_early(oracle):
     look = compare(oracle, Planner(oracle, jaw=0.0), 701)
     assert best.min() < 0.4
     np.testing.assert_array_equal(look.closes_early, best > 0.4)
+
+
+def test_an_expert_whose_state_tells_no_places_cannot_misread(oracle):
+    blind = Misreading(oracle.expert, np.zeros(3))
+    oracle.env.reset_scene(701)
+    with pytest.raises(ConfigError, match=r"expected a state that tells places.*leave the option"):
+        blind.action(oracle.env.robot_state(), object())
