@@ -20,6 +20,7 @@ from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 
 if TYPE_CHECKING:
+    from experiments.datagen.takeovers import TakeoverConfig
     from policies.scripted.oracle import ChunkOracle
     from policies.xr0.chunk_model import XR0ChunkModel
     from xr0_sim.data.chunk_schema import StoreMeta
@@ -60,6 +61,8 @@ class CollectConfig(TaskOptions):
             "start_anywhere" for the expert where a plan for the old scene, hands gone astray or a
             new scene have led; with --checkpoint "takeover..." for the expert where the policy
             has led, and any other name for corrections.
+        policy_turn: Shortest and longest turn of the policy between two takeovers, A-B [ticks].
+        expert_turn: How long samples are taken after a takeover [ticks].
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -73,6 +76,8 @@ class CollectConfig(TaskOptions):
     source: str = "demo"
     events: str = ""
     event_share: float | None = None
+    policy_turn: str = ""
+    expert_turn: int | None = None
     workers: int = 2
 
 
@@ -107,6 +112,7 @@ def run(config: CollectConfig) -> int:
         _check_heads(config.checkpoint, config.heads)
     check_recorded_rate(task_spec(config.task).rate(config.env_kwargs()), CONTROL_HZ, "collect")
     _check_events(config)
+    takeover_config(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
     last = config.seed + config.episodes
     tasks = [CollectTask(config, first, min(BLOCK, last - first)) for first in ends]
@@ -156,6 +162,42 @@ def _check_events(config: CollectConfig) -> None:
         )
 
 
+def takeover_config(config: CollectConfig) -> TakeoverConfig:
+    """How policy and expert take turns.
+
+    Raises:
+        ConfigError: A turn that there is not, or one of a source without takeovers.
+    """
+    from experiments.datagen.takeovers import TAKEOVER, TakeoverConfig
+
+    given: dict[str, Any] = {}
+    if config.event_share is not None:
+        given["event_share"] = config.event_share
+    if not config.source.startswith(TAKEOVER):
+        if config.policy_turn or config.expert_turn is not None:
+            raise ConfigError(
+                f"--source {config.source!r}: expected neither --policy-turn nor --expert-turn, "
+                "which takeovers have; leave them out"
+            )
+        return TakeoverConfig(**given)
+    if config.policy_turn:
+        ends = config.policy_turn.split("-")
+        if len(ends) != 2 or not all(end.isdecimal() for end in ends):
+            raise ConfigError(f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}")
+        shortest, longest = map(int, ends)
+        if not TakeoverConfig.longest_prefix <= shortest <= longest:
+            raise ConfigError(
+                f"--policy-turn: expected {TakeoverConfig.longest_prefix} <= A <= B, got "
+                f"{config.policy_turn!r}"
+            )
+        given["policy_turn"] = (shortest, longest)
+    if config.expert_turn is not None:
+        if config.expert_turn < 1:
+            raise ConfigError(f"--expert-turn: expected 1 tick or more, got {config.expert_turn}")
+        given["expert_turn"] = config.expert_turn
+    return TakeoverConfig(**given)
+
+
 @functools.lru_cache(maxsize=1)
 def _stage(task: str, env_kwargs: tuple[tuple[str, Any], ...], image_size: int) -> ChunkOracle:
     from policies.scripted.oracle import ChunkOracle
@@ -201,7 +243,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     from experiments.datagen.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.datagen.detours import DETOURS, record_detours
     from experiments.datagen.rearranged_scenes import KINDS, record_counterfactuals
-    from experiments.datagen.takeovers import TAKEOVER, TakeoverConfig, record_takeovers
+    from experiments.datagen.takeovers import TAKEOVER, record_takeovers
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_writer import ChunkWriter
 
@@ -224,7 +266,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
         if config.checkpoint:
             models = _models(config.checkpoint, config.heads)
             if config.source.startswith(TAKEOVER):
-                turns = TakeoverConfig(**share)
+                turns = takeover_config(config)
                 return record_takeovers(
                     env, recorder, oracle, taught, models, turns, seed, config.source
                 )

@@ -13,6 +13,8 @@ import experiments.datagen.dagger as relabelling
 import experiments.datagen.driving as driving
 from envs.world import DEFAULT_WORLD
 from experiments.cli import main
+from experiments.commands.collect import CollectConfig, takeover_config
+from experiments.datagen.takeovers import TakeoverConfig
 from policies.supervision.block_labels import block_grounding_spec
 from policies.xr0.loading import load_chunk_model
 from xr0_sim.data.chunk_store import ChunkStore
@@ -119,6 +121,16 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
     assert shards(demos) == before
 
 
+TAKEOVER = ("--source", "takeover", "--checkpoint", "block_dismantling")
+
+
+def test_turns_of_a_takeover_are_those_asked_for():
+    given = CollectConfig(source="takeover", policy_turn="15-110", expert_turn=45)
+    turns = takeover_config(given)
+    assert (turns.policy_turn, turns.expert_turn) == ((15, 110), 45)
+    assert takeover_config(CollectConfig(source="takeover")) == TakeoverConfig()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -135,6 +147,10 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
         (["--events", "gust"], "expected one for BlockDismantlingEnv"),
         (["--event-share", "1.5"], "--event-share: expected 0 .. 1"),
         (["--source", "sighting", "--events", "shove"], "nothing happens there"),
+        (["--expert-turn", "40"], "which takeovers have; leave them out"),
+        ([*TAKEOVER, "--policy-turn", "20"], "--policy-turn: expected A-B in ticks, got '20'"),
+        ([*TAKEOVER, "--policy-turn", "60-20"], "expected 10 <= A <= B, got '60-20'"),
+        ([*TAKEOVER, "--expert-turn", "0"], "--expert-turn: expected 1 tick or more, got 0"),
     ],
 )
 def test_what_does_not_fit_is_one_line(words, expected, tmp_path, capsys):
