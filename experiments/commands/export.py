@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def run(config: ShipConfig) -> int:
             shutil.copytree(source / CORRECTION_DIR, fresh / CORRECTION_DIR)
         _bind(config, fresh, heads)
         _record(config, heads, fresh / RECORD_DIR)
+        left = _carry_correction(target, fresh)
         if target.exists():
             target.rename(old)
         fresh.rename(target)
@@ -75,7 +77,30 @@ def run(config: ShipConfig) -> int:
             shutil.rmtree(leftover, ignore_errors=True)
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     print(f"{target}: {size / 1e6:.1f} MB, heads {', '.join(heads)}")
+    if left:
+        print(
+            f"{target}: its correction head was trained for other weights and is gone; train one "
+            f"with xr0-sim train-correction --checkpoint {config.to}",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _carry_correction(earlier: Path, fresh: Path) -> bool:
+    """Keeps the correction head of a replaced policy if it fits; whether one did not."""
+    from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR
+    from xr0_sim.model.correction.files import load_correction
+
+    old, new = (policy / CORRECTION_DIR for policy in (earlier, fresh))
+    if new.exists() or not old.is_dir():
+        return False
+    shutil.copytree(old, new)
+    try:
+        load_correction(fresh)
+    except CheckpointError:
+        shutil.rmtree(new)
+        return True
+    return False
 
 
 def _check(source: Path, target: Path, heads: list[str], replace: bool) -> None:

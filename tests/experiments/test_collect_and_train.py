@@ -20,6 +20,8 @@ from policies.xr0.loading import load_chunk_model
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.model.checkpoints.manifest import read_manifest
 from xr0_sim.model.checkpoints.shipped import head_names
+from xr0_sim.model.correction.files import corrects_head, load_correction, save_correction
+from xr0_sim.model.correction.head import CorrectionConfig, CorrectionHead
 from xr0_sim.runtime import Executor
 from xr0_sim.training.run_log import read_metrics
 
@@ -285,6 +287,19 @@ def test_a_shipped_policy_runs_and_carries_its_record(trained, tmp_path, capsys)
         assert expected in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     assert not [path for path in tmp_path.iterdir() if path != policy]
+
+
+def test_a_correction_head_stays_with_the_weights_it_was_trained_for(trained, tmp_path, capsys):
+    policy = tmp_path / "policy"
+    words = ["ship", "--run-folder", str(trained / "run"), "--to", str(policy), "--replace"]
+    assert main([*words, "--heads", "sync"]) == 0
+    save_correction(policy, CorrectionHead(CorrectionConfig(width=8)))
+    assert main([*words, "--heads", "sync,prefix"]) == 0
+    assert load_correction(policy).config.width == 8
+    assert "correction head" not in capsys.readouterr().err
+    assert main([*words, "--heads", "prefix"]) == 0
+    assert "was trained for other weights and is gone" in capsys.readouterr().err
+    assert not corrects_head(policy, "sync")
 
 
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_written(demos, tmp_path, capfd):
