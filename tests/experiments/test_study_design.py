@@ -10,6 +10,7 @@ from experiments.study.conditions import condition_of, with_field
 from experiments.study.levels import split_levels
 from experiments.study.study_file import factor_arguments, make_study, read_study_file
 from xr0_sim.errors import ConfigError
+from xr0_sim.registry import strategies
 from xr0_sim.runtime.latency.models import Constant
 
 FIXED = {"policy": "oracle", "event": "none", "max_seconds": 1.0, "n_bricks": 2}
@@ -190,3 +191,19 @@ def test_the_example_turns_every_switch_by_itself():
         ("prefix", "PrefixAsync"),
         ("prefix_lambda", "PrefixAsync"),
     ]
+
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def test_the_methods_example_has_a_row_for_every_strategy_there_is():
+    found = make_study(read_study_file(EXAMPLES / "methods.toml")).resolved()
+    assert len(found) == len(list(strategies)) * 3 * 2
+    asked = {type(c.strategy) for c in found.values()}
+    assert asked == {type(strategies.parse(name)) for name in strategies}
+
+
+def test_the_events_example_disturbs_the_blocks_in_every_way_of_their_own():
+    found = make_study(read_study_file(EXAMPLES / "events.toml"))
+    of_scene = {n for n in ("shove", "shove_brick", "teleport", "drop", "reattach", "drift")}
+    assert of_scene < set(found.factors["event"]) and len(found.resolved()) == 4 * 13
