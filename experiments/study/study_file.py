@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.study.levels import split_levels
 from experiments.study.study import Study
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import ConfigError, unknown_name
 
 KEYS = ("factors", "seeds", "conditions", "exclude", "cluster", "reference")
 """What a file may say besides the options that all conditions share."""
@@ -67,6 +67,27 @@ def factor_arguments(texts: Sequence[str]) -> dict[str, list[str]]:
         if name in factors:
             raise ConfigError(f"--factor: expected {name} once, got it twice; join its levels")
         factors[name.strip()] = split_levels(levels)
+    return factors
+
+
+def with_factors(given: Mapping[str, Any], asked: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Factors of a file with those of a command line in their place.
+
+    Of a factor whose levels are a table, a command line picks levels by their names.
+
+    Raises:
+        ConfigError: A level that the table does not have.
+    """
+    factors = dict(given)
+    for name, levels in asked.items():
+        table = given.get(name)
+        if isinstance(table, Mapping):
+            for level in levels:
+                if level not in table:
+                    raise unknown_name(f"level of {name}", level, table)
+            factors[name] = {level: table[level] for level in levels}
+        else:
+            factors[name] = levels
     return factors
 
 

@@ -207,3 +207,14 @@ def test_the_events_example_disturbs_the_blocks_in_every_way_of_their_own():
     found = make_study(read_study_file(EXAMPLES / "events.toml"))
     of_scene = {n for n in ("shove", "shove_brick", "teleport", "drop", "reattach", "drift")}
     assert of_scene < set(found.factors["event"]) and len(found.resolved()) == 4 * 13
+
+
+def test_levels_of_a_table_are_picked_by_their_names():
+    file = str(EXAMPLES / "switches.toml")
+    picked = AblateConfig(study=file, factor=("switches=async + prefix,sync", "latency=80"))
+    found = picked.make()
+    assert list(found.factors["switches"]) == ["async + prefix", "sync"]
+    heads = [c.weights.head for c in found.resolved().values()]
+    assert heads == ["prefix", "prefix", "sync", "sync"]
+    with pytest.raises(ConfigError, match=r"unknown level of switches 'asnyc': did you mean"):
+        AblateConfig(study=file, factor=("switches=asnyc",)).make()
