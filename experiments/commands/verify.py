@@ -12,6 +12,7 @@ from experiments.runner.pool import TaskPool
 from experiments.study.study import Study
 from experiments.study.verify import check_manifest, verify
 from xr0_sim.errors import ConfigError
+from xr0_sim.record.processor import processor_kind
 
 DIFFERENT = 1
 
@@ -58,6 +59,7 @@ def run(config: VerifyConfig) -> int:
         print(
             "rows repeat bit for bit with the code, the libraries and the kind of processor that "
             f"made them; these: commit {card.get('commit', 'unknown')}, "
-            f"{card.get('platform', 'unknown platform')}"
+            f"{card.get('platform', 'unknown platform')}, processor "
+            f"{card.get('processor', 'unknown')}; here: {processor_kind()}"
         )
     return status

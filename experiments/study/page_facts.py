@@ -15,7 +15,7 @@ from xr0_sim.record import read_ticklog
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SHOWN = ("created", "commit", "platform", "renderer", "versions", "weights", "plugins")
+SHOWN = ("created", "commit", "platform", "processor", "renderer", "versions", "weights", "plugins")
 """Entries of the card that a page shows; the whole card lies beside it."""
 
 

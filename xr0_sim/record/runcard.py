@@ -20,6 +20,7 @@ import numpy as np
 from xr0_sim.atomic import replacing
 from xr0_sim.errors import DatasetError
 from xr0_sim.fields import NEWER
+from xr0_sim.record.processor import processor_kind
 
 FORMAT_VERSION = 1
 ENTRIES: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -125,6 +126,7 @@ def run_card(
         "commit": source_commit(),
         "versions": installed_versions(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "processor": processor_kind(),
         "renderer": renderer,
         "seeds": to_json(list(seeds)),
         "config": to_json(config),

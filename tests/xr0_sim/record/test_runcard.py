@@ -46,7 +46,7 @@ def test_a_card_says_how_to_repeat_the_run(tmp_path):
     assert back["seeds"] == [0, 1, 2] and back["renderer"] == "egl"
     assert back["command"] == ["xr0-sim", "rollout"]
     assert back["versions"]["numpy"] == np.__version__
-    assert {"commit", "created", "platform", "config", "digests"} <= set(back)
+    assert {"commit", "created", "platform", "processor", "config", "digests"} <= set(back)
 
 
 def test_versions_do_not_import_the_packages():
