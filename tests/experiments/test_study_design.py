@@ -209,6 +209,12 @@ def test_the_events_example_disturbs_the_blocks_in_every_way_of_their_own():
     assert of_scene < set(found.factors["event"]) and len(found.resolved()) == 4 * 13
 
 
+def test_the_motion_example_moves_the_scene_at_six_speeds():
+    found = make_study(read_study_file(EXAMPLES / "motion.toml")).resolved()
+    speeds = {getattr(event, "speed", 0.0) for c in found.values() for event in c.events}
+    assert len(found) == 4 * 6 and speeds == {0.02, 0.05, 0.1, 0.2, 0.3}
+
+
 def test_levels_of_a_table_are_picked_by_their_names():
     file = str(EXAMPLES / "switches.toml")
     picked = AblateConfig(study=file, factor=("switches=async + prefix,sync", "latency=80"))
