@@ -39,8 +39,8 @@ class AblateConfig(TaskOptions, WeightOptions):
         policy: xr0 (trained; default), oracle (the scripted expert, rehearsed), or one of yours.
         head: sync, prefix or prefix_lambda; default: the one trained for the strategy.
         strategy: prefix_async (default), sync, naive_async, another of `xr0-sim list`, or yours.
-        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
-            with blocks, 8 with a towel; else 10.
+        execution_horizon: Executed actions before the next inference starts; default for xr0: what
+            the checkpoint was measured best with; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report (default) or readme.
         latency: One that all share; default xr0_4090.

@@ -52,8 +52,8 @@ class CompareConfig(TaskOptions, WeightOptions):
         positions: Switch positions STRATEGY[:field=value,...][:HEAD]; default: all that fit the
             policy.
         latency: One or several latencies: presets or amounts.
-        execution_horizon: Executed actions before the next inference starts; default for xr0: 20
-            with blocks, 8 with a towel; else 10.
+        execution_horizon: Executed actions before the next inference starts; default for xr0: what
+            the checkpoint was measured best with; else 10.
         delay_error: Error of the estimated delay [ticks].
         event: none, or PRESET[@TRIGGER], several with commas.
         max_seconds: Time limit of an episode [simulated s]; default: that of the level, e.g. 40.
