@@ -32,6 +32,10 @@ the pads at a mass point, and the second fold of soft cloth fails more often.
 """
 OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
+OVERLAP_AT_POINTS = 0.0105
+"""The same where an edge is pinched at its mass points, in the middle of what holds: of four towels
+each, none are folded at 5 mm, all at 9, 11 and 13 mm, none at 16 mm. A policy that reads the edge
+2 mm off then still pinches it, as it does not at 7 mm."""
 
 
 def edge_grasp(
@@ -76,7 +80,8 @@ def edge_grasp(
         inward = np.array([[cos, -sin], [sin, cos]]) @ inward
         if on_edge[2] > ON_TABLE and tries == 0:
             tip = max(float(on_edge[2]) + RADIUS - TOP_PRESS, TABLE_TIP)
-    point = on_edge[:2] + OVERLAP * inward
+    overlap = OVERLAP_AT_POINTS if at_points and not heap else OVERLAP
+    point = on_edge[:2] + overlap * inward
     return Grasp(np.array([*point, tip + TIP_BELOW_TOOL]), across(arm, inward), 0.0)
 
 
