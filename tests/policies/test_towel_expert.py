@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from envs.towel_folding.env import TowelFoldingEnv
+from policies.scripted.towel import edge_grasp
 from policies.scripted.towel.expert import (
     CLOSING_HEIGHT,
     CLOSING_RATE,
@@ -123,3 +124,15 @@ def test_a_hand_takes_layered_cloth_at_a_mass_point_so_that_no_pad_pierces_it(
         gap = goal.pos[:2] - corner
         along = gap - (gap @ view.direction) * view.direction
         assert np.linalg.norm(along) == pytest.approx(inset, abs=0.002)
+
+
+@pytest.mark.parametrize("misread_mm", [-3.0, 3.0])
+def test_a_pinch_holds_although_the_edge_is_read_a_few_millimetres_off(misread_mm, monkeypatch):
+    place = edge_grasp.OVERLAP_AT_POINTS + misread_mm / 1000.0
+    monkeypatch.setattr(edge_grasp, "OVERLAP_AT_POINTS", place)
+    env = TowelFoldingEnv(observation="state")
+    env.reset(seed=3800)
+    expert, done, info = TowelExpert(env.kinematics), False, {}
+    while not done and env.tick < 7 * CONTROL_HZ:
+        _, done, _, info = env.advance(expert.action(env.robot_state(), env.privileged()))
+    assert done and info["success"]
