@@ -75,6 +75,9 @@ been told to already, this nearly, and cloth is in the way [m]."""
 REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
 """Distance from its line within which a jaw closes on, as long as it is more open than these [m];
 a hand further away opens again and is put right, instead of pinching beside the edge."""
+REACH_JAWS_AT_POINTS = (0.24, 0.34)
+"""The same where an edge is pinched at its mass points: a hand that has begun to close goes on. A
+policy that reads the edge some millimetres off would open and close in turns otherwise, for ever."""
 CLOSING_RATE, HEAP_CLOSING_RATE = 0.75, 12.0
 """How fast a jaw closes [1/s]; a policy that begins a tick too early has come down in time.
 Pinches that have to carry a whole towel are closed at once."""
@@ -300,7 +303,8 @@ class _ArmView:
 
     def _reach(self) -> float:
         """How far beside the grasp a jaw closes on; an open one is put right first."""
-        return float(np.interp(self.jaw_command, REACH_JAWS, (CLOSING_REACH, OPEN_REACH)))
+        jaws = REACH_JAWS_AT_POINTS if self.expert.at_points else REACH_JAWS
+        return float(np.interp(self.jaw_command, jaws, (CLOSING_REACH, OPEN_REACH)))
 
     def _closed_further(self) -> float:
         """Opening of a closing jaw a tick from now."""
