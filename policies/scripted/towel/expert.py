@@ -77,7 +77,7 @@ REACH_JAWS, OPEN_REACH = (0.05, 0.12), 0.0045
 a hand further away opens again and is put right, instead of pinching beside the edge."""
 REACH_JAWS_AT_POINTS = (0.24, 0.34)
 """The same where an edge is pinched at its mass points: a hand that has begun to close goes on. A
-policy that reads the edge some millimetres off would open and close in turns otherwise, for ever."""
+policy that reads the edge some millimetres off would else open and close in turns for ever."""
 CLOSING_RATE, HEAP_CLOSING_RATE = 0.75, 12.0
 """How fast a jaw closes [1/s]; a policy that begins a tick too early has come down in time.
 Pinches that have to carry a whole towel are closed at once."""
