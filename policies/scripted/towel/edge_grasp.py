@@ -33,9 +33,9 @@ the pads at a mass point, and the second fold of soft cloth fails more often.
 OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
 OVERLAP_AT_POINTS = 0.0105
-"""The same where an edge is pinched at its mass points, in the middle of what holds: of four towels
-each, none are folded at 5 mm, all at 9, 11 and 13 mm, none at 16 mm. A policy that reads the edge
-2 mm off then still pinches it, as it does not at 7 mm."""
+"""The same where an edge is pinched at its mass points, in the middle of where a hand folds that
+opens again when the edge moves: of four towels each, none at 5 mm, all at 9, 11 and 13 mm, none at
+16 mm. One that goes on once it closes, as the expert does now, folds from 1 to 16 mm."""
 
 
 def edge_grasp(
