@@ -13,6 +13,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.registry import strategies
 from xr0_sim.runtime.latency.models import Constant
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 FIXED = {"policy": "oracle", "event": "none", "max_seconds": 1.0, "n_bricks": 2}
 
 
@@ -181,8 +182,7 @@ def test_a_trained_policy_brings_its_horizon_unless_it_is_part_of_the_method(str
 
 
 def test_the_example_turns_every_switch_by_itself():
-    file = Path(__file__).parents[2] / "docs" / "examples" / "switches.toml"
-    found = make_study(read_study_file(file)).resolved()
+    found = make_study(read_study_file(EXAMPLES / "switches.toml")).resolved()
     assert len(found) == 4 * 3 * 2
     pairs = [(c.weights.head, type(c.strategy).__name__) for c in found.values()]
     assert list(dict.fromkeys(pairs)) == [
@@ -191,9 +191,6 @@ def test_the_example_turns_every_switch_by_itself():
         ("prefix", "PrefixAsync"),
         ("prefix_lambda", "PrefixAsync"),
     ]
-
-
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 def test_the_methods_example_has_a_row_for_every_strategy_there_is():
@@ -206,7 +203,7 @@ def test_the_methods_example_has_a_row_for_every_strategy_there_is():
 
 def test_the_events_example_disturbs_the_blocks_in_every_way_of_their_own():
     found = make_study(read_study_file(EXAMPLES / "events.toml"))
-    of_scene = {n for n in ("shove", "shove_brick", "teleport", "drop", "reattach", "drift")}
+    of_scene = {"shove", "shove_brick", "teleport", "drop", "reattach", "drift"}
     assert of_scene < set(found.factors["event"]) and len(found.resolved()) == 4 * 13
 
 

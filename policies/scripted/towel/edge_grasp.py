@@ -33,9 +33,8 @@ the pads at a mass point, and the second fold of soft cloth fails more often.
 OVERLAP = 0.007
 """How far inside the edge the middle of the open jaw comes down [m]."""
 OVERLAP_AT_POINTS = 0.0105
-"""The same where an edge is pinched at its mass points, in the middle of where a hand folds that
-opens again when the edge moves: of four towels each, none at 5 mm, all at 9, 11 and 13 mm, none at
-16 mm. One that goes on once it closes, as the expert does now, folds from 1 to 16 mm."""
+"""The same where an edge is pinched at its mass points, chosen amid the 1 to 16 mm at which a hand
+folds that goes on once it closes (log, 2026-11-28)."""
 
 
 def edge_grasp(
