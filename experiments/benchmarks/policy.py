@@ -160,14 +160,18 @@ Ways = Mapping[str, tuple[Callable[[], Any], Callable[[Any], "Tensor"]]]
 def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     """The naive forward and ours, on the same weights and the same batch.
 
-    Ours runs in float32 and in the reduced formats that this processor offers; the fastest of them
-    is compiled too.
+    Ours runs in float32 and in the reduced formats that this processor offers, action expert and
+    VLM alike; the fastest of them is compiled too.
     """
+    import copy
+
     import torch
 
     from experiments.benchmarks.eager_xr0 import naive_denoise, naive_encode
     from xr0_sim.model.action_expert.sampler import SHAPE_STEP, FlowSampler
     from xr0_sim.model.compute.precision import REDUCED, cpu_features
+    from xr0_sim.model.compute.reduced_linear import reduce_products
+    from xr0_sim.model.vlm import forward
     from xr0_sim.model.vlm.stock import stock_vlm
 
     model, public = policy.model, stock_vlm(policy.model.vlm)
@@ -176,20 +180,21 @@ def make_ways(policy: PolicyModel, setting: Setting, compiled: bool) -> Ways:
     empty = torch.zeros(len(setting.state), 0, policy.config.action_dim)
 
     shaped = setting.inputs.padded(SHAPE_STEP)
+    vlms = {"float32": model.vlm}
 
-    def encode() -> Any:
+    def encode(precision: str = "float32", compile: bool = False) -> Any:
+        inputs = shaped if compile else setting.inputs
         with torch.no_grad():
-            return model.encode(setting.inputs)
-
-    def encode_compiled() -> Any:
-        with torch.no_grad():
-            return model.encode(shaped, compiled=True)
+            return forward.encode(vlms[precision], inputs, layers, compiled=compile)
 
     def ours(precision: str, compile: bool = False) -> tuple[Callable, Callable]:
+        if precision not in vlms:
+            vlms[precision] = copy.deepcopy(model.vlm)
+            reduce_products(vlms[precision], precision)
         steps = policy.config.num_euler_steps
         sampler = FlowSampler(model.expert, steps, compile, precision)
         chunk = (setting.state, setting.noise, none, setting.noise)
-        return encode_compiled if compile else encode, lambda cache: sampler(cache, *chunk)
+        return lambda: encode(precision, compile), lambda cache: sampler(cache, *chunk)
 
     ways: dict[str, Any] = {
         "naive": (

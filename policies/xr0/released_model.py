@@ -21,9 +21,10 @@ from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.model.checkpoints.released import load_released, released_processor
 from xr0_sim.model.compute.default_dtype import float32_default, untouched_random_state
 from xr0_sim.model.compute.devices import choose_device, graph_on, prepare_compiler
+from xr0_sim.model.compute.reduced_linear import reduce_products
 from xr0_sim.model.compute.weight_only import reduce_vlm
 from xr0_sim.model.network_options import NetworkOptions
-from xr0_sim.model.policy_model import PolicyModel
+from xr0_sim.model.policy_model import PolicyModel, policy_precision
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.robot_schema import ACTIVE_STD, PREPROCESSOR_FILE, RobotSchema, load_schemas
 from xr0_sim.model.vlm.prompt import view_title
@@ -172,6 +173,7 @@ def load_released_policy(
             )
         model = model.to(place)
         reduce_vlm(model.vlm, options.vlm_weights)
+        reduce_products(model.vlm, policy_precision(model.config, options.precision, place))
         processor = released_processor(directory, model.config, names)
     policy = PolicyModel(
         model,

@@ -28,7 +28,7 @@ class NetworkOptions:
         head: Action-expert head; None for the one that suits, and for released checkpoints, which
             have a single expert.
         temperature: Factor 0 .. 1 on the flow noise; None for the policy's own.
-        precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
+        precision: Number format of the large products (`xr0_sim.model.compute.precision`).
         device: Where the network runs (`xr0_sim.model.compute.devices`).
         vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Whether the Euler step is compiled.

@@ -15,9 +15,10 @@ from xr0_sim.model.compute.devices import (
     prepare_compiler,
 )
 from xr0_sim.model.compute.precision import DEFAULT_PRECISION, STORED_WEIGHTS
+from xr0_sim.model.compute.reduced_linear import reduce_products
 from xr0_sim.model.compute.weight_only import reduce_vlm
 from xr0_sim.model.initialization import initialize_expert, initialize_vlm
-from xr0_sim.model.policy_model import PolicyModel
+from xr0_sim.model.policy_model import PolicyModel, policy_precision
 from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
@@ -39,7 +40,7 @@ def load_policy_model(
     Args:
         path: Checkpoint directory (`xr0_sim.model.checkpoints.shipped`).
         head: Name of a head; an unknown name lists what there is.
-        precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
+        precision: Number format of the large products (`xr0_sim.model.compute.precision`).
         device: Where the network runs (`xr0_sim.model.compute.devices`).
         vlm_weights: How the VLM's weights are kept (`xr0_sim.model.compute.weight_only`).
         compile: Compile the Euler step; the first chunk of every length of text takes a while.
@@ -61,6 +62,7 @@ def load_policy_model(
             model.expert.use_action_window(window)
         model = model.eval().to(place)
         reduce_vlm(model.vlm, vlm_weights)
+        reduce_products(model.vlm, policy_precision(config, precision, place))
     processor, normalizer = XR0Processor(config), load_normalizer(path)
     return PolicyModel(model, processor, normalizer, precision, compile, graph=graph)
 

@@ -47,7 +47,8 @@ class PolicyModel:
         model: The network in evaluation mode.
         processor: Images and text to network inputs.
         normalizer: Statistics of the training set.
-        precision: Number format of the Euler loop (`xr0_sim.model.compute.precision`).
+        precision: Number format of the large products (`xr0_sim.model.compute.precision`); the
+            VLM is brought into it where a policy is loaded.
         compile: Whether the VLM's blocks and layers and the Euler step are compiled.
         graph: Whether it runs in captured graphs (`xr0_sim.model.graphed`).
         action_mask: (T, 32) entries that a robot type uses; None for both arms of the layout.
