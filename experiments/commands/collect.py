@@ -20,6 +20,7 @@ from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.errors import ConfigError, SimulationError, unknown_name
 
 if TYPE_CHECKING:
+    from experiments.datagen.dagger import RelabelConfig
     from experiments.datagen.takeovers import TakeoverConfig
     from policies.scripted.oracle import ChunkOracle
     from policies.xr0.chunk_model import XR0ChunkModel
@@ -61,8 +62,9 @@ class CollectConfig(TaskOptions):
             "start_anywhere" for the expert where a plan for the old scene, hands gone astray or a
             new scene have led; with --checkpoint "takeover..." for the expert where the policy
             has led, and any other name for corrections.
-        policy_turn: Shortest and longest turn of the policy between two takeovers, A-B [ticks].
-        expert_turn: How long samples are taken after a takeover [ticks].
+        policy_turn: Shortest and longest turn of a policy that drives, A-B [ticks].
+        expert_turn: How long samples are taken after a takeover, or the longest turn of the
+            expert between those of a policy that is corrected [ticks].
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -112,7 +114,7 @@ def run(config: CollectConfig) -> int:
         _check_heads(config.checkpoint, config.heads)
     check_recorded_rate(task_spec(config.task).rate(config.env_kwargs()), CONTROL_HZ, "collect")
     _check_events(config)
-    takeover_config(config)
+    turns_of(config)
     ends = range(config.seed, config.seed + config.episodes, BLOCK)
     last = config.seed + config.episodes
     tasks = [CollectTask(config, first, min(BLOCK, last - first)) for first in ends]
@@ -162,40 +164,49 @@ def _check_events(config: CollectConfig) -> None:
         )
 
 
-def takeover_config(config: CollectConfig) -> TakeoverConfig:
-    """How policy and expert take turns.
+def takes_over(source: str) -> bool:
+    """Whether a source is of takeovers."""
+    from experiments.datagen.takeovers import TAKEOVER
+
+    return source.startswith(TAKEOVER)
+
+
+def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
+    """How policy and expert take turns in takeovers and corrections.
 
     Raises:
-        ConfigError: A turn that there is not, or one of a source without takeovers.
+        ConfigError: A turn that there is not, or one of a source in which no policy drives.
     """
-    from experiments.datagen.takeovers import TAKEOVER, TakeoverConfig
+    from experiments.datagen.dagger import RelabelConfig
+    from experiments.datagen.takeovers import TakeoverConfig
 
     given: dict[str, Any] = {}
     if config.event_share is not None:
         given["event_share"] = config.event_share
-    if not config.source.startswith(TAKEOVER):
-        if config.policy_turn or config.expert_turn is not None:
-            raise ConfigError(
-                f"--source {config.source!r}: expected neither --policy-turn nor --expert-turn, "
-                "which takeovers have; leave them out"
-            )
-        return TakeoverConfig(**given)
+    if not config.checkpoint and (config.policy_turn or config.expert_turn is not None):
+        raise ConfigError(
+            f"--source {config.source!r}: expected neither --policy-turn nor --expert-turn, "
+            "which sources with --checkpoint have; leave them out"
+        )
+    kind = TakeoverConfig if takes_over(config.source) else RelabelConfig
     if config.policy_turn:
         ends = config.policy_turn.split("-")
         if len(ends) != 2 or not all(end.isdecimal() for end in ends):
             raise ConfigError(f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}")
         shortest, longest = map(int, ends)
-        if not TakeoverConfig.longest_prefix <= shortest <= longest:
+        if not kind.longest_prefix <= shortest <= longest:
             raise ConfigError(
-                f"--policy-turn: expected {TakeoverConfig.longest_prefix} <= A <= B, got "
+                f"--policy-turn: expected {kind.longest_prefix} <= A <= B, got "
                 f"{config.policy_turn!r}"
             )
-        given["policy_turn"] = (shortest, longest)
+        given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
     if config.expert_turn is not None:
         if config.expert_turn < 1:
             raise ConfigError(f"--expert-turn: expected 1 tick or more, got {config.expert_turn}")
-        given["expert_turn"] = config.expert_turn
-    return TakeoverConfig(**given)
+        turn = config.expert_turn
+        # Turns of corrections are drawn from below their end.
+        given["expert_turn"] = turn if kind is TakeoverConfig else (0, turn + 1)
+    return kind(**given)
 
 
 @functools.lru_cache(maxsize=1)
@@ -243,7 +254,7 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     from experiments.datagen.demonstrations import DemoConfig, SampleRecorder, record_demonstration
     from experiments.datagen.detours import DETOURS, record_detours
     from experiments.datagen.rearranged_scenes import KINDS, record_counterfactuals
-    from experiments.datagen.takeovers import TAKEOVER, record_takeovers
+    from experiments.datagen.takeovers import record_takeovers
     from policies.supervision.table import lesson
     from xr0_sim.data.chunk_writer import ChunkWriter
 
@@ -265,15 +276,10 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     def record(seed: int) -> bool:
         if config.checkpoint:
             models = _models(config.checkpoint, config.heads)
-            if config.source.startswith(TAKEOVER):
-                turns = takeover_config(config)
-                return record_takeovers(
-                    env, recorder, oracle, taught, models, turns, seed, config.source
-                )
-            relabel = RelabelConfig(**share)
-            return record_corrections(
-                env, recorder, oracle, taught, models, relabel, seed, config.source
-            )
+            turns, told = turns_of(config), (seed, config.source)
+            if isinstance(turns, RelabelConfig):
+                return record_corrections(env, recorder, oracle, taught, models, turns, *told)
+            return record_takeovers(env, recorder, oracle, taught, models, turns, *told)
         if config.source in KINDS:
             return record_counterfactuals(env, recorder, oracle, taught, config.source, seed)
         if config.source in DETOURS:

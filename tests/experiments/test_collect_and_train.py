@@ -13,7 +13,8 @@ import experiments.datagen.dagger as relabelling
 import experiments.datagen.driving as driving
 from envs.world import DEFAULT_WORLD
 from experiments.cli import main
-from experiments.commands.collect import CollectConfig, takeover_config
+from experiments.commands.collect import CollectConfig, turns_of
+from experiments.datagen.dagger import RelabelConfig
 from experiments.datagen.takeovers import TakeoverConfig
 from policies.supervision.block_labels import block_grounding_spec
 from policies.xr0.loading import load_chunk_model
@@ -126,11 +127,13 @@ def test_a_repeated_collection_adds_nothing(demos, capsys):
 TAKEOVER = ("--source", "takeover", "--checkpoint", "block_dismantling")
 
 
-def test_turns_of_a_takeover_are_those_asked_for():
-    given = CollectConfig(source="takeover", policy_turn="15-110", expert_turn=45)
-    turns = takeover_config(given)
+def test_turns_of_a_policy_are_those_asked_for():
+    asked = {"checkpoint": "x", "policy_turn": "15-110", "expert_turn": 45}
+    turns = turns_of(CollectConfig(source="takeover", **asked))
     assert (turns.policy_turn, turns.expert_turn) == ((15, 110), 45)
-    assert takeover_config(CollectConfig(source="takeover")) == TakeoverConfig()
+    assert turns_of(CollectConfig(source="takeover", checkpoint="x")) == TakeoverConfig()
+    turns = turns_of(CollectConfig(source="dagger1", event_share=0.5, **asked))
+    assert turns == RelabelConfig(policy_turn=(15, 111), expert_turn=(0, 46), event_share=0.5)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_turns_of_a_takeover_are_those_asked_for():
         (["--events", "gust"], "expected one for BlockDismantlingEnv"),
         (["--event-share", "1.5"], "--event-share: expected 0 .. 1"),
         (["--source", "sighting", "--events", "shove"], "nothing happens there"),
-        (["--expert-turn", "40"], "which takeovers have; leave them out"),
+        (["--expert-turn", "40"], "which sources with --checkpoint have"),
         ([*TAKEOVER, "--policy-turn", "20"], "--policy-turn: expected A-B in ticks, got '20'"),
         ([*TAKEOVER, "--policy-turn", "60-20"], "expected 10 <= A <= B, got '60-20'"),
         ([*TAKEOVER, "--expert-turn", "0"], "--expert-turn: expected 1 tick or more, got 0"),
