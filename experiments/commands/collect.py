@@ -65,6 +65,8 @@ class CollectConfig(TaskOptions):
         policy_turn: Shortest and longest turn of a policy that drives, A-B [ticks].
         expert_turn: How long samples are taken after a takeover, or the longest turn of the
             expert between those of a policy that is corrected [ticks].
+        no_own_prefix: Corrections without those behind the policy's own committed actions, from
+            which only heads with a prefix learn.
         workers: Worker processes; the samples do not depend on it.
     """
 
@@ -80,6 +82,7 @@ class CollectConfig(TaskOptions):
     event_share: float | None = None
     policy_turn: str = ""
     expert_turn: int | None = None
+    no_own_prefix: bool = False
     workers: int = 2
 
 
@@ -164,6 +167,10 @@ def _check_events(config: CollectConfig) -> None:
         )
 
 
+LEAST_TURN = 10
+"""Shortest turn of a policy [ticks]: as long as the longest prefix that is kept of it."""
+
+
 def takes_over(source: str) -> bool:
     """Whether a source is of takeovers."""
     from experiments.datagen.takeovers import TAKEOVER
@@ -189,15 +196,21 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
             "which sources with --checkpoint have; leave them out"
         )
     kind = TakeoverConfig if takes_over(config.source) else RelabelConfig
+    if config.no_own_prefix:
+        if not config.checkpoint or kind is TakeoverConfig:
+            raise ConfigError(
+                f"--source {config.source!r}: expected no --no-own-prefix, which corrections have; "
+                "leave it out"
+            )
+        given["longest_prefix"] = 0
     if config.policy_turn:
         ends = config.policy_turn.split("-")
         if len(ends) != 2 or not all(end.isdecimal() for end in ends):
             raise ConfigError(f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}")
         shortest, longest = map(int, ends)
-        if not kind.longest_prefix <= shortest <= longest:
+        if not LEAST_TURN <= shortest <= longest:
             raise ConfigError(
-                f"--policy-turn: expected {kind.longest_prefix} <= A <= B, got "
-                f"{config.policy_turn!r}"
+                f"--policy-turn: expected {LEAST_TURN} <= A <= B, got {config.policy_turn!r}"
             )
         given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
     if config.expert_turn is not None:

@@ -37,7 +37,8 @@ class RelabelConfig:
         event_share: Share of episodes with one random scene event.
         horizons: Least and most rows that the policy executes of a chunk.
         longest_delay: Largest inference delay, drawn uniformly from 0 [ticks].
-        longest_prefix: Longest committed prefix that is continued [ticks].
+        longest_prefix: Longest committed prefix that is continued [ticks]; 0 leaves out the answers
+            that continue one, from which only heads with a prefix learn.
         policy_turn: Shortest and longest turn of the policy [ticks].
         expert_turn: The same of the expert; 0 leaves its turn out.
         max_ticks: Tick limit of an episode.
@@ -109,6 +110,8 @@ def _prefixes(
 ) -> list[NDArray[np.float64]]:
     """No prefix, and the policy's own next actions up to a random length."""
     nothing = np.zeros((0, len(action)))
+    if config.longest_prefix == 0:
+        return [nothing]
     length = int(rng.integers(1, config.longest_prefix + 1))
     later = np.asarray(executor.committed(length))[: length - 1]
     own = np.concatenate([action[None], later.reshape(-1, len(action))])

@@ -134,6 +134,8 @@ def test_turns_of_a_policy_are_those_asked_for():
     assert turns_of(CollectConfig(source="takeover", checkpoint="x")) == TakeoverConfig()
     turns = turns_of(CollectConfig(source="dagger1", event_share=0.5, **asked))
     assert turns == RelabelConfig(policy_turn=(15, 111), expert_turn=(0, 46), event_share=0.5)
+    turns = turns_of(CollectConfig(source="dagger1", checkpoint="x", no_own_prefix=True))
+    assert turns == RelabelConfig(longest_prefix=0)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,7 @@ def test_turns_of_a_policy_are_those_asked_for():
         (["--expert-turn", "40"], "which sources with --checkpoint have"),
         ([*TAKEOVER, "--policy-turn", "20"], "--policy-turn: expected A-B in ticks, got '20'"),
         ([*TAKEOVER, "--policy-turn", "60-20"], "expected 10 <= A <= B, got '60-20'"),
+        ([*TAKEOVER, "--no-own-prefix"], "expected no --no-own-prefix, which corrections have"),
         ([*TAKEOVER, "--expert-turn", "0"], "--expert-turn: expected 1 tick or more, got 0"),
     ],
 )

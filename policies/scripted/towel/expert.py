@@ -232,8 +232,13 @@ class _ArmView:
         return ToolGoal(*self.stay, RELEASE_JAW, LOWER_SPEED)
 
     def _hold(self, _: int) -> ToolGoal:
-        """Clear of the table; pressed down on it, the pinch would be squeezed out."""
-        pos = np.array([*self.stay[0][:2], max(self.stay[0][2], HOLD_HEIGHT)])
+        """Clear of the table; pressed down on it, the pinch would be squeezed out.
+
+        A hand at a spread towel that has drifted higher comes back: it would lift the edge out of
+        the other one's reach.
+        """
+        height = max(float(self.stay[0][2]), HOLD_HEIGHT) if self.heap else HOLD_HEIGHT
+        pos = np.array([*self.stay[0][:2], height])
         return ToolGoal(pos, self.stay[1], 0.0, LOWER_SPEED)
 
     def _wait(self, _: int) -> ToolGoal:
