@@ -12,10 +12,11 @@ from policies.scripted.towel.expert import (
     CLOSING_RATE,
     FUNNEL_SLOPE,
     GRASP_JAW,
+    HOLD_HEIGHT,
     HOVER,
     TowelExpert,
 )
-from policies.scripted.towel.plan import FoldView
+from policies.scripted.towel.plan import FoldView, Job
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.types import RobotState
 
@@ -108,6 +109,19 @@ def test_a_hand_that_has_missed_rises_shut(scene):
         expert.goals(moved(robot, np.zeros(3), 0.005, 0.0), state), commanded, strict=True
     ):
         assert goal.jaw == 0.0 and goal.pos[2] == pytest.approx(pos[2] + HOVER)
+
+
+@pytest.mark.parametrize("drift", [-0.01, 0.0, 0.02])
+def test_a_hand_that_waits_with_its_corner_comes_back_to_one_height(scene, drift, monkeypatch):
+    env, expert = scene
+    robot, state = env.robot_state(), env.privileged()
+    places = [
+        (np.array([*pos[:2], HOLD_HEIGHT + drift]), quat) for pos, quat in expert.commanded(robot)
+    ]
+    monkeypatch.setattr(expert, "commanded", lambda _: places)
+    monkeypatch.setattr(expert._planner, "jobs", lambda *_: (Job("hold", 0), Job("hold", 0)))
+    for goal, (pos, _) in zip(expert.goals(robot, state), places, strict=True):
+        assert goal.pos == pytest.approx([*pos[:2], HOLD_HEIGHT]) and goal.jaw == 0.0
 
 
 @pytest.mark.parametrize(("material", "inset"), [("soft", 0.020), ("layered", 0.025)])
