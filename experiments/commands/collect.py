@@ -167,10 +167,6 @@ def _check_events(config: CollectConfig) -> None:
         )
 
 
-LEAST_TURN = 10
-"""Shortest turn of a policy [ticks]: as long as the longest prefix that is kept of it."""
-
-
 def takes_over(source: str) -> bool:
     """Whether a source is of takeovers."""
     from experiments.datagen.takeovers import TAKEOVER
@@ -208,9 +204,10 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
         if len(ends) != 2 or not all(end.isdecimal() for end in ends):
             raise ConfigError(f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}")
         shortest, longest = map(int, ends)
-        if not LEAST_TURN <= shortest <= longest:
+        least = TakeoverConfig.longest_prefix
+        if not least <= shortest <= longest:
             raise ConfigError(
-                f"--policy-turn: expected {LEAST_TURN} <= A <= B, got {config.policy_turn!r}"
+                f"--policy-turn: expected {least} <= A <= B, got {config.policy_turn!r}"
             )
         given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
     if config.expert_turn is not None:

@@ -190,12 +190,12 @@ VLM_BOUNDS = {"bfloat16": 0.02, "int8": 0.08}
 """RMS deviation of the cache as a share of its spread; measured 0.006 and 0.02."""
 
 
-def read_frames(policy, compiled=False):
+def read_frames(policy):
     size = policy.config.image_size
     images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size, 3), dtype=np.uint8)
     inputs = policy.processor(images, ["fold it", "take it apart"])
     with torch.no_grad():
-        return policy.model.encode(inputs, compiled).stacked()
+        return policy.model.encode(inputs).stacked()
 
 
 @pytest.mark.parametrize("products", OFFERED)
