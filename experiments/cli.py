@@ -99,6 +99,11 @@ COMMANDS: dict[str, Command] = {
         "CollectConfig",
         "training samples: demonstrations or corrections",
     ),
+    "dataset show": Command(
+        "experiments.commands.dataset_show",
+        "DatasetShowConfig",
+        "what a sample store holds, and which code and policy it comes from",
+    ),
     "dataset export": Command(
         "experiments.commands.dataset_export",
         "DatasetExportConfig",

@@ -258,6 +258,15 @@ def store_meta(config: CollectConfig) -> StoreMeta:
     )
 
 
+def origin_of(config: CollectConfig) -> dict[str, Any]:
+    """What a shard keeps of where its samples come from: code and options, defaults left out."""
+    from xr0_sim.record.runcard import source_commit
+
+    plain = CollectConfig()
+    given = {name: value for name, value in asdict(config).items() if value != getattr(plain, name)}
+    return {"command": "xr0-sim collect", "commit": source_commit(), "config": given}
+
+
 def collect_block(task: CollectTask) -> dict[str, Any]:
     """Records the episodes of one block that its store does not hold yet."""
     from experiments.datagen.dagger import RelabelConfig, record_corrections
@@ -278,7 +287,9 @@ def collect_block(task: CollectTask) -> dict[str, Any]:
     oracle = _stage(config.task, tuple(env_kwargs.items()), config.image_size)
     env = oracle.env
     meta = store_meta(config)
-    writer = ChunkWriter(Path(config.out), meta, task.prefix, shard_samples=10**9)
+    writer = ChunkWriter(
+        Path(config.out), meta, task.prefix, shard_samples=10**9, origin=origin_of(config)
+    )
     if writer.finished_seeds():
         return {"episodes": [], "samples": 0}
     recorder = SampleRecorder(oracle, taught, writer)

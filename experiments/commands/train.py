@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 STAGES = ("vlm", "base", "heads")
 FEATURES_DIR = "features"
-DEMO_SOURCE = "demo"
 COMMANDS_FILE = "commands.jsonl"
 """One line per call: options, commit, versions, data."""
 
@@ -53,7 +52,8 @@ class TrainConfig:
         head_rate: Learning rate of the heads.
         correction_weight: How often a correction of the policy is drawn, per demonstration.
         source_weights: How often samples of single sources are drawn instead, per demonstration, as
-            SOURCE=WEIGHT with commas, e.g. first_look=8.
+            SOURCE=WEIGHT with commas, e.g. first_look=8. SOURCE@COMMIT=WEIGHT is for those labelled
+            by the code of one commit, as ``xr0-sim dataset show`` prints them.
         validation: Share of episodes held out.
         vl_share: Share of the VLM's frames that are vision-language data, questions about the
             pictures; 0 none, 1 nothing else.
@@ -178,6 +178,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     """Trains as one of `ranks`."""
     from xr0_sim.data.chunk_store import ChunkStore
     from xr0_sim.model.policy_loading import load_policy_model
+    from xr0_sim.training.source_weights import weigh_sources
 
     _trainer(config, steps=1, rate=config.base_rate)  # refuses sizes before anything is written
     ranks.micros(config.accumulation)
@@ -309,34 +310,6 @@ def _model(config: TrainConfig, store: ChunkStore) -> XR0Config:
     return model
 
 
-def weigh_sources(store: ChunkStore, weight: float, single: str) -> None:
-    """Sets how often samples are drawn by where they come from.
-
-    Args:
-        store: Its column ``weight`` is changed in memory.
-        weight: Factor for everything that is no demonstration.
-        single: SOURCE=WEIGHT with commas; factors of single sources in its place.
-
-    Raises:
-        ConfigError: A source that the store does not have, or a weight that is none.
-    """
-    factors = {name: 1.0 if name == DEMO_SOURCE else weight for name in store.sources}
-    for part in filter(None, single.split(",")):
-        name, _, text = part.partition("=")
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if name not in factors or not 0.0 <= value < np.inf:
-            raise ConfigError(
-                f"--source-weights: expected SOURCE=WEIGHT with a source of the store, "
-                f"{', '.join(factors)}, and a weight >= 0, got {part!r}"
-            )
-        factors[name] = value
-    table = np.array([factors[name] for name in store.sources], dtype=np.float32)
-    store.column("weight")[:] *= table[store.column("source")]
-
-
 def _note(config: TrainConfig, store: ChunkStore) -> None:
     """Adds what is trained, on what, by which code, to the run's list of commands."""
     from dataclasses import asdict
@@ -344,11 +317,13 @@ def _note(config: TrainConfig, store: ChunkStore) -> None:
     from xr0_sim.record.runcard import installed_versions, source_commit
 
     source, seed = store.column("source"), store.column("episode_seed")
+    commits = store.commits()
     data = {
         name: {
             "samples": int((source == i).sum()),
             "episodes": len(np.unique(seed[source == i])),
             "seeds": [int(seed[source == i].min()), int(seed[source == i].max())],
+            "labelled_by": np.unique(commits[source == i]).tolist(),
         }
         for i, name in enumerate(store.sources)
     }

@@ -75,9 +75,11 @@ def import_set(
     """
     samples = episodes = 0
     count, name = len(reader.episodes), f"lerobot_{reader.identity()}"
+    origin = {"command": "xr0-sim dataset import", "config": {"set": str(reader.root)}}
     for first in range(0, count, BLOCK):
         block = range(first, min(first + BLOCK, count))
-        writer = ChunkWriter(store, meta, f"{name}_{first:06d}", shard_samples=10**9)
+        prefix = f"{name}_{first:06d}"
+        writer = ChunkWriter(store, meta, prefix, shard_samples=10**9, origin=origin)
         if writer.finished_seeds():
             say(f"{block.stop}/{count}: there already")
             continue

@@ -4,7 +4,7 @@ A sample is one observation together with the chunk that should follow it. On di
 
 ```
     STORE/meta.json                       schema, cameras, horizon, grounding layout, provenance
-    STORE/shards/PREFIX-00007/shard.json  count, string tables
+    STORE/shards/PREFIX-00007/shard.json  count, string tables, origin: what collected it
     STORE/shards/PREFIX-00007/FIELD.npy   one array per field, (count, ...)
 ```
 
@@ -45,7 +45,8 @@ class StoreMeta:
         grounding_dim: Length G of the grounding vector.
         grounding: `GroundingSpec` as a dict, describing that vector.
         cameras: Views in storage order.
-        provenance: Environment configuration, seeds, commit: whatever reproduces the data.
+        provenance: What the store was begun with: task, environment, command. What each shard comes
+            from is its own origin.
         schema_version: Layout version of the files.
     """
 

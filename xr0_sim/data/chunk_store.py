@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,20 @@ SPLIT_BUCKETS = 10_000
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard: its name, the row its samples start at, and its length."""
+    """One shard: its name, the row its samples start at, its length, and what collected it.
+
+    ``origin`` is empty for shards of before origins were kept.
+    """
 
     name: str
     start: int
     count: int
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def commit(self) -> str:
+        """Commit of the code that labelled its samples; ``unknown`` if it was not kept."""
+        return str(self.origin.get("commit", "unknown"))
 
 
 class ChunkStore:
@@ -47,11 +57,11 @@ class ChunkStore:
         for path in sorted((self.root / SHARD_DIR).glob("[a-z0-9_]*-[0-9]*")):
             if not SHARD_NAME.fullmatch(path.name):
                 continue
-            count, columns = self._open_shard(path)
+            count, columns, origin = self._open_shard(path)
             for name, column in columns.items():
                 parts[name].append(column)
             self._images.append(columns["images"])
-            self.shards.append(Shard(path.name, start, count))
+            self.shards.append(Shard(path.name, start, count, origin))
             start += count
         if not self.shards:
             raise DatasetError(f"store {self.root}: expected at least one shard, got none")
@@ -99,6 +109,11 @@ class ChunkStore:
         actions = self._columns["actions"][indices]
         return ArmTargets.from_actions(actions, tools[..., :3], tools[..., 3:])
 
+    def commits(self) -> NDArray[np.str_]:
+        """Commit of the code that labelled each sample, (N,); ``unknown`` where none was kept."""
+        names = np.array([shard.commit for shard in self.shards])
+        return np.repeat(names, [shard.count for shard in self.shards])
+
     def split(
         self, validation_fraction: float, salt: int = 0
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -113,11 +128,11 @@ class ChunkStore:
         held_out = (np.array(buckets) < validation_fraction * SPLIT_BUCKETS)[inverse]
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
-    def _open_shard(self, path: Path) -> tuple[int, dict[str, NDArray]]:
-        """Row count and columns of a shard, its strings renumbered into the store's tables."""
+    def _open_shard(self, path: Path) -> tuple[int, dict[str, NDArray], dict[str, Any]]:
+        """Row count, columns and origin of a shard, its strings renumbered into the tables."""
         columns: dict[str, NDArray] = {}
         try:
-            count, tables = _read_card(path / SHARD_FILE)
+            count, tables, origin = _read_card(path / SHARD_FILE)
             for name, (shape, dtype) in self.meta.fields().items():
                 columns[name] = np.load(
                     path / f"{name}.npy", mmap_mode="r" if name == "images" else None
@@ -138,7 +153,7 @@ class ChunkStore:
                 f"shard {path}: expected a complete shard, got {type(error).__name__}: {error}; "
                 "delete the directory and collect its episodes again"
             ) from error
-        return count, columns
+        return count, columns, origin
 
     def _merged(self, name: str, table: list[str]) -> NDArray[np.int32]:
         merged = self.tables[name]
@@ -146,8 +161,8 @@ class ChunkStore:
         return np.array([merged.index(value) for value in table], np.int32)
 
 
-def _read_card(path: Path) -> tuple[int, dict[str, list[str]]]:
-    """Row count and string tables of a shard.
+def _read_card(path: Path) -> tuple[int, dict[str, list[str]], dict[str, Any]]:
+    """Row count, string tables and origin of a shard.
 
     Raises:
         ValueError: An entry is missing or of another kind.
@@ -161,4 +176,7 @@ def _read_card(path: Path) -> tuple[int, dict[str, list[str]]]:
         table = tables.get(name) if isinstance(tables, dict) else None
         if not isinstance(table, list) or not all(isinstance(text, str) for text in table):
             raise ValueError(f"expected {path.name} with a list of texts for {name}, got {table!r}")
-    return count, {name: tables[name] for name in TABLED_FIELDS}
+    origin = card.get("origin", {})
+    if not isinstance(origin, dict):
+        raise ValueError(f"expected {path.name} with an object as origin, got {origin!r}")
+    return count, {name: tables[name] for name in TABLED_FIELDS}, origin

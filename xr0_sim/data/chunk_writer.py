@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,17 @@ class ChunkWriter:
         meta: Identity of the store; must fit an existing one.
         prefix: Name of this writer, unique among concurrent writers: ``[a-z0-9_]+``.
         shard_samples: Smallest number of samples that closes a shard.
+        origin: What makes the samples, as JSON: commit, command, checkpoint. Kept in every shard,
+            since a store is filled by several programs over time.
     """
 
     def __init__(
-        self, root: Path, meta: StoreMeta, prefix: str, shard_samples: int = SHARD_SAMPLES
+        self,
+        root: Path,
+        meta: StoreMeta,
+        prefix: str,
+        shard_samples: int = SHARD_SAMPLES,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         if not PREFIX_PATTERN.fullmatch(prefix):
             raise ConfigError(f"shard prefix: expected [a-z0-9_]+, got {prefix!r}")
@@ -42,6 +50,7 @@ class ChunkWriter:
         self._fields = meta.fields()
         self._prefix = prefix
         self._shard_samples = shard_samples
+        self._origin = dict(origin or {})
         self._buffer: list[dict[str, np.ndarray]] = []
         self._tables: dict[str, list[str]] = {name: [] for name in TABLED_FIELDS}
         (self._root / SHARD_DIR).mkdir(parents=True, exist_ok=True)
@@ -148,7 +157,7 @@ class ChunkWriter:
         temporary.mkdir()
         for field in self._fields:
             np.save(temporary / f"{field}.npy", np.stack([row[field] for row in self._buffer]))
-        card = {"count": len(self._buffer), "tables": self._tables}
+        card = {"count": len(self._buffer), "tables": self._tables, "origin": self._origin}
         (temporary / SHARD_FILE).write_text(json.dumps(card))
         for file in temporary.iterdir():
             with file.open("rb") as handle:

@@ -8,32 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_store import META, sample
 
-from xr0_sim.data.chunk_schema import StoreMeta
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.data.chunk_writer import ChunkWriter
 from xr0_sim.errors import ConfigError, DatasetError
-from xr0_sim.types import RobotState
-
-META = StoreMeta(horizon=4, image_size=8, grounding_dim=3)
-
-
-def sample(seed, tick=0, **changes):
-    rng = np.random.default_rng([seed, tick])
-    robot = RobotState(*(rng.normal(size=s) for s in ((2, 6), (2, 6), (2,), (2, 3), (2, 4), (14,))))
-    return {
-        "images": rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8),
-        "robot": robot,
-        "instruction": f"Task {seed % 3}.",
-        "actions": rng.normal(size=(4, 14)),
-        "action_tools": rng.normal(size=(4, 2, 7)),
-        "valid_steps": 4,
-        "episode_seed": seed,
-        "tick": tick,
-        "source": "demo",
-        "grounding": rng.normal(size=3),
-        "grounding_mask": np.array([True, False, True]),
-    } | changes
 
 
 def write(root, prefix, seeds, shard_samples=4):
@@ -61,6 +40,21 @@ def test_round_trip_across_shards_and_writers(tmp_path):
         np.testing.assert_allclose(
             store.targets(rows).tool_quat[i], want["action_tools"][..., 3:], rtol=1e-6
         )
+
+
+def test_every_shard_keeps_what_collected_it(tmp_path):
+    write(tmp_path, "old", range(2))
+    old = tmp_path / "shards" / "old-00000" / "shard.json"
+    card = json.loads(old.read_text())
+    del card["origin"]  # as shards were written before origins were kept
+    old.write_text(json.dumps(card))
+    origin = {"command": "xr0-sim collect", "commit": "abc123", "config": {"source": "demo"}}
+    with ChunkWriter(tmp_path, META, "new", origin=origin) as writer:
+        for seed in range(5, 8):
+            writer.add(**sample(seed))
+    store = ChunkStore(tmp_path)
+    assert [shard.origin for shard in store.shards] == [origin, {}]
+    assert store.commits().tolist() == ["abc123"] * 3 + ["unknown"] * 4
 
 
 def test_split_is_by_episode_and_stable_when_the_store_grows(tmp_path):
