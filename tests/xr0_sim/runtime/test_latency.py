@@ -7,7 +7,7 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.registry import latencies
 from xr0_sim.runtime import Executor, NaiveAsync, Sync
 from xr0_sim.runtime.latency.base import LatencyContext
-from xr0_sim.runtime.latency.models import Constant, LogNormal, Schedule, WarmupSpike
+from xr0_sim.runtime.latency.models import Change, Constant, LogNormal, WarmupSpike
 from xr0_sim.runtime.latency.presets import parse_latency
 from xr0_sim.runtime.random_streams import Stream, stream_rng
 
@@ -61,8 +61,6 @@ def test_the_executor_draws_anew_for_every_inference(strategy):
 
 def test_draws_are_keyed_by_inference_not_by_history():
     model = LogNormal(0.1, 0.03)
-    late_switch = Schedule(((0.0, Constant(0.05)), (1.0, model)))
-    assert draw(late_switch, 7, 2_000_000_000) == draw(model, 7)
     assert draw(model, 7) != draw(model, 8) != draw(model, 8, seed=1)
 
 
@@ -76,11 +74,15 @@ def test_the_streams_of_an_episode_are_apart():
     )
 
 
-def test_warmup_and_schedule():
+def test_a_warmup_is_the_first_inference():
     spike = WarmupSpike(0.7, Constant(0.08))
     assert [draw(spike, n) for n in range(3)] == [0.7, 0.08, 0.08]
-    schedule = Schedule(((0.0, Constant(0.1)), (2.0, Constant(0.3))))
-    assert [draw(schedule, 0, t) for t in (0, 1_999_999_999, 2_000_000_000)] == [0.1, 0.1, 0.3]
+
+
+def test_a_change_counts_from_the_capture_at_its_moment_on():
+    change = parse_latency("change:before_s=0.1,after_s=0.3,at_s=2")
+    assert [draw(change, 0, t) for t in (0, 1_999_999_999, 2_000_000_000)] == [0.1, 0.1, 0.3]
+    assert change.label == "100 ms, from 2 s on 300 ms"
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,9 @@ def test_unknown_latency_names_the_nearest():
         lambda: Constant(-1),
         lambda: Constant(float("nan")),
         lambda: LogNormal(0, 1),
-        lambda: Schedule(()),
-        lambda: Schedule(((1.0, Constant(0)),)),
+        lambda: Change(before_s=-0.1),
+        lambda: Change(after_s=float("inf")),
+        lambda: Change(at_s=-1),
     ],
 )
 def test_bad_models_are_refused(build):

@@ -81,30 +81,29 @@ class WarmupSpike(CheckedFields):
 
 
 @dataclass(frozen=True)
-class Schedule(CheckedFields):
-    """Piecewise over episode time: the last ``(from_s, model)`` whose start has passed counts."""
+class Change(CheckedFields):
+    """One latency up to a moment of the episode, another from then on: a network that gets worse.
 
-    steps: tuple[tuple[float, LatencyModel], ...]
+    Attributes:
+        before_s: Of inferences whose observation is captured before ``at_s`` [s].
+        after_s: Of the others [s].
+        at_s: Time since the start of the episode [s].
+    """
+
+    before_s: float = 0.08
+    after_s: float = 0.3
+    at_s: float = 3.0
 
     def __post_init__(self) -> None:
-        """Rejects schedules that do not cover the episode from 0 on in increasing order."""
-        starts = [start for start, _ in self.steps]
-        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise ConfigError(
-                f"latency schedule: expected increasing starts [s] from 0, got {starts}"
-            )
+        """Rejects negative and non-finite durations."""
+        for name in ("before_s", "after_s", "at_s"):
+            check_seconds(name, getattr(self, name))
 
     @property
     def label(self) -> str:
-        """For example ``80 ms | 5 s: 300 ms``."""
-        first, *rest = self.steps
-        return " | ".join([first[1].label, *(f"{start:g} s: {m.label}" for start, m in rest)])
+        """For example ``80 ms, from 3 s on 300 ms``."""
+        return f"{self.before_s * 1e3:g} ms, from {self.at_s:g} s on {self.after_s * 1e3:g} ms"
 
     def sample(self, rng: np.random.Generator, context: LatencyContext) -> float:
-        """Draws from the model in force at the capture [s]."""
-        now_s = context.time_ns / NS_PER_S
-        current = self.steps[0][1]
-        for start_s, model in self.steps:
-            if start_s <= now_s:
-                current = model
-        return current.sample(rng, context)
+        """The latency in force at the capture [s]."""
+        return self.before_s if context.time_ns < self.at_s * NS_PER_S else self.after_s

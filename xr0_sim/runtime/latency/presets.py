@@ -9,7 +9,7 @@ from xr0_sim.registry import latencies
 from xr0_sim.runtime.latency.base import LatencyModel
 from xr0_sim.runtime.latency.bursts import MarkovBursts, Spikes
 from xr0_sim.runtime.latency.lossy import Lossy  # noqa: F401  (registers itself)
-from xr0_sim.runtime.latency.models import Constant, LogNormal, WarmupSpike
+from xr0_sim.runtime.latency.models import Change, Constant, LogNormal, WarmupSpike
 from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.latency.tails import GammaTail, Normal
 from xr0_sim.runtime.latency.traces import Trace  # noqa: F401  (registers itself)
@@ -34,6 +34,7 @@ latencies.add(
     "bursts", MarkovBursts, "two states that change between inferences, Gilbert's channel"
 )
 latencies.add("spikes", Spikes, "single inferences take much longer, on a schedule")
+latencies.add("change", Change, "another latency from a moment of the episode on")
 latencies.add("parts", Parts, "VLM, action expert and transport; refreshes leave the VLM out")
 latencies.add("lognormal", LogNormal, "independent draws; mean and deviation in seconds")
 
