@@ -181,8 +181,9 @@ def test_a_trained_policy_brings_its_horizon_unless_it_is_part_of_the_method(str
     assert condition.strategy.execution_horizon == executed
 
 
-def test_the_example_turns_every_switch_by_itself():
-    found = make_study(read_study_file(EXAMPLES / "switches.toml")).resolved()
+@pytest.mark.parametrize("file", ["switches.toml", "switches_towel.toml"])
+def test_the_examples_turn_every_switch_by_itself(file):
+    found = make_study(read_study_file(EXAMPLES / file)).resolved()
     assert len(found) == 4 * 3 * 2
     pairs = [(c.weights.head, type(c.strategy).__name__) for c in found.values()]
     assert list(dict.fromkeys(pairs)) == [
