@@ -51,7 +51,11 @@ def run(config: ReportConfig) -> int:
         return 0
     if config.json:
         limits = study.latency_limits() if study.rows else []
-        told = study_object(study) | {"latency_limits": [limit.to_dict() for limit in limits]}
+        drops = study.mean_drops() if study.rows else []
+        told = study_object(study) | {
+            "latency_limits": [limit.to_dict() for limit in limits],
+            "mean_drops": [drop.to_dict() for drop in drops],
+        }
         print(json.dumps(to_json(told), ensure_ascii=False, allow_nan=False))
     else:
         print(study_text(study))
@@ -59,8 +63,8 @@ def run(config: ReportConfig) -> int:
             effects = study.effects(kinds=["main"])
             print(f"\n{headline(list(effects))}")
             print("\n".join(f"- {sentence}" for sentence in effects.sentences()))
-            for number, limit in enumerate(study.latency_limits()):
-                print(f"{'' if number else chr(10)}- {limit}")
+            for number, found in enumerate((*study.latency_limits(), *study.mean_drops())):
+                print(f"{'' if number else chr(10)}- {found}")
     if config.table is not None:
         print(study.table().save(config.table), file=sys.stderr)
     if config.html or config.films:

@@ -54,7 +54,8 @@ class PageFacts:
         card: Facts of the study card, e.g. versions and commit, as text.
         timelines: Chosen episodes.
         films: Chosen films.
-        limits: Largest latencies that success bears, a sentence each, see `Study.latency_limits`.
+        limits: Largest latencies that success bears and what a scene change costs over all kinds, a
+            sentence each, see `Study.latency_limits` and `Study.mean_drops`.
     """
 
     title: str = "Study"

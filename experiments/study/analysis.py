@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.runner.episode_rows import Row
     from experiments.study.effects import Effects
     from experiments.study.latency_limit import LatencyLimit
+    from experiments.study.mean_drop import MeanDrop
     from xr0_sim.record import TickTable
 
 _log = logging.getLogger(__name__)
@@ -189,6 +190,17 @@ class Analysis(abc.ABC):
             for limit in latency_limits(frame, factors, seconds, factor=factor, **told)
         ]
 
+    def mean_drops(self) -> list[MeanDrop]:
+        """What a scene change costs over all kinds of the factor ``event``, context by context.
+
+        Each prints as a sentence, see `experiments.study.mean_drop`. Empty unless two kinds of
+        event stand beside ``none``.
+        """
+        from experiments.study.mean_drop import mean_drops
+
+        frame, factors, _ = self._told()
+        return mean_drops(frame, factors, self.cluster)
+
     def table_at_equal_compute(
         self,
         outcomes: Sequence[str] | None = None,
@@ -282,7 +294,7 @@ class Analysis(abc.ABC):
             card=card_texts(self.card),
             timelines=chosen_timelines(self.folder, frame, timelines),
             films=film_failures(self, where.parent, films) if films else (),
-            limits=[str(limit) for limit in self.latency_limits()],
+            limits=[str(found) for found in (*self.latency_limits(), *self.mean_drops())],
         )
         told = self._options(options)
         return write_study_page(
