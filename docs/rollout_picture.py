@@ -42,7 +42,7 @@ def moments(film: Path, fps: int, seconds: Sequence[float]) -> list[np.ndarray]:
     """Frames of a film at these times, and its last one."""
     frames = iio.imread(film)
     last = len(frames) - fps - 1  # the end card takes a second
-    return [frames[min(int(t * fps), last)] for t in (*seconds, last / fps)]
+    return [frames[min(int(t * fps), last)] for t in seconds] + [frames[last]]
 
 
 def scaled(frame: np.ndarray, width: int) -> Image.Image:

@@ -36,7 +36,10 @@ class DatasetShowConfig:
 def run(config: DatasetShowConfig) -> int:
     """Prints, returns the exit status."""
     if not config.store:
-        raise ConfigError("dataset show: expected the directory of a sample store")
+        raise ConfigError(
+            "dataset show: expected the directory of a sample store, got nothing; name one, e.g. "
+            "xr0-sim dataset show data/blocks"
+        )
     store = ChunkStore(Path(config.store))
     lines = described(store)
     task = store.meta.provenance.get("env")
