@@ -26,8 +26,17 @@ from policies.scripted.motion import ToolGoal
 from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
 from policies.scripted.towel.jaws import GRASP_JAW, RELEASE_JAW, closing
 from policies.scripted.towel.over_heap import leaning_back, passing_height
-from policies.scripted.towel.plan import LANDED, SHAKE_JAW, FoldView, Job, TowelPlanner, caught
-from policies.scripted.towel.spread import Spread, is_spread
+from policies.scripted.towel.plan import (
+    HUNG,
+    IN_REACH,
+    LANDED,
+    SHAKE_JAW,
+    FoldView,
+    Job,
+    TowelPlanner,
+    caught,
+)
+from policies.scripted.towel.spread import SIDES, Spread, is_spread
 from xr0_sim.conventions import ARM_ACTION_DIM
 from xr0_sim.rotations import quat_from_rotvec, quat_multiply
 from xr0_sim.types import RobotState
@@ -85,6 +94,9 @@ CREEP = 0.036
 """How fast it rises [m/s]."""
 ARC_HEIGHT = 0.12
 """Highest point of a carried corner [m]."""
+HANG_BACK = 0.10
+"""How far before its landing place an edge that has come over, but not to its place, is lifted
+until it hangs [m]; chosen. Drawn over the table it would turn up a hem, its crease would stay."""
 LOOKAHEAD = 0.06
 """How far ahead on the arc a hand is sent [m]."""
 LEAN = math.radians(25.0)
@@ -93,6 +105,8 @@ LAG = 0.02
 """A hand this much ahead of the other waits for it [m]."""
 HOLD_HEIGHT = 0.018
 """Tool height at which a hand waits for the other one, clear of the table [m]."""
+DRAW_AHEAD = 0.03
+"""How far ahead a hand is sent that draws the towel over the table [m]."""
 LANDING_HEIGHT = 0.021
 """Height a pinched point is lowered to [m]."""
 SLIDE_PRESS, SLIDE_SPEED, SLIDE_AHEAD = 0.008, 0.15, 0.030
@@ -235,10 +249,14 @@ class _ArmView:
         """Clear of the table; pressed down on it, the pinch would be squeezed out.
 
         A hand at a spread towel that has drifted higher comes back: it would lift the edge out of
-        the other one's reach.
+        the other one's reach. Where the other one does not get as far, it draws the towel over.
         """
         height = max(float(self.stay[0][2]), HOLD_HEIGHT) if self.heap else HOLD_HEIGHT
         pos = np.array([*self.stay[0][:2], height])
+        if not self.heap and None not in self.view.pairs:
+            other = 1 - self.arm
+            if self.view.across(self.state, other) > IN_REACH and not self.state.touched[other]:
+                pos[1] += SIDES[other] * DRAW_AHEAD
         return ToolGoal(pos, self.stay[1], 0.0, LOWER_SPEED)
 
     def _wait(self, _: int) -> ToolGoal:
@@ -266,8 +284,8 @@ class _ArmView:
             height = passing_height(self.state.points, self.pos, grasp.pos) - grasp.pos[2]
             lift = max(lift, min(height, FUNNEL_SLOPE * (aside - CLEAR_OF)))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
-        if self.heap and self.state.touched[self.arm] and aside > CLEAR_OF:
-            gap[:2] = 0.0  # it would push the heap along before it
+        if self.state.touched[self.arm] and aside > CLEAR_OF:
+            gap[:2] = 0.0  # it would push the cloth along before it
             gap[2] = max(gap[2], HOVER)
         distance = float(np.linalg.norm(gap))
         down = min(0.0, gap[2]) if self.pos[2] > TOUCHED_DOWN + TIP_BELOW_TOOL else 0.0
@@ -334,13 +352,16 @@ class _ArmView:
         here = state.points[point]
         landing = state.points[view.partner[point], :2]
         ahead = max(pace - LOOKAHEAD, 0.0) if to_go > pace - LAG else pace
+        lifted = state.peak[self.arm] > HUNG
+        if not lifted:
+            ahead = max(ahead, HANG_BACK)
         share = min(max(1.0 - 2.0 * ahead / max(span, 0.05), -1.0), 1.0)
         height = low + ARC_HEIGHT * math.sqrt(1.0 - share**2)
         goal = np.array([*(landing - ahead * view.direction), height])
         speed = CARRY_SPEED
-        if abs(to_go) < 0.02:
+        if abs(to_go) < 0.02 and lifted:
             speed = LOWER_SPEED
-        elif ahead == 0.0:
+        elif ahead == 0.0 and lifted:
             goal[2] = max(height, min(here[2], 0.6 * max(to_go - LANDED, 0.0) + low))
         offset = self.pos - here
         quat = self._leaning(0.5 + 0.5 * share) if None in view.pairs else self.stay[1]

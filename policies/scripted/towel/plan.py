@@ -21,7 +21,15 @@ from envs.towel_folding.assessment import LIFTED
 from envs.towel_folding.cloth import SIDE, rest_grid
 from envs.towel_folding.contacts import NOTHING
 from envs.towel_folding.disturbances import SPOT
-from envs.towel_folding.folds import Fold, corners, fold_frame, heading, layout, mirror_index
+from envs.towel_folding.folds import (
+    MIRROR_LIMIT,
+    Fold,
+    corners,
+    fold_frame,
+    heading,
+    layout,
+    mirror_index,
+)
 from envs.towel_folding.state import LIFT, TowelState
 from policies.scripted.towel.spread import LOW, OWN_CORNER, SIDES, Spread
 from xr0_sim.conventions import ARM_ACTION_DIM
@@ -45,6 +53,14 @@ PLACED = 0.030
 PLACED_HEIGHT = 0.030
 STACK_HEIGHT = 0.008
 """How much higher a pinched point is let go for every layer below it [m]."""
+ASTRAY = 0.120
+"""Distance from its partner within which a low corner has been folded over, if not to its place: it
+is put right there, not taken back [m]; chosen, the towel is 0.3 m wide."""
+OUT_OF_REACH, IN_REACH = 0.16, 0.08
+"""Distance beyond the middle of the table from which on an arm waits for the other one to draw its
+corner nearer, and to which that one does [m]; chosen."""
+HUNG = 0.100
+"""Height from which on an edge has been lifted so far that it may be laid down [m]; chosen."""
 AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
 LANDED = 0.026
@@ -52,6 +68,10 @@ LANDED = 0.026
 gathered unfolds as far, and going on would drag the towel along."""
 LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
 """Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
+CLOSES = 0.02
+"""By how much less a jaw that closes is told to be open than it is; chosen, it lags by 0.045."""
+OPENS = 0.10
+"""Opening that a jaw which lets go is told at least; one that has missed is told to stay shut."""
 OPENING = 0.03
 """By how much more a jaw that opens is told to be open than it is; chosen."""
 PASSES = 0.10
@@ -146,6 +166,20 @@ class FoldView:
         gap = state.points[self.partner[point], :2] - state.points[point, :2]
         return float(gap @ self.direction)
 
+    def across(self, state: TowelState, arm: int) -> float:
+        """How far beyond the middle of the table what an arm has to move lies [m]."""
+        return -SIDES[arm] * float(state.points[self.pair(arm)[0], 1])
+
+    def off(self, state: TowelState) -> float:
+        """Mean distance of mirror partners across the table [m]."""
+        gaps = state.points[self.partner, :2] - state.points[:, :2]
+        return float(np.linalg.norm(gaps, axis=1).mean())
+
+    def aside(self, state: TowelState, point: int) -> float:
+        """How far a mass point is from its partner across the direction of the fold [m]."""
+        gap = state.points[self.partner[point], :2] - state.points[point, :2]
+        return abs(float(gap @ np.array([-self.direction[1], self.direction[0]])))
+
 
 def _moving_points(
     state: TowelState, fold: Fold
@@ -217,6 +251,9 @@ class TowelPlanner:
             return self._placing(state)
         holds = [self._holds(robot, state, view, arm) for arm in range(2)]
         placed = [self._placed(state, view, arm) for arm in range(2)]
+        if view.off(state) > MIRROR_LIMIT and not self._lifted(state, holds):
+            # A crease that lies beside its line is made anew by both hands.
+            placed = [pair is None for pair in view.pairs]
         if not any(holds) and all(placed):
             return self._pressing(state, view)
         out = []
@@ -229,6 +266,7 @@ class TowelPlanner:
                 out.append(self._depart(state, arm))
             elif not holds[arm]:
                 waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
+                waits = waits or view.across(state, arm) > OUT_OF_REACH
                 out.append(self._depart(state, arm) if waits else Job("grasp", pair[0]))
             else:
                 out.append(self._with_corner(state, view, arm, holds, placed))
@@ -250,15 +288,16 @@ class TowelPlanner:
         point = int(state.held[arm])
         to_go, height = view.to_go(state, point), state.points[point, 2]
         near = LANDED if None not in view.pairs else LANDED_ALONE
-        landed = abs(to_go) < near and height < LOW + view.stack
+        aside = view.aside(state, point)
+        landed = abs(to_go) < near and aside < LANDED and height < LOW + view.stack
+        landed = landed and state.peak[arm] > HUNG
         if holds[1 - arm] or placed[1 - arm]:
             if landed:
                 return Job("let_go", corner)
             if state.obstructed and to_go < SIDE:
                 return Job("wait", corner)
             return Job("carry", corner)
-        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
-        if off > AT_HOME or state.points[corner, 2] > high:
+        if state.points[corner, 2] > high or not self._settled(state, view, arm):
             return Job("bring_back", corner)
         return Job("hold", corner)
 
@@ -343,20 +382,36 @@ class TowelPlanner:
         return bool(low and np.linalg.norm(gap) < PLACED)
 
     @staticmethod
+    def _lifted(state: TowelState, holds: list[bool]) -> bool:
+        """Whether a hand has had what it holds off the table, and is on its way down with it."""
+        return any(held and peak > HUNG for held, peak in zip(holds, state.peak, strict=True))
+
+    @staticmethod
+    def _settled(state: TowelState, view: FoldView, arm: int) -> bool:
+        """Whether a hand waits with its corner: in its flat place, or folded over beside its own.
+
+        A corner that has come over, if not to its place, is put right there, not taken back.
+        """
+        corner, target = view.pair(arm)
+        here = state.points[corner, :2]
+        over = float(np.linalg.norm(here - state.points[target, :2]))
+        return over < ASTRAY or float(np.linalg.norm(here - view.flat_place(corner))) < AT_HOME
+
+    @staticmethod
     def _letting_go(robot: RobotState, state: TowelState, view: FoldView, arm: int) -> bool:
-        """Whether an arm has just opened over the landing place; it does not grasp from there."""
-        if view.pairs[arm] is None or robot.jaw[arm] > RELEASED_JAW:
+        """Whether an arm has just opened over the landing place; it does not grasp from there.
+
+        A hand that closes there to mend a fold passes the same opening; it is told to shut further.
+        """
+        jaw, told = float(robot.jaw[arm]), float(robot.command[(arm + 1) * ARM_ACTION_DIM - 1])
+        if view.pairs[arm] is None or jaw > RELEASED_JAW or told < max(jaw - CLOSES, OPENS):
             return False
         low = robot.tool_pos[arm, 2] < LEFT_HEIGHT + view.stack
         return bool(low and view.to_go(state, view.pair(arm)[0]) < LETTING_GO)
 
     @staticmethod
     def _may_grasp(state: TowelState, view: FoldView, arm: int, holds: list[bool]) -> bool:
-        """A corner that trails behind the other hand is waited for until it lies flat again."""
-        corner = view.pair(arm)[0]
-        if state.points[corner, 2] > BOTH_LAYERS + view.stack:
+        """A corner that trails behind the other hand is waited for until that one stands."""
+        if state.points[view.pair(arm)[0], 2] > BOTH_LAYERS + view.stack:
             return False
-        if not holds[1 - arm]:
-            return True
-        off = np.linalg.norm(state.points[corner, :2] - view.flat_place(corner))
-        return bool(off < AT_HOME)
+        return not holds[1 - arm] or TowelPlanner._settled(state, view, 1 - arm)
