@@ -53,6 +53,8 @@ SLIP = 0.04
 """How far outward a hand that still touches a heap leaves, for 5 cm up [m]; chosen."""
 SHAKE_HEIGHT = 0.030
 """Tool height at which cloth that came along is put back [m]."""
+HOOKED, HOOK_REACH = 0.028, 0.04
+"""Height of a corner that hangs on an open hand, and its distance from the tool [m]; chosen."""
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
 CLEAR_OF = 0.04
@@ -94,7 +96,7 @@ CREEP = 0.036
 """How fast it rises [m/s]."""
 ARC_HEIGHT = 0.12
 """Highest point of a carried corner [m]."""
-HANG_BACK = 0.10
+HANG_BACK = 0.13
 """How far before its landing place an edge that has come over, but not to its place, is lifted
 until it hangs [m]; chosen. Drawn over the table it would turn up a hem, its crease would stay."""
 LOOKAHEAD = 0.06
@@ -276,6 +278,8 @@ class _ArmView:
         near = lateral < self._reach() if self.careful else aside < CLOSING_REACH
         if low and self.jaw_command < CLOSING_JAW and near:
             return self._close(grasp)
+        if self._hooked(corner):
+            return ToolGoal(*self.stay, 0.0, LOWER_SPEED)
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
@@ -296,6 +300,12 @@ class _ArmView:
         speed = float(np.interp(distance, (0.02, 0.08), (DESCENT_SPEED, TRAVEL_SPEED)))
         jaw = self._closed_further() if ready else GRASP_JAW
         return ToolGoal(self.pos + gap, grasp.quat, jaw, speed)
+
+    def _hooked(self, corner: int) -> bool:
+        """Whether the corner hangs on an open hand; where that went, the towel would be drawn."""
+        here = self.state.points[corner]
+        near = float(np.linalg.norm(here - self.pos)) < HOOK_REACH
+        return not self.heap and bool(self.state.touched[self.arm]) and near and here[2] > HOOKED
 
     def _closing_height(self) -> float:
         """How far above the grasp a hand closes on.

@@ -59,7 +59,7 @@ is put right there, not taken back [m]; chosen, the towel is 0.3 m wide."""
 OUT_OF_REACH, IN_REACH = 0.16, 0.08
 """Distance beyond the middle of the table from which on an arm waits for the other one to draw its
 corner nearer, and to which that one does [m]; chosen."""
-HUNG = 0.100
+HUNG = 0.120
 """Height from which on an edge has been lifted so far that it may be laid down [m]; chosen."""
 AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
@@ -90,8 +90,9 @@ DROPPED = LIFT
 ON_SPOT, STAYS = 0.012, 0.030
 """Distance to the marked spot at which a hand stops to slide the towel, and within which none
 begins to [m]."""
-BOTH_LAYERS = 0.045
-"""Height of the landing corner that betrays that it was picked up too [m]."""
+BOTH_LAYERS, BESIDE = 0.045, 0.030
+"""Height of the landing corner that betrays that it was picked up too [m], and how much lower than
+the corner it may be then [m]; cloth that is lifted takes some along that lies under it."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,8 @@ class TowelPlanner:
         """Job of an arm that holds its corner."""
         corner, target = view.pair(arm)
         high = BOTH_LAYERS + view.stack
-        if state.points[target, 2] > high and state.points[corner, 2] > high:
+        least = max(high, state.points[corner, 2] - BESIDE)
+        if state.points[target, 2] > least and state.points[corner, 2] > high:
             return Job("leave", corner)
         point = int(state.held[arm])
         to_go, height = view.to_go(state, point), state.points[point, 2]
