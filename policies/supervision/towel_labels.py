@@ -15,7 +15,8 @@ from envs.towel_folding.env import TowelFoldingEnv
 from envs.towel_folding.folds import DIRECTIONS
 from envs.towel_folding.instructions import Level, sample_folds, write_instruction
 from policies.scripted.towel.expert import TowelExpert
-from policies.scripted.towel.plan import JOB_KINDS, FoldView
+from policies.scripted.towel.fold_view import FoldView
+from policies.scripted.towel.plan import JOB_KINDS
 from policies.supervision.labels import (
     BASE,
     GOAL_SCALE,

@@ -16,7 +16,8 @@ from policies.scripted.towel.expert import (
     HOVER,
     TowelExpert,
 )
-from policies.scripted.towel.plan import FoldView, Job
+from policies.scripted.towel.fold_view import FoldView
+from policies.scripted.towel.plan import Job
 from xr0_sim.conventions import CONTROL_HZ
 from xr0_sim.types import RobotState
 

@@ -24,6 +24,7 @@ from policies.scripted.expert import ScriptedExpert
 from policies.scripted.grasping import Grasp, hand_quat
 from policies.scripted.motion import ToolGoal
 from policies.scripted.towel.edge_grasp import TILT, TIP_BELOW_TOOL, across, edge_grasp
+from policies.scripted.towel.fold_view import FoldView
 from policies.scripted.towel.jaws import GRASP_JAW, RELEASE_JAW, closing
 from policies.scripted.towel.over_heap import leaning_back, passing_height
 from policies.scripted.towel.plan import (
@@ -31,7 +32,6 @@ from policies.scripted.towel.plan import (
     IN_REACH,
     LANDED,
     SHAKE_JAW,
-    FoldView,
     Job,
     TowelPlanner,
     caught,
