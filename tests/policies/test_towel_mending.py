@@ -138,7 +138,7 @@ def test_the_hand_that_holds_draws_a_towel_over_that_the_other_one_does_not_reac
     env.reset_scene(2, {"folds": ["away"]})
     robot, state, expert = shut(env.robot_state(), 0), env.privileged(), TowelExpert(env.kinematics)
     corner, _ = FoldView.of(state).pair(1)
-    points = state.points + (0.0, across - state.points[corner, 1], 0.0)
+    points = state.points + np.array([0.0, across - state.points[corner, 1], 0.0])
     goal, _ = expert.goals(robot, holding(replace(state, points=points), 0))
     assert expert.phase == ("hold", "rest" if across > OUT_OF_REACH else "grasp")
     drawn = goal.pos[1] - expert.commanded(robot)[0][0][1]
