@@ -257,7 +257,8 @@ class _ArmView:
         pos = np.array([*self.stay[0][:2], height])
         if not self.heap and None not in self.view.pairs:
             other = 1 - self.arm
-            if self.view.across(self.state, other) > IN_REACH and not self.state.touched[other]:
+            far = self.view.beyond_middle(self.state, other) > IN_REACH
+            if far and not self.state.touched[other]:
                 pos[1] += SIDES[other] * DRAW_AHEAD
         return ToolGoal(pos, self.stay[1], 0.0, LOWER_SPEED)
 

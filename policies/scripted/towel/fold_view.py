@@ -80,11 +80,11 @@ class FoldView:
         gap = state.points[self.partner[point], :2] - state.points[point, :2]
         return float(gap @ self.direction)
 
-    def across(self, state: TowelState, arm: int) -> float:
+    def beyond_middle(self, state: TowelState, arm: int) -> float:
         """How far beyond the middle of the table what an arm has to move lies [m]."""
         return -SIDES[arm] * float(state.points[self.pair(arm)[0], 1])
 
-    def off(self, state: TowelState) -> float:
+    def mirror_gap(self, state: TowelState) -> float:
         """Mean distance of mirror partners across the table [m]."""
         gaps = state.points[self.partner, :2] - state.points[:, :2]
         return float(np.linalg.norm(gaps, axis=1).mean())

@@ -6,6 +6,9 @@ Both hands pinch the two corners of the moving edge and carry them over together
       ▲         │ the other hand has lost or not yet got its corner
       └─────────┴──► bring_back: lay the corner back where it came from, then start over
 
+A fold whose crease lies beside its line is made anew: both hands pinch its edge where it lies, lift
+it until it hangs, and lay it down.
+
 A towel that has been folded is placed by one hand that presses on it and slides it over the table;
 four layers are too thick to pinch.
 """
@@ -49,13 +52,14 @@ is put right there, not taken back [m]; chosen, the towel is 0.3 m wide."""
 OUT_OF_REACH, IN_REACH = 0.16, 0.08
 """Distance beyond the middle of the table from which on an arm waits for the other one to draw its
 corner nearer, and to which that one does [m]; chosen."""
-HUNG = 0.120
-"""Height from which on an edge has been lifted so far that it may be laid down [m]; chosen."""
+HUNG = 0.100
+"""Height from which on an edge has been lifted so far that it may be laid down [m]; chosen, on the
+way of an ordinary fold, which comes to 0.13, it is reached before `HANG_BACK`."""
 AT_HOME = 0.060
 """Distance from its flat place within which a corner need not be brought back [m]."""
 LANDED = 0.026
-"""Distance to the landing place at which a corner is lowered and let go [m]; what the pinch has
-gathered unfolds as far, and going on would drag the towel along."""
+"""Distance to the landing place, along the fold and across it, at which a corner is lowered and let
+go [m]; what the pinch has gathered unfolds as far, and going on would drag the towel along."""
 LETTING_GO, RELEASED_JAW, LEFT_HEIGHT = 0.060, 0.32, 0.055
 """Distance to the landing place, opening and tool height of a hand that has just let go [m]."""
 CLOSES = 0.02
@@ -143,7 +147,7 @@ class TowelPlanner:
             return self._placing(state)
         holds = [self._holds(robot, state, view, arm) for arm in range(2)]
         placed = [self._placed(state, view, arm) for arm in range(2)]
-        if view.off(state) > MIRROR_LIMIT and not self._lifted(state, holds):
+        if view.mirror_gap(state) > MIRROR_LIMIT and not self._lifted(state, holds):
             # A crease that lies beside its line is made anew by both hands.
             placed = [pair is None for pair in view.pairs]
         if not any(holds) and all(placed):
@@ -158,7 +162,8 @@ class TowelPlanner:
                 out.append(self._depart(state, arm))
             elif not holds[arm]:
                 waits = placed[arm] or not self._may_grasp(state, view, arm, holds)
-                waits = waits or (None not in view.pairs and view.across(state, arm) > OUT_OF_REACH)
+                far = view.beyond_middle(state, arm) > OUT_OF_REACH
+                waits = waits or (far and None not in view.pairs)
                 out.append(self._depart(state, arm) if waits else Job("grasp", pair[0]))
             else:
                 out.append(self._with_corner(state, view, arm, holds, placed))
