@@ -202,12 +202,16 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
     if config.policy_turn:
         ends = config.policy_turn.split("-")
         if len(ends) != 2 or not all(end.isdecimal() for end in ends):
-            raise ConfigError(f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}")
+            raise ConfigError(
+                f"--policy-turn: expected A-B in ticks, got {config.policy_turn!r}; give the "
+                "shortest and the longest turn, such as 40-160"
+            )
         shortest, longest = map(int, ends)
         least = TakeoverConfig.longest_prefix
         if not least <= shortest <= longest:
             raise ConfigError(
-                f"--policy-turn: expected {least} <= A <= B, got {config.policy_turn!r}"
+                f"--policy-turn: expected {least} <= A <= B, got {config.policy_turn!r}; give "
+                "turns that are no shorter than the longest own prefix"
             )
         given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
     if config.expert_turn is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.tasks import check_on_stage
 from experiments.benchmarks.report import Measure, report
@@ -17,6 +18,7 @@ from experiments.realtime.inference import Inference, ProcessInference, ThreadIn
 from experiments.realtime.late_latencies import write_trace
 from experiments.realtime.loop import Punctuality, WallRun, run_wall_episode
 from experiments.realtime.mailbox import Layout
+from experiments.realtime.resources import Resources, gained, resources_of
 from experiments.runner.condition import Condition
 from experiments.runner.episode_rows import log_path
 from experiments.runner.episode_run import EpisodeSetup
@@ -31,8 +33,6 @@ from xr0_sim.runtime.latency.traces import Trace
 
 LATE_P99_MS = 5.0
 """Limit of the 99th percentile of lateness on two cores; chosen."""
-ROWS = 30
-"""Rows of a chunk of the policies that ship."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +76,30 @@ def run(config: RealtimeConfig) -> int:
         raise ConfigError(f"--out: {folder} holds a run already; name another folder")
     setup = EpisodeSetup(condition)
     looks, size = setup.policy.looks, setup.env.image_size
-    inference = _inference(config, condition, size)
-    kept, runs = Punctuality(), list[WallRun]()
+    rows = setup.policy.bind(setup.env).horizon  # says what does not fit this environment
+    slots = condition.strategy.max_in_flight + 1
+    inference = _inference(config, condition, Layout(slots, CAMERAS, size, rows))
+    kept, runs = Punctuality(), list[Done]()
     card = run_card(condition, seeds=[config.seed], renderer=renderer)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "run.json", {**card, "realtime": to_json(config)})
-    before = after = _resources()
+    held = list[Resources | None]()
     begin = time.monotonic()
     try:
         while time.monotonic() - begin < config.seconds:
             seed = config.seed + len(runs)
-            runs.append(run_wall_episode(setup.plant, inference, condition, seed, looks, kept))
-            _keep(runs[-1], _log(folder, runs[-1]))
-            after = _resources()
+            done = run_wall_episode(setup.plant, inference, condition, seed, looks, kept)
+            runs.append(_keep(folder, done))
+            del done  # its log is written: only figures stay, so that memory does not grow
+            held.append(resources_of(os.getpid(), inference.process))
     finally:
         inference.close()
     same = [
-        _repeats(condition, done, _log(folder, done).with_suffix(".csv"))
+        _repeats(condition, done, log_path(folder, done.seed).with_suffix(".csv"))
         for done in runs
         if not config.no_replay
     ]
-    measures = _measures(kept, runs, same, before, after, condition.control_hz)
+    measures = _measures(kept, runs, same, held, condition.control_hz)
     title = (
         f"{condition.label.rsplit(' | ', 1)[0]}, in real time, inference in a {config.inference}"
     )
@@ -104,46 +107,65 @@ def run(config: RealtimeConfig) -> int:
     return 0 if all(same) else 1
 
 
-def _inference(config: RealtimeConfig, condition: Condition, image_size: int) -> Inference:
+def _inference(config: RealtimeConfig, condition: Condition, layout: Layout) -> Inference:
     if config.inference == "thread":
         return ThreadInference(condition.policy, condition.weights)
-    layout = Layout(condition.strategy.max_in_flight + 1, CAMERAS, image_size, ROWS)
     return ProcessInference(condition.policy, condition.weights, layout)
 
 
-def _log(folder: Path, done: WallRun) -> Path:
-    return log_path(folder, done.result.seed)
+@dataclass(frozen=True)
+class Done:
+    """What is kept of an episode whose log is written.
+
+    Attributes:
+        seed: Its seed.
+        success: Whether it was solved.
+        ticks: Its length.
+        wall_s: From the first to behind the last tick [s].
+        latency_s: Of every inference that was begun [s], nan if it had not ended.
+        digest: Of its tick log.
+    """
+
+    seed: int
+    success: bool
+    ticks: int
+    wall_s: float
+    latency_s: NDArray[np.float64]
+    digest: str
 
 
-def _keep(done: WallRun, path: Path) -> None:
+def _keep(folder: Path, done: WallRun) -> Done:
     """Writes an episode when it is over: an interruption loses the one under way, no other."""
+    path = log_path(folder, done.result.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_ticklog(done.table, path)
     write_trace(done.table, path.with_suffix(".csv"))
+    table = done.table
+    taken = np.array(table["latency_s"][table["started"] >= 0])
+    result = done.result
+    return Done(result.seed, result.success, len(table), done.wall_s, taken, table.digest())
 
 
-def _repeats(condition: Condition, done: WallRun, trace: Path) -> bool:
+def _repeats(condition: Condition, done: Done, trace: Path) -> bool:
     """Whether virtual time with the measured latencies gives the same log."""
-    started = done.table["started"] >= 0
-    if not started.any():
+    if not len(done.latency_s):
         return True
-    setup = EpisodeSetup(replace(condition, latency=Trace(str(trace)), max_ticks=len(done.table)))
+    setup = EpisodeSetup(replace(condition, latency=Trace(str(trace)), max_ticks=done.ticks))
     log = TickLog()
-    setup.run(done.result.seed, [log])
-    return log.table().digest() == done.table.digest()
+    setup.run(done.seed, [log])
+    return log.table().digest() == done.digest
 
 
 def _measures(
     kept: Punctuality,
-    runs: list[WallRun],
+    runs: list[Done],
     same: list[bool],
-    before: dict[str, float],
-    after: dict[str, float],
+    held: list[Resources | None],
     control_hz: int,
 ) -> list[Measure]:
     late = 1e3 * kept.lateness()
     work = 1e3 * np.array(kept.work_s)
-    taken = np.concatenate([done.table["latency_s"][done.table["started"] >= 0] for done in runs])
+    taken = np.concatenate([done.latency_s for done in runs])
     ticks = len(late)
     wall_s = sum(done.wall_s for done in runs)
 
@@ -170,10 +192,9 @@ def _measures(
             sense="at least",
         ),
         Measure("episodes", "episodes", len(runs), n=len(runs)),
-        Measure("solved", "of them solved", sum(done.result.success for done in runs), n=len(runs)),
-        Measure("memory", "memory gained", after["mb"] - before["mb"], "MB"),
-        Measure("descriptors", "descriptors gained", after["files"] - before["files"], target=0),
+        Measure("solved", "of them solved", sum(done.success for done in runs), n=len(runs)),
     ]
+    found += gained(held)
     if same:
         repeated = Measure(
             "repeated",
@@ -185,16 +206,3 @@ def _measures(
         )
         found.append(repeated)
     return found
-
-
-def _resources() -> dict[str, float]:
-    """Resident memory [MB] and open descriptors of this process; zeros where nobody tells."""
-    try:
-        with open("/proc/self/statm") as file:
-            pages = int(file.read().split()[1])
-        return {
-            "mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
-            "files": len(os.listdir("/proc/self/fd")),
-        }
-    except OSError:
-        return {"mb": 0.0, "files": 0.0}

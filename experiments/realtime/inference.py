@@ -27,10 +27,17 @@ Answer = tuple[int, ActionChunk, int]
 
 
 class Inference(Protocol):
-    """Answers requests while the control loop goes on."""
+    """Answers requests while the control loop goes on.
+
+    Attributes:
+        horizon: Rows of a chunk.
+        capabilities: What the model can do besides a prefix.
+        process: Process that it runs in; None: that of the control loop.
+    """
 
     horizon: int
     capabilities: frozenset[str]
+    process: int | None
 
     def reset(self, episode_seed: int) -> None:
         """Tells the model that an episode begins."""
@@ -62,6 +69,8 @@ def load_model(policy: str, weights: Weights | None) -> ChunkModel:
 
 class ThreadInference:
     """The usual way: a thread of the control process, which shares its interpreter."""
+
+    process: int | None = None
 
     def __init__(self, policy: str, weights: Weights | None) -> None:
         self._model = load_model(policy, weights)
@@ -127,6 +136,7 @@ class ProcessInference:
         arguments = (far, self._memory.name, layout, policy, weights, plugins)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
+        self.process = self._process.pid
         far.close()
         self._mailbox = Mailbox(self._memory, layout)
         self._free, self._ticks = list(range(layout.slots)), dict[int, int]()

@@ -78,8 +78,9 @@ class Remote(CheckedFields, PolicySpec):
         latencies = LatencyFile(self.measured) if self.measured else None
         model = RemoteChunkModel(connection, description, latencies)
 
-        def bind(env: DualArmEnv) -> RemoteChunkModel:
-            if description.control_hz not in (None, env.control_hz):
+        def bind(env: DualArmEnv | None) -> RemoteChunkModel:
+            # A model that answers beside a loop has no environment; the loop's side is bound to it.
+            if env is not None and description.control_hz not in (None, env.control_hz):
                 raise ConfigError(
                     f"remote policy {self.url}: expected rows at {env.control_hz} Hz, got a policy "
                     f"at {description.control_hz} Hz"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+import weakref
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 from experiments.cli import main
 from experiments.realtime.loop import NS, _wait_until
 from experiments.realtime.mailbox import Layout, Mailbox
+from experiments.realtime.resources import Resources, gained, resources_of
 from xr0_sim.errors import ConfigError
-from xr0_sim.record.ticklog import read_ticklog
+from xr0_sim.record.ticklog import read_ticklog, write_ticklog
 from xr0_sim.types import ActionChunk, ChunkRequest, Observation, RobotState
 
 CAMERAS = ("base", "left_wrist", "right_wrist")
@@ -82,6 +85,42 @@ def test_virtual_time_repeats_an_episode_of_real_time(where, tmp_path, capsys):
     assert (out / "ticks" / "seed704.csv").read_text().count("\n") == started.sum() + 1
     assert main([*WORDS.split(), "--out", str(out)]) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_what_is_held_is_told_from_the_end_of_the_first_episode():
+    held = [Resources(500.0, 40), Resources(530.0, 41), None, Resources(520.0, 41)]
+    found = {each.name: each for each in gained(held)}
+    assert found["memory"].value == 500
+    assert found["memory_gained"].value == 20 and found["memory_gained"].n == 2
+    assert found["memory_most"].value == 530
+    assert found["descriptors"].value == 1
+    assert gained(held[:1]) == gained([None, None]) == []
+
+
+def test_both_processes_are_counted():
+    own, both = resources_of(os.getpid(), None), resources_of(os.getpid(), os.getpid())
+    assert own.memory_mb > 10 and own.descriptors > 2
+    assert both.memory_mb == pytest.approx(2 * own.memory_mb, rel=0.05)
+
+
+def test_a_run_keeps_no_log_in_memory(tmp_path, capsys, monkeypatch):
+    kept = []
+
+    def watched(table, path):
+        kept.append(weakref.ref(table))
+        write_ticklog(table, path)
+
+    monkeypatch.setattr("experiments.commands.realtime.write_ticklog", watched)
+    alive = []
+    monkeypatch.setattr(
+        "experiments.commands.realtime.resources_of",
+        lambda *who: alive.append(sum(ref() is not None for ref in kept)) or resources_of(*who),
+    )
+    words = WORDS.replace("--max-seconds 1.5", "--max-seconds 0.2 --no-replay")
+    out = ["--seconds", "0.5", "--inference", "thread", "--out", str(tmp_path / "run")]
+    assert main([*words.split(), *out]) == 0
+    assert len(alive) >= 2 and not any(alive)
+    assert json.loads(capsys.readouterr().out)["memory_gained"]["n"] == len(alive) - 1
 
 
 @pytest.mark.parametrize(

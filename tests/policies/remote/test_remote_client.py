@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -8,6 +9,7 @@ from websockets.sync.server import serve
 
 from envs.plant import EnvPlant
 from envs.tasks import make_env
+from experiments.cli import main
 from policies.remote.chunk_model import RemoteChunkModel
 from policies.remote.connection import Connection
 from policies.remote.description import Description
@@ -318,3 +320,26 @@ def test_the_model_needs_a_horizon():
     with pytest.raises(ConfigError, match="remote:horizon=30"):
         RemoteChunkModel(Connection("ws://127.0.0.1:1"), Description())
     assert RemoteChunkModel(Connection("ws://x:1"), description()).horizon == HORIZON
+
+
+REALTIME = "realtime --world 0.1 --event none --seconds 0.1 --max-seconds 0.5 --seed 704 --json"
+
+
+def test_a_server_that_tells_its_rate_and_has_short_chunks_answers_in_real_time(tmp_path, capsys):
+    with server() as there:
+        words = [
+            "--policy",
+            f"remote:url={there.url}",
+            "--strategy",
+            "naive_async:execution_horizon=6",
+        ]
+        assert main([*REALTIME.split(), *words, "--out", str(tmp_path / "run")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["repeated"]["value"] == found["repeated"]["n"] == 1
+
+
+def test_a_server_at_another_rate_is_refused_in_real_time(tmp_path, capsys):
+    with server(facts={"control_hz": 50}) as there:
+        words = ["--policy", f"remote:url={there.url}", "--out", str(tmp_path / "run")]
+        assert main([*REALTIME.split(), *words]) == 2
+    assert "expected rows at 30 Hz, got a policy at 50 Hz" in capsys.readouterr().err
