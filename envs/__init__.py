@@ -9,8 +9,9 @@ from envs.scene.gl import select_backend
 # MuJoCo reads MUJOCO_GL when it is imported, so the backend is chosen here, before any env is.
 select_backend()
 
-from envs.registration import ENV_IDS, register_gym_ids  # noqa: E402
+from envs.registration import ENV_IDS, register_gym_id  # noqa: E402
 
-register_gym_ids()
+for _task in ENV_IDS:
+    register_gym_id(_task)
 
-__all__ = ["ENV_IDS"]
+__all__ = ["ENV_IDS", "register_gym_id"]

@@ -6,11 +6,12 @@ import copy
 from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, WrapperSpec, register
+from gymnasium.envs.registration import EnvSpec, WrapperSpec, register, registry
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import TimeLimit
 
 from envs.tasks import SHIPPED, task_spec
+from xr0_sim.errors import ConfigError
 
 ENV_IDS = {task: task_spec(task).gym_id for task in SHIPPED}
 """Short task name -> registered id."""
@@ -69,8 +70,35 @@ def _has_limit(env: gymnasium.Env) -> bool:
     return False
 
 
-def register_gym_ids() -> None:
-    """Registers every shipped task under its id."""
-    for task, gym_id in ENV_IDS.items():
-        limit = WrapperSpec("TaskTimeLimit", f"{__name__}:TaskTimeLimit", {"task": task})
-        register(id=gym_id, entry_point=str(task_spec(task).env), additional_wrappers=(limit,))
+def register_gym_id(task: str) -> str:
+    """Registers a task under the ``gym_id`` of its spec, with its time limit.
+
+    A task of one's own calls it behind `tasks.add`; `gymnasium.make` imports its file when that is
+    named before the id, ``gymnasium.make("my_task:own/MyTask-v0")``.
+
+    Args:
+        task: Its name.
+
+    Returns:
+        The id.
+
+    Raises:
+        ConfigError: Unknown task, one without an id, or an id that another environment has.
+    """
+    spec = task_spec(task)
+    if not spec.gym_id:
+        raise ConfigError(
+            f"env {task!r}: expected a gym_id in its TaskSpec, got none; give one, such as "
+            "gym_id='own/MyTask-v0'"
+        )
+    limit = WrapperSpec("TaskTimeLimit", f"{__name__}:TaskTimeLimit", {"task": task})
+    known = registry.get(spec.gym_id)
+    if known is not None and (known.entry_point, known.additional_wrappers) != (spec.env, (limit,)):
+        raise ConfigError(
+            f"env {task!r}: expected a gym_id of its own, got {spec.gym_id!r}, which another "
+            "environment has; choose another one"
+        )
+    if known is None:
+        entry: Any = spec.env  # a class makes an environment, as a function does
+        register(id=spec.gym_id, entry_point=entry, additional_wrappers=(limit,))
+    return spec.gym_id

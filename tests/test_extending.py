@@ -69,6 +69,37 @@ def test_an_own_task(tmp_path):
     assert found["config"]["env_kwargs"]["n_objects"] == 4
 
 
+GYM = """
+import gymnasium
+env = gymnasium.make("my_task:own/ThreeBricks-v0", n_objects=4, observation="state")
+env.reset(seed=3)
+print(type(env.unwrapped).__name__, env.spec.kwargs["n_objects"], env.spec.max_episode_steps)
+import envs, pytest
+from dataclasses import replace
+from xr0_sim.errors import ConfigError
+from xr0_sim.registry import tasks
+assert envs.register_gym_id("three_bricks") == "own/ThreeBricks-v0"
+cases = ("none", "", "expected a gym_id"), ("taken", "own/ThreeBricks-v0", "of its own")
+for name, gym_id, word in cases:
+    tasks.add(name, replace(tasks["three_bricks"], gym_id=gym_id), "own")
+    with pytest.raises(ConfigError, match=word):
+        envs.register_gym_id(name)
+"""
+
+
+def test_an_own_task_is_a_gymnasium_environment(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", GYM],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'docs/examples'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["ThreeBricks", "4", "900"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

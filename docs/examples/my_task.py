@@ -1,5 +1,6 @@
 """A task of one's own: run it with ``--plugin docs/examples/my_task.py --env three_bricks``."""
 
+from envs import register_gym_id
 from envs.block_dismantling.env import BlockDismantlingEnv
 from envs.task_spec import TaskSpec
 from xr0_sim.registry import tasks
@@ -28,6 +29,8 @@ tasks.add(
         count=lambda info: info["bricks"].count("sorted"),
         events="envs.block_dismantling.events",
         expert="policies.scripted.blocks.expert:BlockExpert",
+        gym_id="own/ThreeBricks-v0",
     ),
     source="own",
 )
+register_gym_id("three_bricks")
