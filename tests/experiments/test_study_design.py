@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.commands.ablate import AblateConfig
@@ -11,7 +12,10 @@ from experiments.study.levels import split_levels
 from experiments.study.study_file import factor_arguments, make_study, read_study_file
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import strategies
+from xr0_sim.runtime.latency.base import LatencyContext
+from xr0_sim.runtime.latency.estimator import TrueDelay
 from xr0_sim.runtime.latency.models import Constant
+from xr0_sim.runtime.latency.tails import GammaTail, Normal
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 FIXED = {"policy": "oracle", "event": "none", "max_seconds": 1.0, "n_bricks": 2}
@@ -212,6 +216,20 @@ def test_the_motion_example_moves_the_scene_at_six_speeds():
     found = make_study(read_study_file(EXAMPLES / "motion.toml")).resolved()
     speeds = {getattr(event, "speed", 0.0) for c in found.values() for event in c.events}
     assert len(found) == 4 * 6 and speeds == {0.02, 0.05, 0.1, 0.2, 0.3}
+
+
+def test_the_jitter_example_has_eighty_milliseconds_in_the_mean_and_wrong_beliefs():
+    found = make_study(read_study_file(EXAMPLES / "jitter.toml")).resolved()
+    assert len(found) == 4 * 8 * 2
+    beliefs = {
+        c.estimator.error_ticks for c in found.values() if isinstance(c.estimator, TrueDelay)
+    }
+    assert beliefs == {-2, 0, 2}
+    rng = np.random.default_rng(0)
+    for condition in found.values():
+        if isinstance(condition.latency, Normal | GammaTail):
+            drawn = [condition.latency.sample(rng, LatencyContext(0, 0)) for _ in range(4000)]
+            assert np.mean(drawn) == pytest.approx(0.08, abs=0.002) and np.std(drawn) > 0.01
 
 
 def test_levels_of_a_table_are_picked_by_their_names():
