@@ -83,7 +83,8 @@ def register_gym_id(task: str) -> str:
         The id.
 
     Raises:
-        ConfigError: Unknown task, one without an id, or an id that another environment has.
+        ConfigError: Unknown task, one without an id, or an id that is none or that another
+            environment has.
     """
     spec = task_spec(task)
     if not spec.gym_id:
@@ -100,5 +101,10 @@ def register_gym_id(task: str) -> str:
         )
     if known is None:
         entry: Any = spec.env  # a class makes an environment, as a function does
-        register(id=spec.gym_id, entry_point=entry, additional_wrappers=(limit,))
+        try:
+            register(id=spec.gym_id, entry_point=entry, additional_wrappers=(limit,))
+        except gymnasium.error.Error as error:
+            raise ConfigError(
+                f"env {task!r}: expected a gym_id such as 'own/MyTask-v0', got {spec.gym_id!r}"
+            ) from error
     return spec.gym_id

@@ -79,7 +79,11 @@ from dataclasses import replace
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import tasks
 assert envs.register_gym_id("three_bricks") == "own/ThreeBricks-v0"
-cases = ("none", "", "expected a gym_id"), ("taken", "own/ThreeBricks-v0", "of its own")
+cases = (
+    ("none", "", "expected a gym_id in"),
+    ("taken", "own/ThreeBricks-v0", "of its own"),
+    ("malformed", "three bricks!", "such as 'own/MyTask-v0', got 'three bricks!'"),
+)
 for name, gym_id, word in cases:
     tasks.add(name, replace(tasks["three_bricks"], gym_id=gym_id), "own")
     with pytest.raises(ConfigError, match=word):

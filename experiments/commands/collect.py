@@ -211,7 +211,7 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
         if not least <= shortest <= longest:
             raise ConfigError(
                 f"--policy-turn: expected {least} <= A <= B, got {config.policy_turn!r}; give "
-                "turns that are no shorter than the longest own prefix"
+                f"turns of {least} ticks or more, the longer one last"
             )
         given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
     if config.expert_turn is not None:

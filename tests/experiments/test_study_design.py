@@ -232,6 +232,19 @@ def test_the_jitter_example_has_eighty_milliseconds_in_the_mean_and_wrong_belief
             assert np.mean(drawn) == pytest.approx(0.08, abs=0.002) and np.std(drawn) > 0.01
 
 
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_level_of_the_examples_can_be_picked_by_its_name(file):
+    tables = {
+        name: levels
+        for name, levels in read_study_file(file)["factors"].items()
+        if isinstance(levels, dict)
+    }
+    for name, levels in tables.items():
+        for level in levels:
+            picked = AblateConfig(study=str(file), factor=(f"{name}={level}",)).make()
+            assert list(picked.factors[name]) == [level]
+
+
 def test_levels_of_a_table_are_picked_by_their_names():
     file = str(EXAMPLES / "switches.toml")
     picked = AblateConfig(study=file, factor=("switches=async + prefix,sync", "latency=80"))
