@@ -65,6 +65,8 @@ class CollectConfig(TaskOptions):
         policy_turn: Shortest and longest turn of a policy that drives, A-B [ticks].
         expert_turn: How long samples are taken after a takeover, or the longest turn of the
             expert between those of a policy that is corrected [ticks].
+        max_ticks: Tick limit of an episode with --checkpoint, e.g. where a policy is weak early in
+            the task; default 360 of corrections, 750 of takeovers.
         no_own_prefix: Corrections without those behind the policy's own committed actions, from
             which only heads with a prefix learn.
         workers: Worker processes; the samples do not depend on it.
@@ -82,6 +84,7 @@ class CollectConfig(TaskOptions):
     event_share: float | None = None
     policy_turn: str = ""
     expert_turn: int | None = None
+    max_ticks: int | None = None
     no_own_prefix: bool = False
     workers: int = 2
 
@@ -186,10 +189,11 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
     given: dict[str, Any] = {}
     if config.event_share is not None:
         given["event_share"] = config.event_share
-    if not config.checkpoint and (config.policy_turn or config.expert_turn is not None):
+    turns = (config.expert_turn, config.max_ticks)
+    if not config.checkpoint and (config.policy_turn or turns != (None, None)):
         raise ConfigError(
-            f"--source {config.source!r}: expected neither --policy-turn nor --expert-turn, "
-            "which sources with --checkpoint have; leave them out"
+            f"--source {config.source!r}: expected none of --policy-turn, --expert-turn and "
+            "--max-ticks, which sources with --checkpoint have; leave them out"
         )
     kind = TakeoverConfig if takes_over(config.source) else RelabelConfig
     if config.no_own_prefix:
@@ -214,6 +218,10 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
                 f"turns of {least} ticks or more, the longer one last"
             )
         given["policy_turn"] = (shortest, longest + (kind is RelabelConfig))
+    if config.max_ticks is not None:
+        if config.max_ticks < 1:
+            raise ConfigError(f"--max-ticks: expected 1 tick or more, got {config.max_ticks}")
+        given["max_ticks"] = config.max_ticks
     if config.expert_turn is not None:
         if config.expert_turn < 1:
             raise ConfigError(f"--expert-turn: expected 1 tick or more, got {config.expert_turn}")
