@@ -136,6 +136,8 @@ def test_turns_of_a_policy_are_those_asked_for():
     assert turns == RelabelConfig(policy_turn=(15, 111), expert_turn=(0, 46), event_share=0.5)
     turns = turns_of(CollectConfig(source="dagger1", checkpoint="x", no_own_prefix=True))
     assert turns == RelabelConfig(longest_prefix=0)
+    turns = turns_of(CollectConfig(source="takeover", checkpoint="x", max_ticks=110))
+    assert turns == TakeoverConfig(max_ticks=110)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,8 @@ def test_turns_of_a_policy_are_those_asked_for():
         (["--event-share", "1.5"], "--event-share: expected 0 .. 1"),
         (["--source", "sighting", "--events", "shove"], "nothing happens there"),
         (["--expert-turn", "40"], "which sources with --checkpoint have"),
+        (["--max-ticks", "40"], "which sources with --checkpoint have"),
+        ([*TAKEOVER, "--max-ticks", "0"], "--max-ticks: expected 1 tick or more, got 0"),
         ([*TAKEOVER, "--policy-turn", "20"], "--policy-turn: expected A-B in ticks, got '20'"),
         ([*TAKEOVER, "--policy-turn", "60-20"], "expected 10 <= A <= B, got '60-20'"),
         ([*TAKEOVER, "--no-own-prefix"], "expected no --no-own-prefix, which corrections have"),

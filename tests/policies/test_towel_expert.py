@@ -1,6 +1,7 @@
 """How the towel expert comes down on an edge: no step a policy would have to guess."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,12 +67,34 @@ def test_hands_in_place_close_and_hands_beside_it_rise(scene):
         assert goal.jaw > 0.3 and 0.02 < goal.pos[2] - tool[2] <= HOVER + 1e-9
 
 
-def test_the_way_down_has_no_steps(scene):
+@pytest.mark.parametrize("way", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], ids=["across", "along"])
+def test_a_hand_beside_its_grasp_goes_sideways_above_the_cloth(scene, way):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    for goal, tool in zip(
+        expert.goals(moved(robot, 0.02 * np.array(way), 0.4), state), robot.tool_pos, strict=True
+    ):
+        assert goal.pos[2] - tool[2] > 0.02
+
+
+@pytest.mark.parametrize("way", [(1.0, 0.0, 0.0), (0.0, -1.0, 0.0)], ids=["across", "along"])
+def test_a_hand_that_touches_the_towel_beside_its_grasp_goes_straight_up(scene, way):
+    env, expert = scene
+    robot, state = at_grasp(env, expert)
+    robot = moved(robot, 0.02 * np.array(way), 0.4)
+    touching = replace(state, touched=np.array([True, False]))
+    (left, right), tools = expert.goals(robot, touching), robot.tool_pos
+    assert left.pos == pytest.approx(tools[0] + np.array([0.0, 0.0, HOVER]))
+    assert np.linalg.norm(right.pos[:2] - tools[1, :2]) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("way", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], ids=["across", "along"])
+def test_the_way_down_has_no_steps(scene, way):
     env, expert = scene
     robot, state = at_grasp(env, expert)
     shifts = np.arange(0.0, 0.05, 0.0005)
     heights = [
-        [g.pos[2] for g in expert.goals(moved(robot, np.array([s, 0.0, 0.0]), 0.4), state)]
+        [g.pos[2] for g in expert.goals(moved(robot, s * np.array(way), 0.4), state)]
         for s in shifts
     ]
     for before, after in itertools.pairwise(np.array(heights)):

@@ -58,9 +58,9 @@ HOOKED, HOOK_REACH = 0.028, 0.04
 HOVER = 0.05
 """Greatest height above the grasp that a hand on its way to it aims at [m]."""
 CLEAR_OF, CLEAR_OF_FLAT = 0.04, 0.012
-"""Distance from its grasp from which on a hand that touches cloth goes up first, at a heap and at a
-spread towel [m]; chosen. A spread towel goes along with a hand that touches it, so that one that
-follows its corner sideways never gets there."""
+"""Distance from its grasp from which on a hand that touches cloth goes up first, in general and at
+an edge that lies where it is to be taken from [m]; chosen. A flat towel goes along with a hand that
+touches it: one that follows its corner sideways never gets there."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -286,12 +286,13 @@ class _ArmView:
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
-        lift = self._lift(aside if self.careful else lateral, angle)
+        flat = self.careful and self.view.to_go(self.state, corner) > HANG_BACK
+        lift = self._lift(aside if flat else lateral, angle)
         if self.heap:
             height = passing_height(self.state.points, self.pos, grasp.pos) - grasp.pos[2]
             lift = max(lift, min(height, FUNNEL_SLOPE * (aside - CLEAR_OF)))
         gap = np.array([*(grasp.pos[:2] - self.pos[:2]), grasp.pos[2] + lift - self.pos[2]])
-        if self.state.touched[self.arm] and aside > (CLEAR_OF_FLAT if self.careful else CLEAR_OF):
+        if self.state.touched[self.arm] and aside > (CLEAR_OF_FLAT if flat else CLEAR_OF):
             gap[:2] = 0.0  # it would push the cloth along before it
             gap[2] = max(gap[2], HOVER)
         distance = float(np.linalg.norm(gap))
