@@ -7,7 +7,7 @@
     python docs/rollout_picture.py out/picture assets/pictures/rollout.png
 
     xr0-sim rollout --env towel_folding --strategy prefix_async --head prefix_lambda --episodes 2 \
-        --seed 55003 --max-seconds 20 --size 960x720 --no-insets --out out/towel_picture
+        --seed 56004 --max-seconds 20 --size 960x720 --no-insets --out out/towel_picture
     python docs/rollout_picture.py out/towel_picture assets/pictures/towel.png 0.8 2.5 4
 """
 
