@@ -60,7 +60,8 @@ HOVER = 0.05
 CLEAR_OF, CLEAR_OF_FLAT = 0.04, 0.012
 """Distance from its grasp from which on a hand that touches cloth goes up first, in general and at
 an edge that lies where it is to be taken from [m]; chosen. A flat towel goes along with a hand that
-touches it: one that follows its corner sideways never gets there."""
+touches it: one that follows its corner sideways never gets there. Cloth that is pinched between its
+mass points, as in world 0.1, is taken as before."""
 FUNNEL_CORE, FUNNEL_SLOPE, FUNNEL_TURN = 0.005, 1.5, 0.10
 """Distance from its line within which a hand comes straight down [m]; rise per distance beyond it;
 metres of distance that a radian of turn counts as."""
@@ -286,7 +287,8 @@ class _ArmView:
         if self._cornered(aside):
             home = self.expert.home_posture
             return ToolGoal(grasp.pos, grasp.quat, GRASP_JAW, TRAVEL_SPEED, home)
-        flat = self.careful and self.view.to_go(self.state, corner) > HANG_BACK
+        to_go = self.view.to_go(self.state, corner) if self.careful else 0.0
+        flat = self.expert.at_points and to_go > HANG_BACK
         lift = self._lift(aside if flat else lateral, angle)
         if self.heap:
             height = passing_height(self.state.points, self.pos, grasp.pos) - grasp.pos[2]
