@@ -189,8 +189,8 @@ def turns_of(config: CollectConfig) -> TakeoverConfig | RelabelConfig:
     given: dict[str, Any] = {}
     if config.event_share is not None:
         given["event_share"] = config.event_share
-    turns = (config.expert_turn, config.max_ticks)
-    if not config.checkpoint and (config.policy_turn or turns != (None, None)):
+    of_policies = (config.policy_turn or None, config.expert_turn, config.max_ticks)
+    if not config.checkpoint and any(value is not None for value in of_policies):
         raise ConfigError(
             f"--source {config.source!r}: expected none of --policy-turn, --expert-turn and "
             "--max-ticks, which sources with --checkpoint have; leave them out"
