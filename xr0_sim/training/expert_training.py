@@ -41,6 +41,13 @@ from xr0_sim.model.spec.config import XR0Config
 from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.training.body_source import (
+    BodySource,
+    MeasuredBody,
+    RolledBody,
+    RolledChunks,
+    draw_rolls,
+)
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.features import FeatureStore
 from xr0_sim.training.parallel import Ranks
@@ -68,6 +75,7 @@ class HeadConfig:
         noisy_position_offset: Gap before the noisy actions.
         prefix: Where training prefixes come from.
         hide_prefix: Random prefix mask.
+        body: Whose body chunks are asked from.
         reweight: How the loss is weighted by the sampled L1 error, one of
             `xr0_sim.model.action_expert.loss_terms.REWEIGHTINGS`.
         frequency: Frequency term of the loss, a name of ``FREQUENCY_TERMS`` there.
@@ -77,6 +85,7 @@ class HeadConfig:
     noisy_position_offset: int = 0
     prefix: PrefixSource = field(default_factory=NoPrefix)
     hide_prefix: bool = False
+    body: BodySource = field(default_factory=MeasuredBody)
     reweight: str = "none"
     frequency: str = "none"
 
@@ -85,11 +94,17 @@ class HeadConfig:
         object.__setattr__(self, "reweight", reweighting(self.reweight))
         frequency_term(self.frequency)
 
+    @property
+    def own_commitments(self) -> bool:
+        """Samples that begin with a policy's commitment teach it."""
+        return isinstance(self.prefix, OwnPrefix) or isinstance(self.body, RolledBody)
+
     def recipe(self) -> dict[str, object]:
         """Every switch as plain values, for the record."""
         term = frequency_term(self.frequency)
         return asdict(self) | {
             "prefix": {"source": type(self.prefix).__name__} | asdict(self.prefix),
+            "body": {"source": type(self.body).__name__} | asdict(self.body),
             "frequency": {"form": self.frequency} | asdict(term),
         }
 
@@ -123,12 +138,14 @@ class ExpertStage:
         features: FeatureStore,
         tensors: ChunkTensors,
         normalizer: Normalizer,
+        rolled: RolledChunks,
     ) -> None:
         self.expert = expert
         self.stage = stage
         self._features = features
         self._tensors = tensors
         self._normalizer = normalizer
+        self._rolled = rolled
         head = stage.head
         self._flow = FlowLossConfig(
             stage.draws, head.hide_prefix, head.reweight, head.frequency, sampling_steps=5
@@ -137,27 +154,39 @@ class ExpertStage:
 
     def loss(self, rows: NDArray[np.integer], generator: torch.Generator) -> dict[str, Tensor]:
         """Flow loss on store rows."""
-        index = torch.from_numpy(np.asarray(rows))
-        actions = self._tensors.actions[index]
+        tensors, index = self._tensors, torch.from_numpy(np.asarray(rows))
+        if isinstance(self.stage.head.body, RolledBody):
+            tensors = self._rolled_tensors(index, self.stage.head.body, generator)
+            index = torch.arange(len(index))
+        actions = tensors.actions[index]
         prefix, lengths = draw_prefix(
             self.stage.head.prefix,
             actions,
-            self._tensors.committed[index],
+            tensors.committed[index],
             torch.from_numpy(self._normalizer.action_std),
             generator,
         )
-        targets = FlowTargets(actions, self._tensors.valid(index), prefix, lengths)
+        targets = FlowTargets(actions, tensors.valid(index), prefix, lengths)
         device = self.expert.device
         per_frame = flow_loss(
             self.expert,
             self._features.gather(rows, full_length=self.stage.compile).to(device),
-            self._tensors.state[index].to(device),
+            tensors.state[index].to(device),
             targets.to(device),
             self._flow,
             generator,
             self._velocity,
         )
         return {"loss": per_frame.mean()}
+
+    def _rolled_tensors(
+        self, index: Tensor, body: RolledBody, generator: torch.Generator
+    ) -> ChunkTensors:
+        """The samples of a batch from bodies that are drawn."""
+        committed = self._tensors.committed[index]
+        rolls = draw_rolls(body, committed, self._tensors.valid_steps[index], generator)
+        state, actions, valid_steps = self._rolled.batch(index.numpy(), rolls.numpy())
+        return ChunkTensors(state, actions, valid_steps, (committed - rolls).clamp(min=0))
 
     @torch.no_grad()
     def evaluate(self, rows: NDArray[np.integer], prefix_length: int = 0) -> dict[str, float]:
@@ -265,12 +294,13 @@ def train_head(
         load_head(checkpoint, start, expert)
     normalizer = load_normalizer(checkpoint)
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
-    run = ExpertStage(expert, stage, features, tensors, normalizer)
+    rolled = RolledChunks(store, normalizer, config.state_layout)
+    run = ExpertStage(expert, stage, features, tensors, normalizer, rolled)
 
     training, validation = store.split(stage.validation_fraction)
     taught = store.column("valid_steps") > 0
     weights = store.column("weight")[training] * taught[training]
-    if not isinstance(head.prefix, OwnPrefix):
+    if not head.own_commitments:
         weights = weights * (store.column("committed")[training] == 0)
     order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
     held_out = validation[(taught & (store.column("committed") == 0))[validation]]

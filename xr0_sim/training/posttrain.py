@@ -1,8 +1,8 @@
 """Stage 3: the heads that an ablation of asynchronous execution compares.
 
 All start from the same stage 2 expert and train for the same number of steps on the same samples in
-the same order; they differ only in the values below. Heads whose prefixes are not the policy's own
-leave out samples that begin with its commitment. Differences between `prefix` and `prefix_lambda`
+the same order; they differ only in the values below. Heads that know nothing of a policy's own
+commitments leave out samples that begin with one. Differences between `prefix` and `prefix_lambda`
 are those of the mask, the position offset and the random prefix mask, and further heads take the
 switches one at a time.
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from xr0_sim.data.chunk_store import ChunkStore
 from xr0_sim.errors import unknown_name
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
+from xr0_sim.training.body_source import RolledBody
 from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.prefix_source import (
     REPORT_PROBABILITY,
@@ -38,6 +39,7 @@ _LAMBDA = replace(
 HEADS: dict[str, HeadConfig] = {
     BASE_HEAD: HeadConfig(),
     "sync": HeadConfig(),
+    "rolled": HeadConfig(body=RolledBody()),
     "prefix": _PREFIX,
     "prefix_lambda": _LAMBDA,
     "prefix_window": replace(_PREFIX, action_window=LAMBDA_WINDOW),
@@ -57,7 +59,8 @@ HEADS: dict[str, HeadConfig] = {
 }
 """Head name -> switches.
 
-`sync`, `prefix` and `prefix_lambda` are the main comparison. ``window``, ``offset`` and ``hidden``
+`sync`, `prefix` and `prefix_lambda` are the main comparison; `rolled` is for `RollForward`, which
+asks from the body of the estimated arrival. ``window``, ``offset`` and ``hidden``
 add one of the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded
 prefixes alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the
 loss, in the published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);

@@ -22,6 +22,7 @@ from xr0_sim.model.spec.normalizer import Normalizer
 from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.model.vla import XR0ForActionGeneration
 from xr0_sim.model.vlm.processor import XR0Processor
+from xr0_sim.training.body_source import RolledChunks
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.expert_training import ExpertStage, ExpertStageConfig, train_head
 from xr0_sim.training.features import FeatureStore
@@ -76,7 +77,9 @@ def test_every_head_leaves_nothing_behind(setting, name):
     features = FeatureStore(root / name, store, model, XR0Processor(config), lambda line: None)
     model.to(ELSEWHERE)
     stage = ExpertStageConfig(TrainerConfig(steps=1, batch_size=8), HEADS[name], draws=2)
-    run = ExpertStage(model.expert, stage, features, tensors, Normalizer.identity(HORIZON))
+    same = Normalizer.identity(HORIZON)
+    rolled = RolledChunks(store, same, config.state_layout)
+    run = ExpertStage(model.expert, stage, features, tensors, same, rolled)
     with OneDevice():
         run.loss(np.arange(8), step_generator(0, 1))["loss"].backward()
     assert model.expert.sink.weight.grad.device == ELSEWHERE

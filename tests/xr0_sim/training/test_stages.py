@@ -17,6 +17,7 @@ from xr0_sim.errors import ConfigError, DatasetError
 from xr0_sim.model.checkpoints.shipped import head_names, load_normalizer
 from xr0_sim.model.policy_loading import load_policy_model
 from xr0_sim.model.spec.presets import preset_config
+from xr0_sim.training.body_source import RolledBody
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
 from xr0_sim.training.posttrain import HEADS, head_config, posttrain
@@ -98,6 +99,7 @@ def test_heads_share_base_and_step_count(run):
         "noisy_position_offset": 10,
         "prefix": {"source": "CleanPrefix", "probability": 0.5, "longest": 6},
         "hide_prefix": True,
+        "body": {"source": "MeasuredBody"},
         "reweight": "published",
         "frequency": {"form": "published", "coefficient": 1.0, "unitary": False},
     }
@@ -115,6 +117,7 @@ def test_heads_take_the_switches_one_at_a_time():
         "noisy_position_offset": 10,
         "hide_prefix": True,
     }
+    assert switches("rolled", "sync") == {"body": RolledBody(0.75, 12)}
     assert switches("prefix_window", "prefix") == {"action_window": 4}
     assert switches("prefix_offset", "prefix") == {"noisy_position_offset": 10}
     assert switches("prefix_hidden", "prefix") == {"hide_prefix": True}
