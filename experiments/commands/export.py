@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.train import COMMANDS_FILE
+from experiments.commands.run_folder import (
+    COMMANDS_FILE,
+    COMMANDS_RECORD,
+    METRICS_FILE,
+    RECIPE_FILE,
+    RECIPES_RECORD,
+    RECORD_DIR,
+    policy_folder,
+    stage_folders,
+)
 from xr0_sim.errors import CheckpointError, ConfigError, unknown_name
 from xr0_sim.registry import tasks
 
-RECORD_DIR = "training"
 LARGEST_HEAD_MB = 10.0
 CURVES = "curves.png"
-METRICS_FILE = "metrics.jsonl"
-RECIPE_FILE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def run(config: ShipConfig) -> int:
     from assets import CHECKPOINT_DIR
     from xr0_sim.model.checkpoints.manifest import CORRECTION_DIR
 
-    source = Path(config.run_folder) / "vlm" / "checkpoint"
+    source = policy_folder(Path(config.run_folder))
     target = Path(config.to) if "/" in config.to else CHECKPOINT_DIR / config.to
     heads = config.heads.split(",")
     _check(source, target, heads, config.replace)
@@ -154,8 +160,7 @@ def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
     """Loss curves of all stages as JSON lines and as a picture, switches of heads, commands."""
     folder.mkdir()
     run_folder = Path(config.run_folder)
-    experts = run_folder / (f"experts_{config.label}" if config.label else "experts")
-    stages = {"vlm": run_folder / "vlm", **{head: experts / head for head in heads}}
+    stages = stage_folders(run_folder, config.label, heads)
     curves = {}
     for name, stage in stages.items():
         path = stage / METRICS_FILE
@@ -168,13 +173,13 @@ def _record(config: ShipConfig, heads: list[str], folder: Path) -> None:
         for head in heads
         if (stages[head] / RECIPE_FILE).is_file()
     }
-    (folder / "recipes.json").write_text(json.dumps(recipes, indent=1, sort_keys=True) + "\n")
+    (folder / RECIPES_RECORD).write_text(json.dumps(recipes, indent=1, sort_keys=True) + "\n")
     commands = run_folder / COMMANDS_FILE
     if commands.is_file():
         notes = [json.loads(line) for line in commands.read_text().splitlines()]
         for note in notes:
             note["config"] = _portable(note["config"], run_folder.resolve().parent)
-        (folder / "commands.json").write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        (folder / COMMANDS_RECORD).write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
     draw_curves(curves, folder / CURVES)
 
 

@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.commands.run_folder import (
+    COMMANDS_FILE,
+    FEATURES_DIR,
+    begin_from_policy,
+    experts_folder,
+    policy_folder,
+)
 from xr0_sim.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -22,9 +29,6 @@ if TYPE_CHECKING:
     from xr0_sim.training.vlm_training import VlmStageConfig
 
 STAGES = ("vlm", "base", "heads")
-FEATURES_DIR = "features"
-COMMANDS_FILE = "commands.jsonl"
-"""One line per call: options, commit, versions, data."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,11 @@ class TrainConfig:
             e.g. after new data has been collected.
         heads: Heads of the last stage, with commas.
         start: Head that the base continues from; "joint" is the VLM's companion, "fresh" none.
+        head_start: Head that the heads of the last stage continue from.
         vlm_start: Shipped name or path of a checkpoint whose VLM is continued, e.g. after new
             data or from another task; empty = fresh.
+        policy_start: Shipped name or path of a policy that heads are added to: OUT begins as a
+            copy of it, with its record; without the stage vlm.
         preset: Model size.
         vlm_steps: Steps of the VLM.
         base_steps: Steps of the base.
@@ -78,7 +85,9 @@ class TrainConfig:
     label: str = ""
     heads: str = "sync,prefix,prefix_lambda"
     start: str = "joint"
+    head_start: str = "base"
     vlm_start: str = ""
+    policy_start: str = ""
     preset: str = "tiny"
     vlm_steps: int = 3000
     base_steps: int = 3000
@@ -106,7 +115,7 @@ class TrainConfig:
     @property
     def checkpoint(self) -> Path:
         """The policy that is being trained."""
-        return Path(self.out) / "vlm" / "checkpoint"
+        return policy_folder(Path(self.out))
 
 
 def run(config: TrainConfig) -> int:
@@ -154,18 +163,30 @@ def _check_starts(config: TrainConfig, stages: list[str]) -> None:
                 f"{config.stages!r}; use --stages vlm,{config.stages}, or leave --vlm-start out"
             )
         find_checkpoint(config.vlm_start)
-    made = {"joint"} if "vlm" in stages else _heads_in(config.checkpoint)
-    if "vlm" not in stages and not (config.checkpoint / "config.json").is_file():
+    policy = config.checkpoint
+    if config.policy_start:
+        if "vlm" in stages:
+            raise ConfigError(
+                f"--policy-start: expected --stages without vlm, which it brings along, got "
+                f"{config.stages!r}; use --vlm-start to go on with its VLM"
+            )
+        policy = find_checkpoint(config.policy_start)
+    made = {"joint"} if "vlm" in stages else _heads_in(policy) | _heads_in(config.checkpoint)
+    if "vlm" not in stages and not (policy / "config.json").is_file():
         raise ConfigError(
-            f"--stages {config.stages}: expected a VLM in {config.checkpoint}, found none; train "
+            f"--stages {config.stages}: expected a VLM in {policy}, found none; train "
             f"it first with --stages vlm,{config.stages}"
         )
-    for stage, start in (("base", config.start), ("heads", "base")):
+    for stage, start in (("base", config.start), ("heads", config.head_start)):
         if stage in stages and start != "fresh" and start not in made:
             raise ConfigError(
-                f"--stages {config.stages}: expected head {start!r} in {config.checkpoint} to "
+                f"--stages {config.stages}: expected head {start!r} in {policy} to "
                 f"start {stage} from, got {', '.join(sorted(made)) or 'none'}; "
-                + ("train it with --stages base,heads" if stage == "heads" else "see --start")
+                + (
+                    "train it with --stages base,heads, or see --head-start"
+                    if stage == "heads"
+                    else "see --start"
+                )
             )
         made = made | ({stage} & set(stages))
 
@@ -176,6 +197,7 @@ def _heads_in(checkpoint: Path) -> set[str]:
 
 def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     """Trains as one of `ranks`."""
+    from policies.xr0.checkpoints import find_checkpoint
     from xr0_sim.data.chunk_store import ChunkStore
     from xr0_sim.model.policy_loading import load_policy_model
     from xr0_sim.training.source_weights import weigh_sources
@@ -188,6 +210,8 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
     if "vlm" in stages:
         _model(config, store)  # what does not fit is refused before anything is written
     if ranks.main:
+        if config.policy_start:
+            begin_from_policy(Path(config.out), find_checkpoint(config.policy_start))
         _note(config, store)
     for name in [stage for stage in STAGES if stage in stages]:
         if not _RUNNERS[name](config, store):
@@ -236,11 +260,10 @@ def train_base_stage(config: TrainConfig, store: ChunkStore) -> bool:
 
 
 def train_head_stage(config: TrainConfig, store: ChunkStore) -> bool:
-    """Stage 3: one head per strategy, all from the base."""
-    from xr0_sim.training.expert_training import BASE_HEAD
-
+    """Stage 3: one head per strategy, all from one start."""
     names = tuple(config.heads.split(","))
-    return _post(config, store, names, config.head_steps, config.head_rate, BASE_HEAD)
+    start = None if config.head_start == "fresh" else config.head_start
+    return _post(config, store, names, config.head_steps, config.head_rate, start)
 
 
 _RUNNERS: dict[str, Callable[[TrainConfig, ChunkStore], bool]] = {
@@ -266,7 +289,7 @@ def _post(
         validation_fraction=config.validation,
         compile=config.compile,
     )
-    directory = Path(config.out) / (f"experts_{config.label}" if config.label else "experts")
+    directory = experts_folder(Path(config.out), config.label)
     features = Path(config.out) / FEATURES_DIR
     return posttrain(
         *(store, config.checkpoint, names, stage, directory, features, start, _say),

@@ -312,6 +312,51 @@ def test_a_correction_head_stays_with_the_weights_it_was_trained_for(trained, tm
     assert not corrects_head(policy, "sync")
 
 
+def test_a_head_is_added_to_a_shipped_policy(trained, tmp_path, capsys):
+    """The rest stays as it is, byte by byte, and so does the record of how it came about."""
+    shipped, run, more = (tmp_path / name for name in ("policy", "run", "more"))
+    ship = ["ship", "--run-folder", str(trained / "run"), "--to", str(shipped)]
+    assert main([*ship, "--heads", "sync,prefix"]) == 0
+    save_correction(shipped, CorrectionHead(CorrectionConfig(width=8)))
+    words = ["train", "--data", str(trained / "store"), "--out", str(run), "--batch-size", "8"]
+    words += ["--threads", "1", "--head-steps", "2", "--heads", "rolled"]
+    begin = [*words, "--stages", "heads", "--policy-start", str(shipped)]
+    for wrong, expected in (
+        ([*begin], "expected head 'base'"),
+        ([*words, "--stages", "vlm,heads", "--policy-start", str(shipped)], "without vlm"),
+        (
+            [*words, "--stages", "heads", "--policy-start", str(tmp_path / "no")],
+            "unknown checkpoint",
+        ),
+    ):
+        assert main(wrong) == 2
+        assert expected in capsys.readouterr().err
+        assert not run.exists()
+    begin += ["--head-start", "sync"]
+    assert main(begin) == main(begin) == 0
+    other = ["--out", str(trained / "run"), "--policy-start", str(shipped)]
+    other_vlm = shipped / "vlm.safetensors"
+    kept = other_vlm.read_bytes()
+    other_vlm.write_bytes(kept[:-1])
+    assert main([*begin, *other]) == 2
+    assert "new or begun from" in capsys.readouterr().err
+    other_vlm.write_bytes(kept)
+    ship = ["ship", "--run-folder", str(run), "--to", str(more), "--heads", "sync,prefix,rolled"]
+    assert main(ship) == 0
+    record = shipped / "training"
+    for file in [f.relative_to(shipped) for f in shipped.rglob("*.*") if f.parent != record]:
+        assert (more / file).read_bytes() == (shipped / file).read_bytes(), file
+    for name in ("vlm.jsonl", "sync.jsonl"):
+        assert (more / "training" / name).read_bytes() == (record / name).read_bytes()
+    before, after = (
+        json.loads((f / "training" / "commands.json").read_text()) for f in (shipped, more)
+    )
+    assert len(after) == len(before) + 2 and after[-1]["config"]["heads"] == "rolled"
+    recipes = json.loads((more / "training" / "recipes.json").read_text())
+    assert recipes["rolled"]["body"] == {"longest": 12, "probability": 0.75, "source": "RolledBody"}
+    assert load_chunk_model(more, "rolled").head == "rolled"
+
+
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_written(demos, tmp_path, capfd):
     words = ["train", "--data", str(demos / "store"), "--out", str(tmp_path / "run")]
     assert main([*words, "--accumulation", "0"]) == 2
