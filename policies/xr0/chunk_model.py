@@ -267,17 +267,21 @@ class XR0ChunkModel:
         ]
 
     def _rolled_forward(self, request: ChunkRequest) -> ChunkRequest:
-        """The request with the body as it will be after the assumed actions."""
+        """The request with the body as it will be after the assumed actions.
+
+        Joints arrive where they are told. Jaws move as far as they are told to, from where they
+        are: one that is held open by what it holds goes on to be.
+        """
         if not len(request.assumed):
             return request
         seen = request.observation
-        before = np.concatenate([seen.robot.command[None], request.assumed])[-2:]
-        joints, jaws = split_arms(before)
+        before = np.concatenate([seen.robot.command[None], request.assumed])
+        joints, jaws = split_arms(before[[0, -2, -1]])
         position, quaternion = self._kinematics.forward(joints[-1])
         robot = RobotState(
             joint_pos=joints[-1],
             joint_vel=(joints[-1] - joints[-2]) * CONTROL_HZ,
-            jaw=jaws[-1],
+            jaw=np.clip(seen.robot.jaw + jaws[-1] - jaws[0], 0.0, 1.0),
             tool_pos=position,
             tool_quat=quaternion,
             command=before[-1],

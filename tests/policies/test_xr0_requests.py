@@ -124,15 +124,21 @@ def test_noise_by_tick_is_what_the_request_asks_for(model, seen):
 
 def test_assumed_actions_put_the_body_where_they_lead(model, seen):
     observation = seen[0]
-    assumed = observation.robot.command + np.linspace(0.01, 0.05, 5)[:, None]
+    held = observation.robot.jaw * [0.0, 1.0] + [0.3, 0.0]
+    command = observation.robot.command.copy()
+    command[[6, 13]] = 0.0, held[1]
+    observation = replace(observation, robot=replace(observation.robot, jaw=held, command=command))
+    assumed = command + np.linspace(0.01, 0.05, 5)[:, None]
+    assumed[:, 6] = 0.0
     found = model.infer_request(ChunkRequest(observation, noise_seed=SEED, assumed=assumed))[0]
     joints, jaws = split_arms(assumed[-1:])
     position, quaternion = model._kinematics.forward(joints[0])
+    assert held[1] > 0.1
     robot = replace(
         observation.robot,
         joint_pos=joints[0],
         joint_vel=(joints[0] - split_arms(assumed[-2:-1])[0][0]) * 30,
-        jaw=jaws[0],
+        jaw=[0.3, jaws[0, 1]],  # the left one is held open, the right one goes where it is told
         tool_pos=position,
         tool_quat=quaternion,
         command=assumed[-1],

@@ -3,7 +3,7 @@
 `MeasuredBody` asks from the proprioception of the pictures' tick. `RolledBody` asks, with some
 probability, from the body that the first d rows of the chunk lead to, and for the rows behind them:
 what `xr0_sim.runtime.strategies.roll_forward.RollForward` asks for behind a delay of d ticks
-(VLASH, arXiv 2512.01031). Where the first rows are a policy's commitment, d is their number: the
+(VLASH, arXiv 2512.01031), rolled as the chunk model rolls it. Where the first rows are a policy's commitment, d is their number: the
 body is where the policy takes itself, the rows behind it are labels.
 """
 
@@ -112,7 +112,10 @@ class RolledChunks:
     def _rolled(
         self, rows: NDArray[np.integer], rolls: NDArray[np.integer], targets: ArmTargets
     ) -> RobotState:
-        """The bodies, as if every executed row had been reached."""
+        """Joints arrive where they are told, jaws move as far as they are told to.
+
+        So a jaw that is held open by what it holds goes on to be.
+        """
         seen = self.store.robot(rows)
         sample, last = np.arange(len(rows)), np.maximum(rolls - 1, 0)
         command = np.asarray(seen.command).reshape(-1, 2, ARM_ACTION_DIM)
@@ -121,8 +124,9 @@ class RolledChunks:
             targets.joint_pos[sample, np.maximum(rolls - 2, 0)],
             command[..., :JOINTS_PER_ARM],
         )
-        joints, jaw = targets.joint_pos[sample, last], targets.jaw[sample, last]
-        commanded = np.concatenate([joints, jaw[..., None]], -1).reshape(len(rows), -1)
+        joints, told = targets.joint_pos[sample, last], targets.jaw[sample, last]
+        jaw = np.clip(seen.jaw + told - command[..., JOINTS_PER_ARM], 0.0, 1.0)
+        commanded = np.concatenate([joints, told[..., None]], -1).reshape(len(rows), -1)
         reached = RobotState(
             joint_pos=joints,
             joint_vel=(joints - before) * CONTROL_HZ,
