@@ -3,8 +3,9 @@
 `MeasuredBody` asks from the proprioception of the pictures' tick. `RolledBody` asks, with some
 probability, from the body that the first d rows of the chunk lead to, and for the rows behind them:
 what `xr0_sim.runtime.strategies.roll_forward.RollForward` asks for behind a delay of d ticks
-(VLASH, arXiv 2512.01031), rolled as the chunk model rolls it. Where the first rows are a policy's commitment, d is their number: the
-body is where the policy takes itself, the rows behind it are labels.
+(VLASH, arXiv 2512.01031), rolled as the chunk model rolls it. Where the first rows are a policy's
+commitment, d is their number: the body is where the policy takes itself, the rows behind it are
+labels.
 """
 
 from __future__ import annotations
