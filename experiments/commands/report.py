@@ -28,6 +28,8 @@ class ReportConfig:
         html: Write report.html beside the rows: one page that needs no network.
         films: First failures that are run again for a film, which the page links.
         table: Write the table to this file: .csv, .tex, .md or .txt.
+        overview: Print instead one line per level of this factor, e.g. method: success at every
+            latency with L_max, and averages over the contexts that all levels share.
         equal_compute: Print instead the table at equal compute: of every strategy the level of this
             factor that uses up the largest budget all strategies reach, e.g.
             strategy.execution_horizon.
@@ -38,6 +40,7 @@ class ReportConfig:
     html: bool = False
     films: int = 0
     table: str | None = None
+    overview: str | None = None
     equal_compute: str | None = None
 
 
@@ -46,6 +49,12 @@ def run(config: ReportConfig) -> int:
     if not config.study:
         raise ConfigError("report: expected the folder of a study, got nothing")
     study = Study.load(config.study)
+    if config.overview is not None:
+        found = study.overview(config.overview)
+        print(found)
+        if config.table is not None:
+            print(found.save(config.table), file=sys.stderr)
+        return 0
     if config.equal_compute is not None:
         print(study.table_at_equal_compute(free=config.equal_compute))
         return 0

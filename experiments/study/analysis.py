@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from experiments.report.overview import Overview
     from experiments.report.study_table import StudyTable
     from experiments.runner.condition import Condition
     from experiments.runner.episode_rows import Row
@@ -189,6 +190,29 @@ class Analysis(abc.ABC):
             if 0.0 in seconds.values() and factor != self.cluster
             for limit in latency_limits(frame, factors, seconds, factor=factor, **told)
         ]
+
+    def overview(self, by: str, *, points: float = 10.0, limit_s: float | None = None) -> Overview:
+        """One line per level of a factor: success across latencies, then averages over contexts.
+
+        The averages are over contexts that all levels share, with Student's intervals over seeds;
+        see `experiments.report.overview`.
+
+        Args:
+            by: The factor, e.g. ``strategy``.
+            points: Allowed loss of L_max [points].
+            limit_s: Time limit of the restricted mean [s].
+        """
+        from experiments.report.overview import overview
+
+        frame, factors, _ = self._told()
+        return overview(
+            frame,
+            factors,
+            by,
+            latencies=self.latencies,
+            limits=self.latency_limits(points),
+            limit_s=limit_s,
+        )
 
     def mean_drops(self) -> list[MeanDrop]:
         """What a scene change costs over all kinds of the factor ``event``, context by context.
