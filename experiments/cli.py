@@ -210,6 +210,11 @@ COMMANDS: dict[str, Command] = {
         "BenchFirstLookConfig",
         "a policy's first chunk behind an event against the expert's",
     ),
+    "bench correction": Command(
+        "experiments.benchmarks.correction",
+        "BenchCorrectionConfig",
+        "what a correction takes, and its network's share of it",
+    ),
     "bench tracking": Command(
         "experiments.benchmarks.tracking", "BenchTrackingConfig", "tool error on lines and circles"
     ),

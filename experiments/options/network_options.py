@@ -115,7 +115,7 @@ class WeightOptions:
         checkpoint = self.checkpoint or default_checkpoint(task, world)
         path = find_checkpoint(checkpoint)
         heads = checkpoint_heads(checkpoint)
-        head = head or (heads[0] if is_released(path) else strategy.head)
+        head = head or (heads[0] if is_released(path) else strategy.head_among(heads))
         if head not in heads:
             raise unknown_name(f"head of {checkpoint}", head, heads)
         if self.compile:

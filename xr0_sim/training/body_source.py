@@ -46,16 +46,23 @@ BodySource = MeasuredBody | RolledBody
 
 
 def draw_rolls(
-    source: RolledBody, committed: Tensor, valid_steps: Tensor, generator: torch.Generator
+    source: RolledBody,
+    committed: Tensor,
+    valid_steps: Tensor,
+    generator: torch.Generator,
+    *,
+    prefixed: bool = False,
 ) -> Tensor:
     """How many rows each sample is rolled forward.
 
     Args:
         source: The choice.
-        committed: (F,) leading rows that are the policy's own; so many where there are any and
-            ``source`` goes so far.
+        committed: (F,) leading rows that are the policy's own. Where there are any, and ``source``
+            goes so far, a sample is rolled behind all of them, since they are no labels.
         valid_steps: (F,) recorded rows; at least one is left.
         generator: Source of the draws.
+        prefixed: The head takes a prefix: a sample is rolled within its committed rows, and those
+            that are left are its prefix.
 
     Returns:
         (F,) rows, uniform in 1..longest where a sample is rolled, else 0.
@@ -65,7 +72,8 @@ def draw_rolls(
     rolled = torch.rand(frames, generator=generator) < source.probability
     lengths = torch.where(rolled, drawn, 0)
     own = (committed > 0) & (committed <= source.longest)
-    return torch.minimum(torch.where(own, committed, lengths), (valid_steps - 1).clamp(min=0))
+    owned = torch.minimum(lengths, committed) if prefixed else committed
+    return torch.minimum(torch.where(own, owned, lengths), (valid_steps - 1).clamp(min=0))
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,10 @@ class ExpertStage:
     ) -> ChunkTensors:
         """The samples of a batch from bodies that are drawn."""
         committed = self._tensors.committed[index]
-        rolls = draw_rolls(body, committed, self._tensors.valid_steps[index], generator)
+        rolls = draw_rolls(
+            *(body, committed, self._tensors.valid_steps[index], generator),
+            prefixed=isinstance(self.stage.head.prefix, OwnPrefix),
+        )
         state, actions, valid_steps = self._rolled.batch(index.numpy(), rolls.numpy())
         return ChunkTensors(state, actions, valid_steps, (committed - rolls).clamp(min=0))
 

@@ -45,6 +45,7 @@ HEADS: dict[str, HeadConfig] = {
     "prefix_window": replace(_PREFIX, action_window=LAMBDA_WINDOW),
     "prefix_offset": replace(_PREFIX, noisy_position_offset=POSITION_OFFSET),
     "prefix_hidden": replace(_PREFIX, hide_prefix=True),
+    "prefix_rolled": replace(_PREFIX, body=RolledBody(probability=0.5)),
     "prefix_recorded": HeadConfig(prefix=CleanPrefix()),
     "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
     "prefix_lambda_recorded": replace(_LAMBDA, prefix=CleanPrefix()),
@@ -59,11 +60,12 @@ HEADS: dict[str, HeadConfig] = {
 }
 """Head name -> switches.
 
-`sync`, `prefix` and `prefix_lambda` are the main comparison; `rolled` is for `RollForward`, which
-asks from the body of the estimated arrival. ``window``, ``offset`` and ``hidden``
-add one of the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded
-prefixes alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the
-loss, in the published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);
+`sync`, `prefix` and `prefix_lambda` are the main comparison. `rolled` is for `RollForward`, which asks
+from the body of the estimated arrival, `prefix_rolled` for `TwoRate`, whose refreshes ask from the
+newest body with a cache of earlier pictures. ``window``, ``offset`` and ``hidden`` add one of the
+three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded prefixes alone,
+``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the loss, in the
+published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);
 `prefix_lambda_published` has all switches of the public post-training code.
 """
 

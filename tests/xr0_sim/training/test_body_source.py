@@ -106,3 +106,9 @@ def test_rolls_are_drawn_end_at_commitments_and_leave_a_row():
     own = torch.tensor([3, 5, 0, 2])
     ends = draw_rolls(RolledBody(1.0, 4), own, torch.tensor([30, 30, 1, 2]), generator).tolist()
     assert ends[0] == 3 and 1 <= ends[1] <= 4 and ends[2:] == [0, 1]
+    within = [
+        draw_rolls(RolledBody(0.5, 4), own, recorded[:4], generator, prefixed=True)
+        for _ in range(200)
+    ]
+    reached = [set(column.tolist()) for column in torch.stack(within, 1)]
+    assert reached == [{0, 1, 2, 3}, {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, {0, 1, 2}]

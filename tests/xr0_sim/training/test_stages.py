@@ -118,6 +118,7 @@ def test_heads_take_the_switches_one_at_a_time():
         "hide_prefix": True,
     }
     assert switches("rolled", "sync") == {"body": RolledBody(0.75, 12)}
+    assert switches("prefix_rolled", "prefix") == {"body": RolledBody(0.5, 12)}
     assert switches("prefix_window", "prefix") == {"action_window": 4}
     assert switches("prefix_offset", "prefix") == {"noisy_position_offset": 10}
     assert switches("prefix_hidden", "prefix") == {"hide_prefix": True}

@@ -13,7 +13,7 @@ row 0 on arrival: nothing was executed meanwhile, so no row is in the past.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -112,6 +112,7 @@ class Strategy(CheckedFields, ABC):
         max_in_flight: Most inferences under way at a time.
         needs: Capabilities the chunk model must have, names of `xr0_sim.types.CAPABILITIES`.
         head: Action-expert head trained for this strategy, used where none is named.
+        other_heads: Heads that do where a checkpoint has no ``head``, the best first.
         takes_task_horizon: Whether a trained policy's best ``execution_horizon`` replaces the
             default of the field; not where the default is part of the method.
         corrects: Whether the model corrects every planned action when it is due, see
@@ -121,8 +122,14 @@ class Strategy(CheckedFields, ABC):
     max_in_flight: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     head: ClassVar[str] = "sync"
+    other_heads: ClassVar[tuple[str, ...]] = ()
     takes_task_horizon: ClassVar[bool] = True
     corrects: ClassVar[bool] = False
+
+    @classmethod
+    def head_among(cls, heads: Collection[str]) -> str:
+        """``head``, or the first of ``other_heads`` that is there; ``head`` if none is."""
+        return next((name for name in (cls.head, *cls.other_heads) if name in heads), cls.head)
 
     @property
     def label(self) -> str:

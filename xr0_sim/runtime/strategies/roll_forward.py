@@ -32,10 +32,12 @@ class RollForward(TimeAligned):
 
     The robot is rolled along the actions that the running chunk commits for the estimated delay
     (arXiv 2512.01031); the true one is never used. A chunk that arrives later than estimated
-    starts behind its first rows, one that arrives earlier waits. A model trained without latency
-    can be used as it is, but was never shown pictures older than its body.
+    starts behind its first rows, one that arrives earlier waits. Head ``rolled`` was trained with
+    pictures older than its body; one trained without latency can be asked too, and fails.
     """
 
+    head: ClassVar[str] = "rolled"
+    other_heads: ClassVar[tuple[str, ...]] = ("sync",)
     needs: ClassVar[frozenset[str]] = frozenset({"roll_forward"})
 
     execution_horizon: int = DEFAULT_EXECUTION_HORIZON
