@@ -80,7 +80,7 @@ def foreign_world(checkpoint: Path, world: str) -> str | None:
 
 def longest_prefix_of(strategy: Strategy) -> int:
     """Rows of the longest prefix that a strategy asks for; 0 for one without."""
-    steps = getattr(strategy, "prefix_steps", 0)
+    steps = getattr(strategy, "prefix_steps", getattr(strategy, "longest_prefix", 0))
     return int(steps if isinstance(steps, int) else getattr(steps, "longest", 0))
 
 

@@ -24,7 +24,9 @@ from xr0_sim.errors import ConfigError
 from xr0_sim.model.checkpoints.manifest import read_manifest, record_shared
 from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
+from xr0_sim.runtime.strategies.pipelined import Pipelined
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix
+from xr0_sim.runtime.strategies.two_rate import TwoRate
 
 BLOCKS, TOWEL = "block_dismantling", "towel_folding"
 
@@ -120,12 +122,14 @@ def test_an_instruction_without_a_familiar_word_is_one_warning():
 
 
 def test_a_prefix_longer_than_trained_is_refused(prefix_model, seen):
-    for strategy in (PrefixAsync(5, 7), PrefixAsync(5, EstimatedPrefix(longest=9))):
+    longest = TwoRate(longest_prefix=7), Pipelined(longest_prefix=8)
+    for strategy in (PrefixAsync(5, 7), PrefixAsync(5, EstimatedPrefix(longest=9)), *longest):
         assert longest_prefix_of(strategy) > prefix_model.prefix_max
         with pytest.raises(ConfigError, match=r"expected a prefix of at most 6 rows.*'prefix'"):
             XR0Policy(BLOCKS, "prefix", strategy)
         with pytest.raises(ConfigError, match=r"lower prefix_steps"):
             WeightOptions().weights_of(BLOCKS, "xr0", strategy, "prefix", "0.1")
+    assert longest_prefix_of(Pipelined()) == 0
     assert longest_prefix_of(Sync()) == longest_prefix_of(NaiveAsync()) == 0
 
 

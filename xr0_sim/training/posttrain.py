@@ -60,12 +60,12 @@ HEADS: dict[str, HeadConfig] = {
 }
 """Head name -> switches.
 
-`sync`, `prefix` and `prefix_lambda` are the main comparison. `rolled` is for `RollForward`, which asks
-from the body of the estimated arrival, `prefix_rolled` for `TwoRate`, whose refreshes ask from the
-newest body with a cache of earlier pictures. ``window``, ``offset`` and ``hidden`` add one of the
-three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded prefixes alone,
-``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the loss, in the
-published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);
+`sync`, `prefix` and `prefix_lambda` are the main comparison. `rolled` is for `RollForward`, which
+asks from the body of the estimated arrival, `prefix_rolled` for `TwoRate`, whose refreshes ask from
+the newest body with a cache of earlier pictures. ``window``, ``offset`` and ``hidden`` add one of
+the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded prefixes
+alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the loss, in
+the published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);
 `prefix_lambda_published` has all switches of the public post-training code.
 """
 

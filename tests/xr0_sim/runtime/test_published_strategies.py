@@ -23,7 +23,7 @@ from xr0_sim.runtime.strategies.rtc import Rtc, guide_weights
 from xr0_sim.runtime.strategies.shared_noise import SharedNoise
 from xr0_sim.runtime.strategies.temporal_ensemble import TemporalEnsemble
 from xr0_sim.runtime.strategies.two_rate import TwoRate
-from xr0_sim.types import CAPABILITIES, ActionChunk, Observation
+from xr0_sim.types import CAPABILITIES, PREFIX_ONLY, ActionChunk, Observation
 
 HORIZON = 30
 
@@ -177,6 +177,25 @@ def test_pipelined_keeps_to_its_depth():
     _, model = play(Pipelined(1, 2), 20, 4)
     captures = [request.observation.tick for request in model.requests]
     assert captures[:6] == [0, 1, 4, 5, 8, 9]
+
+
+def test_pipelined_gives_what_is_committed_as_a_prefix_where_one_is_asked_for():
+    records, model = play(Pipelined(3, 3, longest_prefix=2), 40, 3)
+    assert [len(request.prefix) for request in model.requests[:4]] == [0, 2, 2, 2]
+    for request in model.requests[1:-1]:
+        tick = request.observation.tick
+        rows = [record.action for record in records[tick : tick + 2]]
+        np.testing.assert_array_equal(request.prefix, rows)
+    # Three ticks of delay and two rows: the third was not known.
+    arrivals = [request.observation.tick + 3 for request in model.requests[1:]]
+    assert [r.tick for r in records if r.overrun] == [tick for tick in arrivals if tick < 40]
+    records, model = play(Pipelined(3, 3, longest_prefix=6), 40, 3)
+    assert not any(record.overrun for record in records)
+    plain, _ = play(Pipelined(3, 3), 40, 3)
+    assert not any(record.overrun for record in plain)
+    assert Pipelined().needs == frozenset() and Pipelined(longest_prefix=1).needs == PREFIX_ONLY
+    with pytest.raises(ConfigError, match="longest_prefix >= 0"):
+        Pipelined(longest_prefix=-1)
 
 
 def test_rtc_holds_the_frozen_rows_and_lets_the_others_go():
