@@ -56,6 +56,19 @@ def test_executor_is_measured_for_every_strategy_of_the_registry():
     assert found["events_growth_us"]["value"] >= 0
 
 
+def test_a_correction_is_timed_against_its_network(capsys):
+    found = bench(capsys, "correction", "--ticks", "4", "--repeats", "1")
+    assert found["slow_ms"]["n"] == 4 and found["slow_ms"]["target"] == 2.0
+    assert found["slow_ms"]["low"] <= found["median_ms"]["value"] <= found["slow_ms"]["high"]
+    assert found["ratio"]["value"] > 1.0
+    for words, expected in (
+        (("--env", "towel_folding"), "expected a correction head"),
+        (("--repeats", "0"), "--repeats >= 1"),
+    ):
+        assert main(["bench", "correction", *words]) == 2
+        assert expected in capsys.readouterr().err
+
+
 def test_tracking_covers_both_arms():
     tracked = track(TABLE_PATHS[0], 0.5)
     assert tracked.error.shape[1:] == (2, 3)
