@@ -50,10 +50,10 @@ def run(config: ReportConfig) -> int:
         raise ConfigError("report: expected the folder of a study, got nothing")
     study = Study.load(config.study)
     if config.overview is not None:
-        found = study.overview(config.overview)
-        print(found)
+        lines = study.overview(config.overview)
+        print(lines)
         if config.table is not None:
-            print(found.save(config.table), file=sys.stderr)
+            print(lines.save(config.table), file=sys.stderr)
         return 0
     if config.equal_compute is not None:
         print(study.table_at_equal_compute(free=config.equal_compute))

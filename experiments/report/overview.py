@@ -215,7 +215,7 @@ def _drop(rows: DataFrame) -> tuple[str]:
     lost = (by_seed[0] - by_seed[1]).dropna()
     if lost.empty:
         return ("–",)
-    i = mean_interval(100 * np.asarray(lost))
+    i = mean_interval(100 * np.asarray(lost), bounds=(-100.0, 100.0))
     value, *ends = (f"{round(x, 1) + 0.0:.1f}".replace("-", "−") for x in (i.value, i.low, i.high))
     return (value if math.isnan(i.low) else f"{value} [{', '.join(ends)}]",)
 

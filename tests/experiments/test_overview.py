@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from synthetic_study import FACTORS, TICKS, synthetic_frame
 
+from experiments.cli import main
 from experiments.report.overview import overview
 from experiments.study.latency_limit import latency_limits
 from xr0_sim.errors import ConfigError
@@ -117,3 +118,13 @@ def test_it_is_saved_and_what_is_no_factor_is_refused(tmp_path):
         found.save(tmp_path / "t.tex")
     assert not (tmp_path / "t.tex").exists()
     assert np.isfinite(number(found.figures.lines[0][1]))
+
+
+def test_the_command_prints_and_saves_it(tmp_path, capsys):
+    folder = "experiments/results/switches_towel"
+    assert main(["report", folder, "--overview", "switches", "--table", f"{tmp_path}/t.md"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("| switches | event | 80ms |") and "2 contexts" in told
+    assert (tmp_path / "t.md").read_text() == told
+    assert main(["report", folder, "--overview", "switch"]) == 2
+    assert "did you mean 'switches'" in capsys.readouterr().err
