@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,7 @@ def test_it_is_saved_and_what_is_no_factor_is_refused(tmp_path):
 
 
 def test_the_command_prints_and_saves_it(tmp_path, capsys):
-    folder = "experiments/results/switches_towel"
+    folder = str(Path(__file__).parents[2] / "experiments" / "results" / "switches_towel")
     assert main(["report", folder, "--overview", "switches", "--table", f"{tmp_path}/t.md"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("| switches | event | 80ms |") and "2 contexts" in told
