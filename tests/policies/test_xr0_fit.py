@@ -26,6 +26,7 @@ from xr0_sim.model.network_options import NetworkOptions
 from xr0_sim.runtime import Constant, NaiveAsync, PrefixAsync, Sync
 from xr0_sim.runtime.strategies.pipelined import Pipelined
 from xr0_sim.runtime.strategies.prefix_async import EstimatedPrefix
+from xr0_sim.runtime.strategies.roll_forward import RollForward
 from xr0_sim.runtime.strategies.two_rate import TwoRate
 
 BLOCKS, TOWEL = "block_dismantling", "towel_folding"
@@ -152,6 +153,16 @@ def test_a_head_without_prefix_training_gets_one_warning(seen, capsys):
 def test_the_command_line_refuses_the_checkpoint_of_another_task():
     with pytest.raises(ConfigError, match=r"--env block_dismantling"):
         WeightOptions(checkpoint=BLOCKS).weights_of(TOWEL, "xr0", Sync(), None, "0.1")
+
+
+def test_a_strategy_takes_the_head_trained_for_it_or_the_next_best(capsys):
+    def head(strategy, world, task=BLOCKS):
+        return WeightOptions().weights_of(task, "xr0", strategy, None, world).head
+
+    assert head(RollForward(), "0.2") == head(RollForward(), "0.2", TOWEL) == "rolled"
+    assert head(RollForward(), "0.1") == "sync"
+    assert head(PrefixAsync(8), "0.1") == head(TwoRate(), "0.2") == "prefix_lambda"
+    assert TwoRate.head_among(["sync"]) == "prefix_lambda"  # refused later, with what there is
 
 
 def test_weights_of_another_world_are_told_about_once(capsys):
