@@ -30,6 +30,8 @@ class ReportConfig:
         table: Write the table to this file: .csv, .tex, .md or .txt.
         overview: Print instead one line per level of this factor, e.g. method: success at every
             latency with L_max, and averages over the contexts that all levels share.
+        halfway: Print too where success falls below half along this factor of quantities, e.g.
+            speed.
         equal_compute: Print instead the table at equal compute: of every strategy the level of this
             factor that uses up the largest budget all strategies reach, e.g.
             strategy.execution_horizon.
@@ -41,6 +43,7 @@ class ReportConfig:
     films: int = 0
     table: str | None = None
     overview: str | None = None
+    halfway: str | None = None
     equal_compute: str | None = None
 
 
@@ -74,6 +77,8 @@ def run(config: ReportConfig) -> int:
             print("\n".join(f"- {sentence}" for sentence in effects.sentences()))
             for number, found in enumerate((*study.latency_limits(), *study.mean_drops())):
                 print(f"{'' if number else chr(10)}- {found}")
+    for place in study.halfway(config.halfway) if config.halfway is not None else ():
+        print(f"- {place}", file=sys.stderr if config.json else sys.stdout)
     if config.table is not None:
         print(study.table().save(config.table), file=sys.stderr)
     if config.html or config.films:

@@ -36,6 +36,7 @@ FIGURES = (
     "time_to_success_s",
     "seam_position_mean_rad",
     "tool_jerk_m_s3",
+    "loops",
     "stale_share",
     "expected_reaction_s",
     "model_calls",

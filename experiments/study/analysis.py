@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.runner.condition import Condition
     from experiments.runner.episode_rows import Row
     from experiments.study.effects import Effects
+    from experiments.study.halfway import Halfway
     from experiments.study.latency_limit import LatencyLimit
     from experiments.study.mean_drop import MeanDrop
     from xr0_sim.record import TickTable
@@ -213,6 +214,45 @@ class Analysis(abc.ABC):
             limits=self.latency_limits(points),
             limit_s=limit_s,
         )
+
+    def halfway(self, factor: str, rng: np.random.Generator | None = None) -> list[Halfway]:
+        """Where success falls below half along a quantity, e.g. the speed of a moving scene.
+
+        One for every context of the other factors; each prints as a sentence, see
+        `experiments.study.halfway`.
+
+        Args:
+            factor: Factor whose levels are quantities of one unit, such as ``5 cm/s``.
+            rng: Source of the bootstrap over seeds.
+        """
+        from experiments.study.halfway import halfway
+
+        frame, factors, _ = self._told()
+        source = np.random.default_rng(BOOTSTRAP_SEED) if rng is None else rng
+        return halfway(frame, factors, factor, source)
+
+    def divergence(self, condition: str | Mapping[str, Any]) -> pd.DataFrame:
+        """How far joint commands lie from the twins', by time since the event.
+
+        Of a study run with ``ticks=True``; ``.plot("time_s", "median_rad")`` draws it.
+
+        Args:
+            condition: Its name, or factor -> level, as many as tell it apart.
+
+        Returns:
+            See `experiments.study.divergence.divergence_frame`.
+        """
+        from experiments.study.divergence import divergence, divergence_frame
+
+        name = self.find(condition)
+        rows = [row for row in self.rows if row["condition"] == name and row["valid"]]
+        curves = []
+        for row in rows:
+            if row["events"]:
+                logs = [self.log(name, row["seed"], twin=twin) for twin in (False, True)]
+                tick = row["events"][0]["tick"]
+                curves.append(divergence(logs[0]["action"], logs[1]["action"], tick))
+        return divergence_frame(curves, self.resolved()[name].control_hz)
 
     def mean_drops(self) -> list[MeanDrop]:
         """What a scene change costs over all kinds of the factor ``event``, context by context.

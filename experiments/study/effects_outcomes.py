@@ -110,6 +110,7 @@ ASKED = (
     Outcome("worst_reaction_s", "worst reaction", scale=1e3, unit="ms", better="less"),
     Outcome("serial_floor_s", "serial floor", scale=1e3, unit="ms"),
     Outcome("open_loop_ticks", "open-loop exposure", unit="ticks", better="less"),
+    Outcome("loops", "loop rate", "rate", better="less", bounds=(0.0, 1.0)),
     Outcome("stale_share", "stale actions", scale=100.0, unit="% of ticks", better="less"),
     Outcome("effective_control_hz", "effective control rate", unit="Hz", better="more"),
 )

@@ -48,10 +48,11 @@ COLUMNS: dict[str, str] = {
     "reaction_observed_s": NUMBER,
 }
 """Columns of every study -> their types."""
-FLAGS = ("success", "event_fired", "twin_success", "reaction_censored", "protective_stop")
+FLAGS = ("success", "event_fired", "twin_success", "reaction_censored", "protective_stop", "loops")
 COUNTS = (
     *("model_calls", "refreshes", "lost_chunks", "corrections", "seams"),
     *("starved_ticks", "longest_gap_ticks", "initial_wait_ticks", "open_loop_ticks"),
+    "repeated_grasps",
 )
 COUNTS_OF_TASKS = ("drops",)
 FIRST_FIGURES = ("success", "progress", "duration_s", "time_to_success_s")

@@ -127,5 +127,10 @@ def test_the_command_prints_and_saves_it(tmp_path, capsys):
     told = capsys.readouterr().out
     assert told.startswith("| switches | event | 80ms |") and "2 contexts" in told
     assert (tmp_path / "t.md").read_text() == told
+    assert main(["report", folder, "--halfway", "switches"]) == 2
+    assert "expected two quantities or more of one unit" in capsys.readouterr().err
+    latencies = str(Path(folder).with_name("control_rate"))
+    assert main(["report", latencies, "--halfway", "latency"]) == 0
+    assert "- Success by latency, control_hz=10" in capsys.readouterr().out
     assert main(["report", folder, "--overview", "switch"]) == 2
     assert "did you mean 'switches'" in capsys.readouterr().err

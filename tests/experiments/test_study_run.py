@@ -196,6 +196,15 @@ def test_logs_of_an_episode_and_its_twin_part_at_the_event(ran):
         ran.log(at, 99)
 
 
+def test_divergence_is_told_from_the_logs_of_all_seeds(ran):
+    at = {"strategy": "eager", "latency": 66, "event": "nudge@tick:4"}
+    frame = ran.divergence(at)
+    assert len(frame) == 11 and (frame["n"] == 3).all()
+    assert frame["time_s"].tolist() == pytest.approx([k / 30 for k in range(11)])
+    assert (frame["median_rad"] <= 0.01).all()  # nobody reacts here
+    assert ran.divergence({**at, "event": "none"}).empty
+
+
 def test_logs_can_be_asked_for_later(folder):
     rows = (folder / ROWS).read_bytes()
     shutil.rmtree(folder / "ticks")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr0_sim.conventions import ARMS, ENV_ACTION_DIM
-from xr0_sim.metrics.columns import JOINT_COLUMNS
+from xr0_sim.metrics.columns import JAW_COLUMNS, JOINT_COLUMNS
 from xr0_sim.metrics.compute import compute_figures
 from xr0_sim.metrics.motion import (
     point_speed,
@@ -16,6 +16,7 @@ from xr0_sim.metrics.motion import (
     rms_point_jerk,
     spectral_arc_length,
 )
+from xr0_sim.metrics.repetition import LOOP, most_closings
 from xr0_sim.metrics.schedule import schedule_figures
 from xr0_sim.metrics.seam import jump_summary, seam_jumps
 from xr0_sim.metrics.staleness import staleness
@@ -58,6 +59,7 @@ def episode_metrics(
         row |= schedule_figures(columns, control_hz)
         row |= _seams(columns, control_hz)
         row |= _motion(columns, control_hz)
+        row |= _repetition(columns)
     return row
 
 
@@ -99,6 +101,12 @@ def _motion(columns: Columns, control_hz: float) -> dict[str, float]:
     commands = columns["action"][:, JOINT_COLUMNS]
     out["command_jerk_rad_s3"] = rms_joint_jerk(commands, control_hz)
     return out
+
+
+def _repetition(columns: Columns) -> dict[str, bool | int]:
+    tools = columns["tool_pos"].reshape(-1, len(ARMS), 3)
+    most = most_closings(columns["action"][:, JAW_COLUMNS], tools)
+    return {"repeated_grasps": most, "loops": most >= LOOP}
 
 
 def _mean(values: NDArray) -> float:

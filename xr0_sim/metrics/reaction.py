@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
@@ -103,6 +103,39 @@ def earliest_reaction_ticks(
     return int(shown.min()) - event_tick if len(shown) else None
 
 
+def differences(
+    actions: ArrayLike, twin_actions: ArrayLike, event_tick: int, until_tick: int | None = None
+) -> NDArray[np.float64]:
+    """How far a run's commands lie from its twin's, from an event on.
+
+    Args:
+        actions: (K, 14) commands of the perturbed run, row k = tick k.
+        twin_actions: (K', 14) commands of the twin.
+        event_tick: Tick in which the event fired.
+        until_tick: Tick before which the comparison ends; None for the end of the shorter run.
+
+    Returns:
+        (n, 14) absolute differences.
+
+    Raises:
+        ConfigError: Other shapes, an event beyond the run, or a twin that differs before it.
+    """
+    a, b = (np.asarray(x, dtype=np.float64) for x in (actions, twin_actions))
+    if any(x.ndim != 2 or x.shape[1] != ENV_ACTION_DIM for x in (a, b)):
+        raise ConfigError(
+            f"reaction: expected two arrays (K, {ENV_ACTION_DIM}), got {a.shape} and {b.shape}"
+        )
+    if not 0 <= event_tick < len(a):
+        raise ConfigError(f"reaction: expected an event tick in 0..{len(a) - 1}, got {event_tick}")
+    shared = min(len(a), len(b), len(a) if until_tick is None else until_tick)
+    if min(len(a), len(b)) < event_tick or not np.array_equal(a[:event_tick], b[:event_tick]):
+        raise ConfigError(
+            "reaction: expected a twin with the same commands before the event; "
+            "run both with the same seed, executor and model"
+        )
+    return np.abs(a[event_tick:shared] - b[event_tick:shared])
+
+
 def reaction(
     actions: ArrayLike,
     twin_actions: ArrayLike,
@@ -126,25 +159,12 @@ def reaction(
         joint_tolerance_rad: Joint commands differ beyond this [rad].
         jaw_tolerance: Jaw commands differ beyond this [opening fraction].
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (actions, twin_actions))
-    if any(x.ndim != 2 or x.shape[1] != ENV_ACTION_DIM for x in (a, b)):
-        raise ConfigError(
-            f"reaction: expected two arrays (K, {ENV_ACTION_DIM}), got {a.shape} and {b.shape}"
-        )
-    if not 0 <= event_tick < len(a):
-        raise ConfigError(f"reaction: expected an event tick in 0..{len(a) - 1}, got {event_tick}")
-    shared = min(len(a), len(b), len(a) if until_tick is None else until_tick)
-    if min(len(a), len(b)) < event_tick or not np.array_equal(a[:event_tick], b[:event_tick]):
-        raise ConfigError(
-            "reaction: expected a twin with the same commands before the event; "
-            "run both with the same seed, executor and model"
-        )
+    apart = differences(actions, twin_actions, event_tick, until_tick)
     tolerance = np.where(IS_JAW, jaw_tolerance, joint_tolerance_rad)
-    differs = (np.abs(a[event_tick:shared] - b[event_tick:shared]) > tolerance).any(axis=1)
-    hits = np.flatnonzero(differs)
+    hits = np.flatnonzero((apart > tolerance).any(axis=1))
     return Reaction(
         seconds=float(hits[0]) / control_hz if len(hits) else None,
-        observed_s=(shared - event_tick) / control_hz,
+        observed_s=len(apart) / control_hz,
         lower_bound_s=None if earliest_ticks is None else earliest_ticks / control_hz,
     )
 

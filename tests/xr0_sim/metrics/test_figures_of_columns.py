@@ -69,6 +69,16 @@ def test_means_are_over_the_ticks_that_have_a_value():
     assert row["seam_velocity_mean_rad_s"] == row["seam_acceleration_mean_rad_s2"] == 0
 
 
+def test_a_hand_that_closes_again_and_again_at_one_place_loops():
+    told = columns()
+    told["tool_pos"] = np.zeros((TICKS, 6))
+    for times, loops in ((2, False), (3, True)):
+        told["action"] = np.ones((TICKS, 14))
+        told["action"][1 : 2 * times : 2, 13] = 0.0
+        row = episode_metrics(result(), told, HZ)
+        assert (row["repeated_grasps"], row["loops"]) == (times, loops)
+
+
 def test_only_a_success_has_a_time_to_success():
     assert episode_metrics(result(), columns(), HZ)["time_to_success_s"] == TICKS / HZ
     failed = episode_metrics(result("failure"), columns(), HZ)
