@@ -13,7 +13,13 @@ from experiments.options.condition_options import given_options
 from experiments.options.network_options import WeightOptions
 from experiments.options.task_options import TaskOptions
 from experiments.study.study import Study
-from experiments.study.study_file import factor_arguments, make_study, read_study_file, with_factors
+from experiments.study.study_file import (
+    factor_arguments,
+    make_study,
+    narrowed,
+    read_study_file,
+    with_factors,
+)
 from experiments.study.text import study_object, study_text
 from experiments.study.until import MOST_SEEDS
 from xr0_sim.errors import ConfigError
@@ -93,7 +99,10 @@ class AblateConfig(TaskOptions, WeightOptions):
     def make(self) -> Study:
         """The study these options and their file stand for."""
         found: dict[str, Any] = dict(read_study_file(self.study)) if self.study else {}
-        found["factors"] = with_factors(found.get("factors", {}), factor_arguments(self.factor))
+        given = found.get("factors", {})
+        found["factors"] = with_factors(given, factor_arguments(self.factor))
+        if "exclude" in found:
+            found["exclude"] = narrowed(found["exclude"], given, found["factors"])
         for name, value in given_options(self).items():
             if name in found["factors"]:
                 raise ConfigError(

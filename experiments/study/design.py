@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.study.levels import Levels, Settings, check_option, factor_levels, option_value
+from experiments.study.levels import (
+    Levels,
+    Settings,
+    check_option,
+    factor_levels,
+    known_level,
+    option_value,
+)
 from xr0_sim.errors import ConfigError, unknown_name
 from xr0_sim.record.runcard import to_json
 from xr0_sim.runtime.random_streams import check_seed
@@ -178,12 +185,7 @@ class Design:
     def _level(self, factor: str, value: Any) -> str:
         if factor not in self.factors:
             raise unknown_name("factor", factor, self.factors)
-        if value in self.factors[factor]:
-            return str(value)
-        (text,) = factor_levels(factor, [value])
-        if text not in self.factors[factor]:
-            raise unknown_name(f"level of {factor}", text, self.factors[factor])
-        return text
+        return known_level(factor, self.factors[factor], value)
 
     def _cell(self, given: Mapping[str, Any]) -> Cell:
         missing = [name for name in self.factors if name not in given]

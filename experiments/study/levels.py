@@ -55,6 +55,25 @@ def factor_levels(name: str, given: Any) -> Levels:
     return levels
 
 
+def known_level(factor: str, levels: Levels, value: Any) -> str:
+    """Text of the level that a value stands for.
+
+    Args:
+        factor: The factor.
+        levels: Its levels.
+        value: Text of a level, or a value of the option that the factor varies.
+
+    Raises:
+        ConfigError: There is no such level.
+    """
+    text = str(value)
+    if value not in levels and all(set(told) == {factor} for told in levels.values()):
+        (text,) = factor_levels(factor, [value])
+    if text not in levels:
+        raise unknown_name(f"level of {factor}", text, levels)
+    return text
+
+
 def option_value(name: str, value: Any) -> Any:
     """Value of an option, typed; a bare number as a latency is one in milliseconds."""
     if name == "latency" and not isinstance(value, bool):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.study.levels import split_levels
+from experiments.study.levels import factor_levels, known_level, split_levels
 from experiments.study.study import Study
 from xr0_sim.errors import ConfigError, unknown_name
 
@@ -89,6 +89,35 @@ def with_factors(given: Mapping[str, Any], asked: Mapping[str, list[str]]) -> di
         else:
             factors[name] = levels
     return factors
+
+
+def narrowed(
+    rules: Sequence[tuple[str, Any]], given: Mapping[str, Any], picked: Mapping[str, Any]
+) -> list[tuple[str, Any]]:
+    """Exclusions of a file, for the levels that a command line picks.
+
+    A rule says nothing any more where none of its levels of a factor is picked.
+
+    Args:
+        rules: Reasons and what they leave out.
+        given: Factors of the file.
+        picked: Factors of the study.
+
+    Raises:
+        ConfigError: A rule names a factor or a level that the file does not have.
+    """
+    found = []
+    for reason, rule in rules:
+        left: dict[str, list[Any]] = {}
+        for name, value in rule.items():
+            if name not in given:
+                raise unknown_name("factor", name, given)
+            known, kept = (factor_levels(name, levels) for levels in (given[name], picked[name]))
+            values = value if isinstance(value, list) else [value]
+            left[name] = [one for one in values if known_level(name, known, one) in kept]
+        if all(left.values()):
+            found.append((reason, left))
+    return found
 
 
 def make_study(arguments: Mapping[str, Any]) -> Study:

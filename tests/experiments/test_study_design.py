@@ -204,8 +204,7 @@ def test_the_methods_example_has_a_row_for_every_strategy_there_is():
     there = {type(strategies.parse(name)) for name in strategies}
     shipped = {kind for kind in there if kind.__module__.startswith("xr0_sim.runtime.")}
     assert asked == shipped
-    # One strategy twice, with a prefix and without; naive_async not where it is sync.
-    assert len(found) == (len(shipped) + 1) * 4 * 2 - 2
+    assert len(found) == len(shipped) * 4 * 2 - 2  # naive_async not where it is sync
     heads = {c.weights.head for c in found.values() if type(c.strategy).__name__ == "RollForward"}
     assert heads == {"rolled"}
 
@@ -247,6 +246,26 @@ def test_every_level_of_the_examples_can_be_picked_by_its_name(file):
         for level in levels:
             picked = AblateConfig(study=str(file), factor=(f"{name}={level}",)).make()
             assert list(picked.factors[name]) == [level]
+
+
+def test_exclusions_of_a_file_follow_the_levels_that_are_picked(tmp_path):
+    """One whose levels are left out says nothing; one that names no level is refused."""
+    file = str(EXAMPLES / "methods.toml")
+
+    def conditions(*factor, file=file):
+        return AblateConfig(study=file, factor=factor).make().resolved()
+
+    assert len(conditions("method=naive_async")) == 3 * 2
+    assert len(conditions("method=sync,naive_async", "latency=0,80")) == 3 * 2
+    assert len(conditions("method=naive_async", "latency=80")) == 2
+    assert len(conditions("method=sync")) == 4 * 2
+    rate = str(EXAMPLES / "control_rate.toml")
+    assert len(conditions("latency=80", "control_hz=10", file=rate)) == 3 * 2
+    assert len(conditions("strategy=sync,naive_async", "control_hz=10", file=rate)) == 5 * 2
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(Path(file).read_text().replace('method = "naive_async"', 'method = "naive"'))
+    with pytest.raises(ConfigError, match="naive_async"):
+        conditions("latency=80", file=str(wrong))
 
 
 def test_levels_of_a_table_are_picked_by_their_names():
