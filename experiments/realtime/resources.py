@@ -49,7 +49,7 @@ def gained(held: Sequence[Resources | None]) -> list[Measure]:
     told = [each for each in held if each is not None]
     if len(told) < 2:
         return []
-    first, last = told[0], told[-1]
+    first, middle, last = told[0], told[len(told) // 2], told[-1]
     more = len(told) - 1
     most = max(each.memory_mb for each in told)
     return [
@@ -60,6 +60,13 @@ def gained(held: Sequence[Resources | None]) -> list[Measure]:
             last.memory_mb - first.memory_mb,
             "MB",
             n=more,
+        ),
+        Measure(
+            "memory_gained_late",
+            "of it in the second half of the episodes",
+            last.memory_mb - middle.memory_mb,
+            "MB",
+            n=len(told) - 1 - len(told) // 2,
         ),
         Measure("memory_most", "most at the end of an episode", most, "MB", n=len(told)),
         Measure(

@@ -13,7 +13,8 @@ from xr0_sim.fields import check_range
 from xr0_sim.runtime.strategies.base import DEFAULT_EXECUTION_HORIZON, TimeAligned
 
 HEAD_S = 0.002
-"""What a correction is taken to cost [s], pictures excluded; stated, not measured."""
+"""What a correction is taken to cost [s], pictures excluded; stated. Measured by `bench correction`
+on one core: 2.0 ms in the median, 2.8 ms at 99 % (``experiments/LOG.md``)."""
 
 
 @dataclass(frozen=True)
