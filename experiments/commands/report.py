@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -27,7 +28,7 @@ class ReportConfig:
         json: Print the summary as one JSON object.
         html: Write report.html beside the rows: one page that needs no network.
         films: First failures that are run again for a film, which the page links.
-        table: Write the table to this file: .csv, .tex, .md or .txt.
+        table: Write the table to this file: .csv, .tex, .md or .txt; of --overview .csv or .md.
         overview: Print instead one line per level of this factor, e.g. method: success at every
             latency with L_max, and averages over the contexts that all levels share.
         halfway: Print too where success falls below half along this factor of quantities, e.g.
@@ -53,6 +54,16 @@ def run(config: ReportConfig) -> int:
         raise ConfigError("report: expected the folder of a study, got nothing")
     study = Study.load(config.study)
     if config.overview is not None:
+        others = config.json, config.html, config.films, config.halfway, config.equal_compute
+        if any(others):
+            raise ConfigError(
+                "--overview: expected it alone or with --table, got another output too; call twice"
+            )
+        if config.table is not None and Path(config.table).suffix not in (".md", ".csv"):
+            raise ConfigError(
+                "--table: expected a name ending in .md or .csv with --overview, got "
+                f"{config.table}"
+            )
         lines = study.overview(config.overview)
         print(lines)
         if config.table is not None:

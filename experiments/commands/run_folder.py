@@ -13,9 +13,10 @@ import filecmp
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from xr0_sim.atomic import partial_path
-from xr0_sim.errors import ConfigError
+from xr0_sim.errors import CheckpointError, ConfigError
 
 FEATURES_DIR = "features"
 COMMANDS_FILE = "commands.jsonl"
@@ -39,8 +40,16 @@ def experts_folder(run: Path, label: str) -> Path:
 
 
 def stage_folders(run: Path, label: str, heads: list[str]) -> dict[str, Path]:
-    """Folder of each stage: ``vlm`` and every head."""
-    return {"vlm": run / "vlm", **{head: experts_folder(run, label) / head for head in heads}}
+    """Folder of each stage: ``vlm`` and every head.
+
+    A head that the labelled training does not have is that of the one without a label, which a
+    policy brought along.
+    """
+    found = {head: experts_folder(run, label) / head for head in heads}
+    brought = {head: experts_folder(run, "") / head for head in heads}
+    if any(folder.is_dir() for folder in found.values()):
+        found = {k: found[k] if found[k].is_dir() else brought[k] for k in heads}
+    return {"vlm": run / "vlm", **found}
 
 
 def begin_from_policy(run: Path, policy: Path) -> None:
@@ -69,9 +78,14 @@ def begin_from_policy(run: Path, policy: Path) -> None:
             f"--policy-start: expected --out {run} to be new or begun from {policy}, got another "
             "policy in it; use another folder"
         )
+    if (run / COMMANDS_FILE).exists() or (run / "vlm").exists():
+        raise ConfigError(
+            f"--policy-start: expected --out {run} to be new or begun from {policy}, got a "
+            "training that is not finished; use another folder"
+        )
     record = policy / RECORD_DIR
-    recipes_file, commands_file = record / RECIPES_RECORD, record / COMMANDS_RECORD
-    recipes = json.loads(recipes_file.read_text()) if recipes_file.is_file() else {}
+    recipes, commands = (_read(record / name) for name in (RECIPES_RECORD, COMMANDS_RECORD))
+    recipes = recipes or {}
     for name, folder in stage_folders(run, "", _heads(policy)).items():
         folder.mkdir(parents=True, exist_ok=True)
         if (record / f"{name}.jsonl").is_file():
@@ -79,8 +93,8 @@ def begin_from_policy(run: Path, policy: Path) -> None:
         if name in recipes:
             text = json.dumps(recipes[name], indent=1, sort_keys=True)
             (folder / RECIPE_FILE).write_text(text + "\n")
-    if commands_file.is_file():
-        lines = [json.dumps(note, sort_keys=True) for note in json.loads(commands_file.read_text())]
+    if commands:
+        lines = [json.dumps(note, sort_keys=True) for note in commands]
         (run / COMMANDS_FILE).write_text("".join(f"{line}\n" for line in lines))
     fresh = partial_path(there)
     try:
@@ -88,6 +102,18 @@ def begin_from_policy(run: Path, policy: Path) -> None:
         fresh.rename(there)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: expected the record of a training as JSON, got {type(error).__name__}: "
+            f"{error}; restore the file or remove it"
+        ) from error
 
 
 def _heads(policy: Path) -> list[str]:

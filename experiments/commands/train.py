@@ -163,6 +163,12 @@ def _check_starts(config: TrainConfig, stages: list[str]) -> None:
                 f"{config.stages!r}; use --stages vlm,{config.stages}, or leave --vlm-start out"
             )
         find_checkpoint(config.vlm_start)
+    heads = config.heads.split(",")
+    if "heads" in stages and len(heads) > 1 and config.head_start in heads:
+        raise ConfigError(
+            f"--head-start {config.head_start}: expected a head that is not trained itself, since "
+            f"the others start from it, got it in --heads {config.heads}; train it by itself"
+        )
     policy = config.checkpoint
     if config.policy_start:
         if "vlm" in stages:
@@ -213,6 +219,7 @@ def _train(config: TrainConfig, stages: list[str], ranks: Ranks) -> int:
         if config.policy_start:
             begin_from_policy(Path(config.out), find_checkpoint(config.policy_start))
         _note(config, store)
+    ranks.wait()
     for name in [stage for stage in STAGES if stage in stages]:
         if not _RUNNERS[name](config, store):
             _say("stopped; the same command goes on from here")

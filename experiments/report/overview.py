@@ -76,17 +76,22 @@ class Overview:
         figures: Averages over the shared contexts.
         shared: How many contexts those are.
         seeds: How many seeds are behind them.
+        trainings: How many trainings a seed is averaged over; 0 without a factor of trainings.
     """
 
     success: TextTable
     figures: TextTable
     shared: int
     seeds: int
+    trainings: int = 0
 
     @property
     def note(self) -> str:
         """What the second table averages over."""
-        return f"Over {self.shared} contexts that all levels share, {self.seeds} seeds:"
+        told = f"Over {self.shared} contexts that all levels share, {self.seeds} seeds"
+        if self.trainings:
+            told += f", these {self.trainings} trainings (intervals say nothing about others)"
+        return f"{told}:"
 
     def markdown(self) -> str:
         """Both tables."""
@@ -119,6 +124,7 @@ def overview(
     latencies: Mapping[str, Mapping[str, float]],
     limits: Sequence[LatencyLimit] = (),
     limit_s: float | None = None,
+    cluster: str | None = None,
 ) -> Overview:
     """Both tables.
 
@@ -129,20 +135,26 @@ def overview(
         latencies: Factors of latencies -> level -> its mean [s].
         limits: L_max of the contexts.
         limit_s: Time limit of all episodes [s]; None for the longest valid one.
+        cluster: Factor of trainings, which is averaged over: intervals hold for these trainings.
 
     Raises:
-        ConfigError: There is no such factor, it is the one of latencies, or there are no rows.
+        ConfigError: There is no such factor, it is that of trainings or latencies, or there are no
+            valid rows.
     """
     if by not in factors:
         raise unknown_name("factor", by, factors)
     if frame.empty:
         raise ConfigError("overview: expected rows, got none; run the study")
     across = next((name for name in factors if name in latencies), None)
+    if by == cluster:
+        raise ConfigError(f"overview: expected a factor, got {by}, whose levels are trainings")
     if by == across:
         raise ConfigError(
             f"overview: expected a factor that is not of latencies, got {by}; they are the columns"
         )
     known = frame[frame["valid"].astype(bool)]
+    if known.empty:
+        raise ConfigError("overview: expected valid rows, got none; see why they are invalid")
     shared = _shared(known, factors, by)
     chosen = _chosen(frame, limit_s)
     drops = by != EVENT and EVENT in known and UNDISTURBED in set(known[EVENT].astype(str))
@@ -159,6 +171,7 @@ def overview(
         TextTable(tuple(header), tuple(lines)),
         len(_contexts(shared, factors, by)),
         int(shared["seed"].nunique()),
+        0 if cluster is None else int(known[cluster].nunique()),
     )
 
 

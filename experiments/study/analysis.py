@@ -213,6 +213,7 @@ class Analysis(abc.ABC):
             latencies=self.latencies,
             limits=self.latency_limits(points),
             limit_s=limit_s,
+            cluster=self.cluster,
         )
 
     def halfway(self, factor: str, rng: np.random.Generator | None = None) -> list[Halfway]:

@@ -55,12 +55,12 @@ class Halfway:
         """One sentence."""
         where = "".join(f", {name}={level}" for name, level in self.within.items())
         if math.isinf(self.value):
-            side = "at no level below" if self.value > 0 else "at every level below"
-            told = f"{side} half (up to {self.largest:g}{self._unit})"
+            side = "nowhere" if self.value > 0 else "everywhere"
+            told = f"{side} below half (up to {self.largest:g}{self._unit})"
         else:
             told = f"below half from {self.value:.3g}{self._unit} on"
         ends = f"[{self._end(self.low)}, {self._end(self.high)}]"
-        return f"Success by {self.factor}{where}: {told} {ends} over {self.n} seeds."
+        return f"Success by {self.factor}{where}, made to fall: {told} {ends} over {self.n} seeds."
 
     @property
     def _unit(self) -> str:
@@ -94,6 +94,8 @@ def halfway(
     values, unit = _quantities(factor, factors[factor])
     others = [name for name in factors if name != factor]
     known = frame[frame["valid"].astype(bool)].dropna(subset=["success"])
+    if known.empty:
+        raise ConfigError("halfway: expected valid rows, got none; see why they are invalid")
     groups = known.groupby(others, sort=False, observed=True) if others else [((), known)]
     found = []
     for where, rows in groups:

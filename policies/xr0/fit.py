@@ -105,7 +105,7 @@ def check_prefix(strategy: Strategy, prefix_max: int, head: str) -> str | None:
     if longest > prefix_max:
         raise ConfigError(
             f"strategy {strategy.label!r}: expected a prefix of at most {prefix_max} rows, which "
-            f"head {head!r} was trained for, got {longest}; lower prefix_steps"
+            f"head {head!r} was trained for, got {longest}; lower prefix_steps or longest_prefix"
         )
     return None
 

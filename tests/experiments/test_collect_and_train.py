@@ -323,6 +323,7 @@ def test_a_head_is_added_to_a_shipped_policy(trained, tmp_path, capsys):
     begin = [*words, "--stages", "heads", "--policy-start", str(shipped)]
     for wrong, expected in (
         ([*begin], "expected head 'base'"),
+        ([*begin, "--heads", "sync,rolled", "--head-start", "sync"], "expected a head that is not"),
         ([*words, "--stages", "vlm,heads", "--policy-start", str(shipped)], "without vlm"),
         (
             [*words, "--stages", "heads", "--policy-start", str(tmp_path / "no")],
@@ -333,6 +334,17 @@ def test_a_head_is_added_to_a_shipped_policy(trained, tmp_path, capsys):
         assert expected in capsys.readouterr().err
         assert not run.exists()
     begin += ["--head-start", "sync"]
+    stopped, record = tmp_path / "stopped", shipped / "training" / "commands.json"
+    stopped.mkdir()
+    (stopped / "commands.jsonl").write_text("{}\n")
+    assert main([*begin, "--out", str(stopped)]) == 2
+    assert "training that is not finished" in capsys.readouterr().err
+    told = record.read_text()
+    record.write_text(told[:-9])
+    assert main(begin) == 2
+    assert "expected the record of a training as JSON" in capsys.readouterr().err
+    assert not run.exists() and (stopped / "commands.jsonl").read_text() == "{}\n"
+    record.write_text(told)
     assert main(begin) == main(begin) == 0
     other = ["--out", str(trained / "run"), "--policy-start", str(shipped)]
     other_vlm = shipped / "vlm.safetensors"

@@ -34,7 +34,7 @@ def test_rates_that_fall_are_joined_by_straight_lines():
     found = place([1.0, 0.8, 0.3, 0.1])
     assert found.value == pytest.approx(5 + 5 * (0.8 - 0.5) / (0.8 - 0.3))
     assert found.low < found.value < found.high and found.n == 20
-    assert str(found).startswith("Success by speed: below half from 8 cm/s on [")
+    assert str(found).startswith("Success by speed, made to fall: below half from 8 cm/s on [")
     # A rate that rises is pooled with the one before.
     assert place([1.0, 0.6, 0.8, 0.0]).value == pytest.approx(10 + 10 * 0.2 / 0.7)
 
@@ -42,8 +42,8 @@ def test_rates_that_fall_are_joined_by_straight_lines():
 def test_what_never_falls_and_what_is_never_above_is_said():
     always, never = place([1.0, 1.0, 1.0, 0.9]), place([0.4, 0.3, 0.1, 0.0])
     assert (always.value, never.value) == (math.inf, -math.inf)
-    assert "at no level below half (up to 20 cm/s) [beyond 20, beyond 20]" in str(always)
-    assert "at every level below half" in str(never)
+    assert "nowhere below half (up to 20 cm/s) [beyond 20, beyond 20]" in str(always)
+    assert "everywhere below half" in str(never)
 
 
 def test_contexts_have_their_own_and_other_levels_are_refused():
@@ -64,6 +64,9 @@ def test_contexts_have_their_own_and_other_levels_are_refused():
     ):
         with pytest.raises(ConfigError, match=expected):
             halfway(frame, factors, factor, np.random.default_rng(0))
+    none = frame.assign(valid=False)
+    with pytest.raises(ConfigError, match="expected valid rows"):
+        halfway(none, {"speed": SPEEDS}, "speed", np.random.default_rng(0))
     mixed = {"speed": ["0 cm/s", "5 m/s"]}
     with pytest.raises(ConfigError, match="one unit"):
         halfway(frame, mixed, "speed", np.random.default_rng(0))

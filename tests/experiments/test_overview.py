@@ -113,6 +113,13 @@ def test_it_is_saved_and_what_is_no_factor_is_refused(tmp_path):
     ):
         with pytest.raises(ConfigError, match=expected):
             overview(frame, FACTORS, by, latencies=AT)
+    with pytest.raises(ConfigError, match="expected valid rows"):
+        overview(frame.assign(valid=False), FACTORS, "event", latencies=AT)
+    with pytest.raises(ConfigError, match="whose levels are trainings"):
+        overview(frame, FACTORS, "event", latencies=AT, cluster="event")
+    assert "these 1 trainings" in str(
+        overview(frame, FACTORS, "event", latencies=AT, cluster="training")
+    )
     with pytest.raises(ConfigError, match="expected rows"):
         overview(frame.iloc[:0], FACTORS, "event", latencies=AT)
     with pytest.raises(ConfigError, match=r"\.md or \.csv"):
@@ -132,5 +139,12 @@ def test_the_command_prints_and_saves_it(tmp_path, capsys):
     latencies = str(Path(folder).with_name("control_rate"))
     assert main(["report", latencies, "--halfway", "latency"]) == 0
     assert "- Success by latency, control_hz=10" in capsys.readouterr().out
+    for words, expected in (
+        (["--overview", "switches", "--html"], "expected it alone or with --table"),
+        (["--overview", "switches", "--table", f"{tmp_path}/t.tex"], "ending in .md or .csv"),
+    ):
+        assert main(["report", folder, *words]) == 2
+        told = capsys.readouterr()
+        assert expected in told.err and not told.out
     assert main(["report", folder, "--overview", "switch"]) == 2
     assert "did you mean 'switches'" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from another only in its `HeadConfig`, so the three published variants are three
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -95,9 +96,14 @@ class HeadConfig:
         frequency_term(self.frequency)
 
     @property
-    def own_commitments(self) -> bool:
-        """Samples that begin with a policy's commitment teach it."""
-        return isinstance(self.prefix, OwnPrefix) or isinstance(self.body, RolledBody)
+    def longest_commitment(self) -> float:
+        """Rows of a policy's commitment that a sample may begin with and still teach it.
+
+        A head without a prefix is rolled behind them, if at all; one with its own gets them.
+        """
+        if isinstance(self.prefix, OwnPrefix):
+            return math.inf
+        return self.body.longest if isinstance(self.body, RolledBody) else 0
 
     def recipe(self) -> dict[str, object]:
         """Every switch as plain values, for the record."""
@@ -303,8 +309,7 @@ def train_head(
     training, validation = store.split(stage.validation_fraction)
     taught = store.column("valid_steps") > 0
     weights = store.column("weight")[training] * taught[training]
-    if not head.own_commitments:
-        weights = weights * (store.column("committed")[training] == 0)
+    weights = weights * (store.column("committed")[training] <= head.longest_commitment)
     order = SampleOrder(training, weights, stage.trainer.batch_size, stage.trainer.seed)
     held_out = validation[(taught & (store.column("committed") == 0))[validation]]
     held_out = held_out[:: max(1, len(held_out) // evaluation_rows)]

@@ -24,7 +24,8 @@ class Pipelined(Strategy):
     at once; nothing is said here about how much faster one of them would be alone.
 
     Chunks that know nothing of each other can answer each other's jumps until the arms shake; with
-    ``longest_prefix`` each is conditioned on what is committed when it is captured. Rows of an
+    ``longest_prefix`` each is conditioned on what is committed when it is captured (name a head
+    that takes one, e.g. ``--head prefix``). Rows of an
     inference that is under way then are not known yet.
 
     Attributes:
