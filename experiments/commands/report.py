@@ -72,6 +72,7 @@ def run(config: ReportConfig) -> int:
     if config.equal_compute is not None:
         print(study.table_at_equal_compute(free=config.equal_compute))
         return 0
+    places = study.halfway(config.halfway) if config.halfway is not None else []
     if config.json:
         limits = study.latency_limits() if study.rows else []
         drops = study.mean_drops() if study.rows else []
@@ -88,7 +89,7 @@ def run(config: ReportConfig) -> int:
             print("\n".join(f"- {sentence}" for sentence in effects.sentences()))
             for number, found in enumerate((*study.latency_limits(), *study.mean_drops())):
                 print(f"{'' if number else chr(10)}- {found}")
-    for place in study.halfway(config.halfway) if config.halfway is not None else ():
+    for place in places:
         print(f"- {place}", file=sys.stderr if config.json else sys.stdout)
     if config.table is not None:
         print(study.table().save(config.table), file=sys.stderr)

@@ -1,10 +1,12 @@
 """Run folders of ``xr0-sim train``: where things lie, and how one begins from a finished policy.
 
-RUN/commands.jsonl               one line per call: options, commit, versions, data
-RUN/features/                    features of the VLM, by its weights
-RUN/vlm/checkpoint/              the policy
-RUN/vlm/metrics.jsonl            loss of the VLM
-RUN/experts[_LABEL]/HEAD/        loss and switches of a head
+```
+    RUN/commands.jsonl               one line per call: options, commit, versions, data
+    RUN/features/                    features of the VLM, by its weights
+    RUN/vlm/checkpoint/              the policy
+    RUN/vlm/metrics.jsonl            loss of the VLM
+    RUN/experts[_LABEL]/HEAD/        loss and switches of a head
+```
 """
 
 from __future__ import annotations

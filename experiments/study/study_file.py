@@ -104,15 +104,17 @@ def narrowed(
         picked: Factors of the study.
 
     Raises:
-        ConfigError: A rule names a factor or a level that the file does not have.
+        ConfigError: A rule names a factor that there is not, or a level that the factor does not
+            have: in the file, or on the command line where the file lacks the factor.
     """
     found = []
     for reason, rule in rules:
         left: dict[str, list[Any]] = {}
         for name, value in rule.items():
-            if name not in given:
-                raise unknown_name("factor", name, given)
-            known, kept = (factor_levels(name, levels) for levels in (given[name], picked[name]))
+            if name not in picked:
+                raise unknown_name("factor", name, picked)
+            kept = factor_levels(name, picked[name])
+            known = factor_levels(name, given[name]) if name in given else kept
             values = value if isinstance(value, list) else [value]
             left[name] = [one for one in values if known_level(name, known, one) in kept]
         if all(left.values()):

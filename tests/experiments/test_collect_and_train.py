@@ -14,6 +14,7 @@ import experiments.datagen.driving as driving
 from envs.world import DEFAULT_WORLD
 from experiments.cli import main
 from experiments.commands.collect import CollectConfig, turns_of
+from experiments.commands.run_folder import stage_folders
 from experiments.datagen.dagger import RelabelConfig
 from experiments.datagen.takeovers import TakeoverConfig
 from policies.supervision.block_labels import block_grounding_spec
@@ -367,6 +368,12 @@ def test_a_head_is_added_to_a_shipped_policy(trained, tmp_path, capsys):
     recipes = json.loads((more / "training" / "recipes.json").read_text())
     assert recipes["rolled"]["body"] == {"longest": 12, "probability": 0.75, "source": "RolledBody"}
     assert load_chunk_model(more, "rolled").head == "rolled"
+    # A labelled training leaves the records that the policy brought along where they are.
+    (run / "experts_x").mkdir()
+    (run / "experts" / "rolled").rename(run / "experts_x" / "rolled")
+    found = stage_folders(run, "x", ["sync", "rolled"])
+    assert found["sync"] == run / "experts" / "sync"
+    assert found["rolled"] == run / "experts_x" / "rolled"
 
 
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_written(demos, tmp_path, capfd):

@@ -262,6 +262,11 @@ def test_exclusions_of_a_file_follow_the_levels_that_are_picked(tmp_path):
     rate = str(EXAMPLES / "control_rate.toml")
     assert len(conditions("latency=80", "control_hz=10", file=rate)) == 3 * 2
     assert len(conditions("strategy=sync,naive_async", "control_hz=10", file=rate)) == 5 * 2
+    own = tmp_path / "own.toml"
+    own.write_text('policy = "oracle"\n[[exclude]]\nreason = "no delay"\nlatency = 0\n')
+    assert len(conditions("latency=0,80", file=str(own))) == 1
+    with pytest.raises(ConfigError, match="unknown factor 'latency'"):
+        conditions("strategy=sync,naive_async", file=str(own))
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(Path(file).read_text().replace('method = "naive_async"', 'method = "naive"'))
     with pytest.raises(ConfigError, match="naive_async"):
