@@ -56,6 +56,8 @@ class Inference:
     refresh: bool = False
     flops: float = float("nan")
     lost: bool = False
+    after: int = NONE
+    """Number of the chunk placed last before the capture."""
 
     @property
     def moment(self) -> InferenceMoment:
@@ -132,6 +134,7 @@ class Executor:
         self._delivered, self._overrun = NONE, False
         self._count = 0
         self._newest_capture = first_tick - 1
+        self._placed = NONE
         self._delays: list[int] = []
         self._previous_s: float | None = None
         self._last_slot: Slot | None = None
@@ -347,6 +350,7 @@ class Executor:
             standstill=standstill,
             refresh=refresh is not None,
             lost=lost,
+            after=self._placed,
         )
         self._last_seen = seen
         if self.strategy.corrects:
@@ -389,10 +393,12 @@ class Executor:
                 done.number,
                 newest,
                 done.estimated_ticks,
+                superseded=done.after != self._placed,
             )
         )
         if placement is None:
             return False
+        self._placed = done.number
         chunk = chunks[0] if len(chunks) == 1 else self.strategy.choose(self._timeline, chunks)
         self._timeline.forget(tick)
         self._timeline.merge(

@@ -198,6 +198,32 @@ def test_pipelined_gives_what_is_committed_as_a_prefix_where_one_is_asked_for():
         Pipelined(longest_prefix=-1)
 
 
+@pytest.mark.parametrize("delay", [2, 3, 4, 7, 8])
+@pytest.mark.parametrize("strategy", [Pipelined(3, 3, longest_prefix=12), TwoRate(10, 3, 12)])
+def test_what_acts_had_a_prefix_that_held(strategy, delay):
+    """Chunks differ by 100 each: one whose prefix was superseded would jump by that."""
+    records, model = play(strategy, 120, delay, model=Marked())
+    acting = sorted({record.chunk_id for record in records if not record.hold})
+    assert len(acting) >= 120 / (2 * delay + 3)
+    for number in acting[1:]:
+        request = model.requests[number]
+        tick = request.observation.tick
+        rows = [record.action for record in records[tick : tick + delay]]
+        np.testing.assert_array_equal(request.prefix[: len(rows)], rows)
+    captures = [model.requests[number].observation.tick for number in acting]
+    assert np.diff(captures).min() >= delay
+
+
+def test_a_superseded_full_inference_leaves_its_cache():
+    """A refresh takes 2 ticks: that of tick 7 is placed while the full one of tick 8 is under way."""
+    latency = Parts(2 / CONTROL_HZ, 2 / CONTROL_HZ)
+    records, model = play(TwoRate(8, 3, 12), 60, latency=latency, model=Marked())
+    acting = {record.chunk_id for record in records}
+    dropped = [n for n, r in enumerate(model.requests) if r.refresh is None and n not in acting]
+    used = {request.refresh for request in model.requests}
+    assert any(number in used for number in dropped)
+
+
 def test_rtc_holds_the_frozen_rows_and_lets_the_others_go():
     weights = guide_weights(20, 3, HORIZON, "exp")
     falling = (20 - np.arange(3, 20)) / 18

@@ -51,6 +51,8 @@ class Arrival:
         number: Number of its inference.
         newest: No chunk of a later capture has arrived before.
         estimated_ticks: Delay that the controller believed in at the capture.
+        superseded: Another chunk was placed between the capture and the arrival, and acts in ticks
+            for which the prefix has rows of the chunk before it, or in which the robot was to hold.
     """
 
     tick: int
@@ -60,6 +62,7 @@ class Arrival:
     number: int = 0
     newest: bool = True
     estimated_ticks: int = 0
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

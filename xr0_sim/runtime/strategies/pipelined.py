@@ -25,8 +25,9 @@ class Pipelined(Strategy):
 
     Chunks that know nothing of each other can answer each other's jumps until the arms shake; with
     ``longest_prefix`` each is conditioned on what is committed when it is captured (name a head
-    that takes one, e.g. ``--head prefix``). Rows of an
-    inference that is under way then are not known yet.
+    that takes one, e.g. ``--head prefix``). Rows of an inference that is under way then are not
+    known yet, so a chunk is dropped if another one was placed before it arrived: with a prefix the
+    chunks that act were captured at least a delay apart, whatever the depth.
 
     Attributes:
         period: Ticks between two captures.
@@ -86,7 +87,9 @@ class Pipelined(Strategy):
         return not situation.in_flight and situation.timeline.at(situation.tick) is None
 
     def place(self, arrival: Arrival) -> Placement | None:
-        """Aligned in time; rows beyond the prefix, where one is given, were not known."""
+        """Aligned in time; dropped if its prefix, where one is given, does not hold any more."""
+        if self.longest_prefix and arrival.superseded:
+            return None
         placed = super().place(arrival)
         if placed is None or arrival.standstill or not self.longest_prefix:
             return placed

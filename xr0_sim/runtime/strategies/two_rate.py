@@ -32,7 +32,9 @@ class TwoRate(Strategy):
     A full inference makes the VLM's cache and a chunk. Between two of them the action expert
     denoises again from the newest proprioception and the newest cache that is *finished*; that
     takes as long as the latency model says for a refresh (`latency.parts`). Both are conditioned
-    on the committed actions, as in `PrefixAsync`.
+    on the committed actions, as in `PrefixAsync`. A chunk whose prefix does not hold any more, since
+    another one was placed while it was under way, is dropped; a full inference still leaves its
+    cache.
 
     Attributes:
         full_every: Ticks between two captures of full inferences.
@@ -99,8 +101,8 @@ class TwoRate(Strategy):
         return ChunkRequest(observation, timeline.committed(tick, steps))
 
     def place(self, arrival: Arrival) -> Placement | None:
-        """Aligned in time; a full inference overtaken by a refresh leaves its cache alone."""
-        if not arrival.newest:
+        """Aligned in time; a full inference that was overtaken leaves its cache alone."""
+        if not arrival.newest or arrival.superseded:
             return None
         if arrival.standstill:
             return Placement(arrival.tick)
