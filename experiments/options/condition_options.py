@@ -27,7 +27,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
             the checkpoint was measured best with; else 10.
         prefix_steps: Fixed prefix length; default: as long as the estimated delay.
         alignment: How the prefix is placed: report (default) or readme.
-        latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms.
+        latency: NAME[:field=value,...] such as xr0_4090, cloud_4g, none, or 133ms, 0.2s, 109±2.3ms,
+            or 60+20ms: VLM and action expert.
         estimator: What the controller believes about the delay: oracle (default), last, ...
         delay_error: Error of the estimated delay [ticks].
         event: none, or NAME[:field=value,...][@TRIGGER], with commas: shove:distance_m=0.1@2s.

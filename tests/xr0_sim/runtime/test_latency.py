@@ -6,8 +6,10 @@ from xr0_sim.conventions import ENV_ACTION_DIM
 from xr0_sim.errors import ConfigError
 from xr0_sim.registry import latencies
 from xr0_sim.runtime import Executor, NaiveAsync, Sync
+from xr0_sim.runtime.clock import seconds_to_ns
 from xr0_sim.runtime.latency.base import LatencyContext
 from xr0_sim.runtime.latency.models import Change, Constant, LogNormal, WarmupSpike
+from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.latency.presets import parse_latency
 from xr0_sim.runtime.random_streams import Stream, stream_rng
 
@@ -98,6 +100,29 @@ def test_amounts_are_parsed(text, model):
     parsed = parse_latency(text)
     assert type(parsed) is type(model)
     assert draw(parsed) == pytest.approx(draw(model))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("60+20ms", Parts(0.06, 0.02)),
+        ("0.15 + 0.05 s", Parts(0.15, 0.05)),
+        ("60+20+5ms", Parts(0.06, 0.02, 0.005)),
+    ],
+)
+def test_amounts_in_parts_are_parsed(text, parts):
+    parsed = parse_latency(text)
+    assert isinstance(parsed, Parts)
+    assert parsed.label == parts.label
+    # As long as one amount of their sum, to the nanosecond: no tick is gained or lost.
+    whole = parsed.vlm_s + parsed.expert_s + parsed.transport_s
+    assert seconds_to_ns(whole) == seconds_to_ns(parts.vlm_s + parts.expert_s + parts.transport_s)
+
+
+@pytest.mark.parametrize("text", ["60+ms", "60+20", "60+20+5+5ms", "-60+20ms"])
+def test_amounts_in_parts_that_are_none_are_refused(text):
+    with pytest.raises(ConfigError, match=r"60\+20ms"):
+        parse_latency(text)
 
 
 def test_unknown_latency_names_the_nearest():

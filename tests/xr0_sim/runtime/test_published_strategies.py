@@ -215,7 +215,7 @@ def test_what_acts_had_a_prefix_that_held(strategy, delay):
 
 
 def test_a_superseded_full_inference_leaves_its_cache():
-    """A refresh takes 2 ticks: that of tick 7 is placed while the full one of tick 8 is under way."""
+    """A refresh takes 2 ticks: that of tick 7 is placed while tick 8's full one is under way."""
     latency = Parts(2 / CONTROL_HZ, 2 / CONTROL_HZ)
     records, model = play(TwoRate(8, 3, 12), 60, latency=latency, model=Marked())
     acting = {record.chunk_id for record in records}

@@ -38,27 +38,40 @@ latencies.add("change", Change, "another latency from a moment of the episode on
 latencies.add("parts", Parts, "VLM, action expert and transport; refreshes leave the VLM out")
 latencies.add("lognormal", LogNormal, "independent draws; mean and deviation in seconds")
 
+_SECONDS = {"ms": 1e-3, "s": 1.0}
 _AMOUNT = re.compile(
     r"(?P<mean>\d+(\.\d+)?)\s*((±|\+-|\+/-)\s*(?P<std>\d+(\.\d+)?)\s*)?(?P<unit>ms|s)"
+)
+_PARTS = re.compile(
+    r"(?P<vlm>\d+(\.\d+)?)\s*\+\s*(?P<expert>\d+(\.\d+)?)"
+    r"(\s*\+\s*(?P<transport>\d+(\.\d+)?))?\s*(?P<unit>ms|s)"
 )
 
 
 def parse_latency(text: str) -> LatencyModel:
     """Latency from ``name[:field=value,...]`` or an amount: ``133ms``, ``0.2s``, ``109±2.3ms``.
 
+    ``60+20ms`` are 60 ms for the VLM and 20 ms for the action expert; a third one is transport.
+
     >>> parse_latency("xr0_4090"), parse_latency("133ms")
     (Constant(latency_s=0.08), Constant(latency_s=0.133))
     >>> parse_latency("lognormal:mean_s=0.11,std_s=0.02")
     LogNormal(mean_s=0.11, std_s=0.02)
+    >>> parse_latency("60+20ms")
+    Parts(vlm_s=0.06, expert_s=0.02, transport_s=0.0)
 
     Raises:
         ConfigError: Unknown name, or an amount that is no latency.
     """
     name = text.strip()
+    parts = _PARTS.fullmatch(name)
+    if parts is not None:
+        scale = _SECONDS[parts["unit"]]
+        return Parts(*(float(parts[k] or 0) * scale for k in ("vlm", "expert", "transport")))
     amount = _AMOUNT.fullmatch(name)
     if amount is None:
         return _named(name)
-    scale = 1e-3 if amount["unit"] == "ms" else 1.0
+    scale = _SECONDS[amount["unit"]]
     mean_s = float(amount["mean"]) * scale
     if amount["std"] is None:
         return Constant(mean_s)
@@ -68,9 +81,10 @@ def parse_latency(text: str) -> LatencyModel:
 def _named(text: str) -> LatencyModel:
     if text.lstrip("+-")[:1].isdigit():
         raise ConfigError(
-            f"latency: expected an amount >= 0 such as 133ms, 0.2s or 109±2.3ms, got {text!r}"
+            "latency: expected an amount >= 0 such as 133ms, 0.2s, 109±2.3ms or 60+20ms, got "
+            f"{text!r}"
         )
     if text.partition(":")[0] not in latencies:
-        raise unknown_name("latency", text, [*latencies, "133ms", "0.2s", "109±2.3ms"])
+        raise unknown_name("latency", text, [*latencies, "133ms", "0.2s", "109±2.3ms", "60+20ms"])
     model: LatencyModel = latencies.parse(text)
     return model

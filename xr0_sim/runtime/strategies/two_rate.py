@@ -32,9 +32,9 @@ class TwoRate(Strategy):
     A full inference makes the VLM's cache and a chunk. Between two of them the action expert
     denoises again from the newest proprioception and the newest cache that is *finished*; that
     takes as long as the latency model says for a refresh (`latency.parts`). Both are conditioned
-    on the committed actions, as in `PrefixAsync`. A chunk whose prefix does not hold any more, since
-    another one was placed while it was under way, is dropped; a full inference still leaves its
-    cache.
+    on the committed actions, as in `PrefixAsync`. A chunk is dropped if another one was placed
+    while it was under way, since its prefix does not hold any more; a full inference still leaves
+    its cache.
 
     Attributes:
         full_every: Ticks between two captures of full inferences.
