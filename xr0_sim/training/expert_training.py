@@ -51,6 +51,7 @@ from xr0_sim.training.body_source import (
 )
 from xr0_sim.training.chunk_tensors import ChunkTensors
 from xr0_sim.training.features import FeatureStore
+from xr0_sim.training.look_source import EarlierLook, EarlierLooks, FreshLook, LookSource
 from xr0_sim.training.parallel import Ranks
 from xr0_sim.training.prefix_source import (
     NoPrefix,
@@ -77,6 +78,7 @@ class HeadConfig:
         prefix: Where training prefixes come from.
         hide_prefix: Random prefix mask.
         body: Whose body chunks are asked from.
+        look: Which pictures chunks are asked from.
         reweight: How the loss is weighted by the sampled L1 error, one of
             `xr0_sim.model.action_expert.loss_terms.REWEIGHTINGS`.
         frequency: Frequency term of the loss, a name of ``FREQUENCY_TERMS`` there.
@@ -87,6 +89,7 @@ class HeadConfig:
     prefix: PrefixSource = field(default_factory=NoPrefix)
     hide_prefix: bool = False
     body: BodySource = field(default_factory=MeasuredBody)
+    look: LookSource = field(default_factory=FreshLook)
     reweight: str = "none"
     frequency: str = "none"
 
@@ -111,6 +114,7 @@ class HeadConfig:
         return asdict(self) | {
             "prefix": {"source": type(self.prefix).__name__} | asdict(self.prefix),
             "body": {"source": type(self.body).__name__} | asdict(self.body),
+            "look": {"source": type(self.look).__name__} | asdict(self.look),
             "frequency": {"form": self.frequency} | asdict(term),
         }
 
@@ -145,6 +149,7 @@ class ExpertStage:
         tensors: ChunkTensors,
         normalizer: Normalizer,
         rolled: RolledChunks,
+        looks: EarlierLooks | None = None,
     ) -> None:
         self.expert = expert
         self.stage = stage
@@ -152,6 +157,7 @@ class ExpertStage:
         self._tensors = tensors
         self._normalizer = normalizer
         self._rolled = rolled
+        self._looks = looks
         head = stage.head
         self._flow = FlowLossConfig(
             stage.draws, head.hide_prefix, head.reweight, head.frequency, sampling_steps=5
@@ -174,6 +180,9 @@ class ExpertStage:
         )
         targets = FlowTargets(actions, tensors.valid(index), prefix, lengths)
         device = self.expert.device
+        look = self.stage.head.look
+        if isinstance(look, EarlierLook) and self._looks is not None:
+            rows = self._looks.draw(look, rows, generator)
         per_frame = flow_loss(
             self.expert,
             self._features.gather(rows, full_length=self.stage.compile).to(device),
@@ -304,7 +313,8 @@ def train_head(
     normalizer = load_normalizer(checkpoint)
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
     rolled = RolledChunks(store, normalizer, config.state_layout)
-    run = ExpertStage(expert, stage, features, tensors, normalizer, rolled)
+    looks = EarlierLooks(store, head.look.longest) if isinstance(head.look, EarlierLook) else None
+    run = ExpertStage(expert, stage, features, tensors, normalizer, rolled, looks)
 
     training, validation = store.split(stage.validation_fraction)
     taught = store.column("valid_steps") > 0

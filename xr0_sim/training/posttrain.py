@@ -21,6 +21,7 @@ from xr0_sim.errors import unknown_name
 from xr0_sim.model.compute.devices import DEFAULT_DEVICE
 from xr0_sim.training.body_source import RolledBody
 from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.training.look_source import EarlierLook
 from xr0_sim.training.prefix_source import (
     REPORT_PROBABILITY,
     CleanPrefix,
@@ -46,6 +47,7 @@ HEADS: dict[str, HeadConfig] = {
     "prefix_offset": replace(_PREFIX, noisy_position_offset=POSITION_OFFSET),
     "prefix_hidden": replace(_PREFIX, hide_prefix=True),
     "prefix_rolled": replace(_PREFIX, body=RolledBody(probability=0.5)),
+    "prefix_refreshed": replace(_PREFIX, look=EarlierLook()),
     "prefix_recorded": HeadConfig(prefix=CleanPrefix()),
     "prefix_corrupted": HeadConfig(prefix=CorruptedPrefix()),
     "prefix_lambda_recorded": replace(_LAMBDA, prefix=CleanPrefix()),
@@ -61,8 +63,9 @@ HEADS: dict[str, HeadConfig] = {
 """Head name -> switches.
 
 `sync`, `prefix` and `prefix_lambda` are the main comparison. `rolled` is for `RollForward`, which
-asks from the body of the estimated arrival, `prefix_rolled` for `TwoRate`, whose refreshes ask from
-the newest body with a cache of earlier pictures. ``window``, ``offset`` and ``hidden`` add one of
+asks from the body of the estimated arrival, `prefix_refreshed` for `TwoRate`, whose refreshes ask
+from the newest body with a cache of earlier pictures; `prefix_rolled` learns that from bodies that
+are assumed, not recorded. ``window``, ``offset`` and ``hidden`` add one of
 the three that tell `prefix_lambda` from `prefix`; ``recorded`` heads learn from recorded prefixes
 alone, ``report`` with the lengths of the report; ``reweight`` and ``frequency`` change the loss, in
 the published form unless the name says ours (`xr0_sim.model.action_expert.loss_terms`);

@@ -20,6 +20,7 @@ from xr0_sim.model.spec.presets import preset_config
 from xr0_sim.training.body_source import RolledBody
 from xr0_sim.training.chunk_tensors import ChunkTensors, fit_normalizer
 from xr0_sim.training.expert_training import BASE_HEAD, ExpertStageConfig, HeadConfig, train_head
+from xr0_sim.training.look_source import EarlierLook
 from xr0_sim.training.posttrain import HEADS, head_config, posttrain
 from xr0_sim.training.prefix_source import CleanPrefix, draw_prefix
 from xr0_sim.training.run_log import read_metrics
@@ -100,6 +101,7 @@ def test_heads_share_base_and_step_count(run):
         "prefix": {"source": "CleanPrefix", "probability": 0.5, "longest": 6},
         "hide_prefix": True,
         "body": {"source": "MeasuredBody"},
+        "look": {"source": "FreshLook"},
         "reweight": "published",
         "frequency": {"form": "published", "coefficient": 1.0, "unitary": False},
     }
@@ -119,6 +121,7 @@ def test_heads_take_the_switches_one_at_a_time():
     }
     assert switches("rolled", "sync") == {"body": RolledBody(0.75, 12)}
     assert switches("prefix_rolled", "prefix") == {"body": RolledBody(0.5, 12)}
+    assert switches("prefix_refreshed", "prefix") == {"look": EarlierLook(0.75, 20)}
     assert switches("prefix_window", "prefix") == {"action_window": 4}
     assert switches("prefix_offset", "prefix") == {"noisy_position_offset": 10}
     assert switches("prefix_hidden", "prefix") == {"hide_prefix": True}
