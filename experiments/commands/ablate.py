@@ -43,7 +43,8 @@ class AblateConfig(TaskOptions, WeightOptions):
             are parted by semicolons: event=none;shove,drop.
         env: Task, or TASK:field=value,... with its arguments; default block_dismantling.
         policy: xr0 (trained; default), oracle (the scripted expert, rehearsed), or one of yours.
-        head: sync, prefix, prefix_lambda or rolled; default: the one trained for the strategy.
+        head: sync, prefix, prefix_lambda, rolled or prefix_refreshed; default: the one trained for
+            the strategy.
         strategy: prefix_async (default), sync, naive_async, another of `xr0-sim list`, or yours.
         execution_horizon: Executed actions before the next inference starts; default for xr0: what
             the checkpoint was measured best with; else 10.

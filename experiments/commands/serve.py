@@ -36,7 +36,8 @@ class ServeConfig(TaskOptions, WeightOptions):
 
     Attributes:
         policy: xr0 (trained), or one of yours; not oracle, which needs the simulator itself.
-        head: sync, prefix, prefix_lambda or rolled; default: the one trained for --strategy.
+        head: sync, prefix, prefix_lambda, rolled or prefix_refreshed; default: the one trained for
+            --strategy.
         strategy: What clients will run, NAME[:field=value,...]; it chooses the head and no more.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.

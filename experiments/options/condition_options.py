@@ -20,7 +20,8 @@ class ConditionOptions(TaskOptions, WeightOptions):
         env: Task, or TASK:field=value,... with its arguments.
         policy: xr0 (trained), oracle (the scripted expert, rehearsed), oracle_random_speed,
             or one of yours.
-        head: sync, prefix, prefix_lambda or rolled; default: the one trained for the strategy.
+        head: sync, prefix, prefix_lambda, rolled or prefix_refreshed; default: the one trained for
+            the strategy.
         strategy: prefix_async, sync, naive_async, another of `xr0-sim list`, or one of yours, as
             NAME[:field=value,...].
         execution_horizon: Executed actions before the next inference starts; default for xr0: what

@@ -34,7 +34,8 @@ class TwoRate(Strategy):
     takes as long as the latency model says for a refresh (`latency.parts`). Both are conditioned
     on the committed actions, as in `PrefixAsync`. A chunk is dropped if another one was placed
     while it was under way, since its prefix does not hold any more; a full inference still leaves
-    its cache.
+    its cache. Head ``prefix_refreshed`` learned from pictures older than the body; heads that did
+    not fail (``docs/results.md``).
 
     Attributes:
         full_every: Ticks between two captures of full inferences.
@@ -44,7 +45,8 @@ class TwoRate(Strategy):
 
     max_in_flight: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = PREFIX_ONLY | {"refresh"}
-    head: ClassVar[str] = "prefix_lambda"
+    head: ClassVar[str] = "prefix_refreshed"
+    other_heads: ClassVar[tuple[str, ...]] = ("prefix", "prefix_lambda")
 
     full_every: int = 10
     refresh_every: int = 3
