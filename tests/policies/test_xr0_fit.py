@@ -162,7 +162,7 @@ def test_a_strategy_takes_the_head_trained_for_it_or_the_next_best(capsys):
     assert head(RollForward(), "0.2") == head(RollForward(), "0.2", TOWEL) == "rolled"
     assert head(RollForward(), "0.1") == "sync"
     assert head(PrefixAsync(8), "0.1") == head(TwoRate(), "0.2") == "prefix_lambda"
-    assert TwoRate.head_among(["sync"]) == "prefix_lambda"  # refused later, with what there is
+    assert TwoRate.head_among(["sync"]) == "prefix_refreshed"  # refused later, with what there is
 
 
 def test_weights_of_another_world_are_told_about_once(capsys):
