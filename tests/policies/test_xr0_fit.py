@@ -161,7 +161,8 @@ def test_a_strategy_takes_the_head_trained_for_it_or_the_next_best(capsys):
 
     assert head(RollForward(), "0.2") == head(RollForward(), "0.2", TOWEL) == "rolled"
     assert head(RollForward(), "0.1") == "sync"
-    assert head(PrefixAsync(8), "0.1") == head(TwoRate(), "0.2") == "prefix_lambda"
+    assert head(TwoRate(), "0.2") == head(TwoRate(), "0.2", TOWEL) == "prefix_refreshed"
+    assert head(PrefixAsync(8), "0.1") == "prefix_lambda"
     assert TwoRate.head_among(["sync"]) == "prefix_refreshed"  # refused later, with what there is
 
 
