@@ -70,6 +70,9 @@ def run(config: ReportConfig) -> int:
             print(lines.save(config.table), file=sys.stderr)
         return 0
     if config.equal_compute is not None:
+        others = config.json, config.html, config.films, config.halfway, config.table
+        if any(others):
+            raise ConfigError("--equal-compute: expected it alone, got another output; call twice")
         print(study.table_at_equal_compute(free=config.equal_compute))
         return 0
     places = study.halfway(config.halfway) if config.halfway is not None else []

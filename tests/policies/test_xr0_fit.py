@@ -163,7 +163,9 @@ def test_a_strategy_takes_the_head_trained_for_it_or_the_next_best(capsys):
     assert head(RollForward(), "0.1") == "sync"
     assert head(TwoRate(), "0.2") == head(TwoRate(), "0.2", TOWEL) == "prefix_refreshed"
     assert head(PrefixAsync(8), "0.1") == "prefix_lambda"
-    assert TwoRate.head_among(["sync"]) == "prefix_refreshed"  # refused later, with what there is
+    assert head(Pipelined(longest_prefix=6), "0.2") == "prefix_lambda"
+    assert head(Pipelined(), "0.2") == "sync"
+    assert TwoRate().head_among(["sync"]) == "prefix_refreshed"  # refused later, with what there is
 
 
 def test_weights_of_another_world_are_told_about_once(capsys):

@@ -129,10 +129,9 @@ class Strategy(CheckedFields, ABC):
     takes_task_horizon: ClassVar[bool] = True
     corrects: ClassVar[bool] = False
 
-    @classmethod
-    def head_among(cls, heads: Collection[str]) -> str:
+    def head_among(self, heads: Collection[str]) -> str:
         """``head``, or the first of ``other_heads`` that is there; ``head`` if none is."""
-        return next((name for name in (cls.head, *cls.other_heads) if name in heads), cls.head)
+        return next((name for name in (self.head, *self.other_heads) if name in heads), self.head)
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.strategies.base import Arrival, Placement, Situation, Strategy
+from xr0_sim.runtime.strategies.prefix_async import PrefixAsync
 from xr0_sim.runtime.timeline import Timeline
 from xr0_sim.types import PREFIX_ONLY, ChunkRequest, Observation
 
@@ -24,10 +25,10 @@ class Pipelined(Strategy):
     at once; nothing is said here about how much faster one of them would be alone.
 
     Chunks that know nothing of each other can answer each other's jumps until the arms shake; with
-    ``longest_prefix`` each is conditioned on what is committed when it is captured (name a head
-    that takes one, e.g. ``--head prefix``). Rows of an inference that is under way then are not
-    known yet, so a chunk is dropped if another one was placed before it arrived: with a prefix the
-    chunks that act were captured at least a delay apart, whatever the depth.
+    ``longest_prefix`` each is conditioned on what is committed when it is captured, by a head that
+    was trained so. Rows of an inference that is under way then are not known yet, so a chunk is
+    dropped if another one was placed before it arrived: with a prefix the chunks that act were
+    captured at least a delay apart, whatever the depth.
 
     Attributes:
         period: Ticks between two captures.
@@ -52,6 +53,11 @@ class Pipelined(Strategy):
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         """A model that takes a prefix, where one is given."""
         return PREFIX_ONLY if self.longest_prefix else frozenset()
+
+    @property
+    def head(self) -> str:  # type: ignore[override]
+        """That of `PrefixAsync` where a prefix is given."""
+        return PrefixAsync.head if self.longest_prefix else Strategy.head
 
     @property
     def max_in_flight(self) -> int:  # type: ignore[override]
