@@ -42,8 +42,10 @@ class EarlierLooks:
     """The earlier samples of each sample of a store.
 
     Samples follow each other in a store as they were collected: a *run* are neighbours of one
-    episode, source and instruction whose ticks increase. A tick that is not later begins another
-    run, since the scene was set back there.
+    episode, source and instruction whose ticks do not fall; several of one tick are one frame with
+    different prefixes. The scene may have been set back between two samples. Then either the tick
+    falls, or what follows begins with what a policy had committed to: a later tick with a
+    commitment begins another run too.
 
     Args:
         store: The samples.
@@ -52,18 +54,22 @@ class EarlierLooks:
 
     def __init__(self, store: ChunkStore, longest: int) -> None:
         tick = store.column("tick").astype(np.int64)
-        same = np.diff(tick, prepend=tick[:1]) > 0
+        step = np.diff(tick, prepend=tick[:1])
+        same = (step == 0) | (step > 0) & (store.column("committed") == 0)
         for name in ("episode_seed", "source", "instruction"):
             column = store.column(name)
             same[1:] &= column[1:] == column[:-1]
         same[[shard.start for shard in store.shards if shard.start < len(tick)]] = False
-        # A sample without a chunk has no cached features to ask from, nor has one after it any.
+        # Shards of sights, which have no chunk, have no cached features to ask from either.
         taught = store.column("valid_steps") > 0
         same[1:] &= taught[1:] & taught[:-1]
         self._first = np.arange(len(tick))
+        self._behind = np.arange(len(tick))
+        """Rows that a sample may be asked from: from the first up to the one behind the last."""
         for row in np.flatnonzero(same):
             first = self._first[row - 1]
             self._first[row] = first + np.searchsorted(tick[first:row], tick[row] - longest)
+            self._behind[row] = first + np.searchsorted(tick[first:row], tick[row])
 
     def draw(
         self, source: EarlierLook, rows: NDArray[np.integer], generator: torch.Generator
@@ -79,7 +85,7 @@ class EarlierLooks:
             (F,) rows of the store: an earlier one, uniform among those near enough, or the same.
         """
         rows = np.asarray(rows, dtype=np.int64)
+        first, count = self._first[rows], self._behind[rows] - self._first[rows]
         earlier = torch.rand(len(rows), generator=generator).numpy() < source.probability
         where = torch.rand(len(rows), generator=generator, dtype=torch.float64).numpy()
-        back = 1 + (where * (rows - self._first[rows])).astype(np.int64)
-        return np.where(earlier & (self._first[rows] < rows), rows - back, rows)
+        return np.where(earlier & (count > 0), first + (where * count).astype(np.int64), rows)

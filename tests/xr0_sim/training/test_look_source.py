@@ -21,21 +21,25 @@ from xr0_sim.training.trainer import TrainerConfig
 LONGEST = 10
 MANY = 400
 ROWS = [
-    # episode, source, tick, instruction, recorded rows; and the rows it may be asked from.
-    ((1, "demo", 0, "go", 4), {0}),
-    ((1, "demo", 6, "go", 4), {0}),
-    ((1, "demo", 10, "go", 4), {0, 1}),
-    ((1, "demo", 11, "go", 4), {1, 2}),
-    ((1, "demo", 25, "go", 4), {4}),  # too far behind the one before
-    ((1, "demo", 20, "go", 4), {5}),  # the scene was set back
-    ((1, "demo", 24, "go", 4), {5}),
-    ((1, "demo", 28, "come", 4), {7}),  # told something else
-    ((1, "late", 30, "come", 4), {8}),  # of another source
-    ((2, "late", 32, "come", 4), {9}),  # of another episode
-    ((2, "late", 32, "come", 4), {10}),  # no later
-    ((2, "late", 35, "come", 0), {11}),  # a sight, without a chunk
-    ((2, "late", 37, "come", 4), {12}),
-    ((2, "late", 40, "come", 4), {12}),
+    # episode, source, tick, instruction, recorded and committed rows; where it may be asked from.
+    ((1, "demo", 0, "go", 4, 0), {0}),
+    ((1, "demo", 6, "go", 4, 0), {0}),
+    ((1, "demo", 10, "go", 4, 0), {0, 1}),
+    ((1, "demo", 11, "go", 4, 0), {1, 2}),
+    ((1, "demo", 25, "go", 4, 0), {4}),  # too far behind the one before
+    ((1, "demo", 20, "go", 4, 0), {5}),  # the scene was set back
+    ((1, "demo", 24, "go", 4, 0), {5}),
+    ((1, "demo", 28, "come", 4, 0), {7}),  # told something else
+    ((1, "late", 30, "come", 4, 0), {8}),  # of another source
+    ((2, "late", 32, "come", 4, 0), {9}),  # of another episode
+    ((2, "late", 32, "come", 4, 2), {10}),  # the same frame with what was committed
+    ((2, "late", 35, "come", 0, 0), {11}),  # a sight, without a chunk
+    ((2, "late", 37, "come", 4, 0), {12}),
+    ((2, "late", 40, "come", 4, 0), {12}),
+    ((2, "late", 40, "come", 4, 3), {12}),  # the same frame with what was committed
+    ((2, "late", 44, "come", 4, 0), {12, 13, 14}),
+    ((2, "late", 46, "come", 4, 1), {16}),  # a commitment: the scene was set back
+    ((2, "late", 49, "come", 4, 0), {16}),
 ]
 
 
@@ -43,9 +47,9 @@ ROWS = [
 def store(tmp_path_factory):
     root = tmp_path_factory.mktemp("looks")
     with ChunkWriter(root, META, "looks", shard_samples=64) as writer:
-        for seed, ((episode, source, tick, text, steps), _) in enumerate(ROWS):
+        for seed, ((episode, source, tick, text, steps, own), _) in enumerate(ROWS):
             told = {"episode_seed": episode, "source": source, "tick": tick}
-            told |= {"instruction": text, "valid_steps": steps}
+            told |= {"instruction": text, "valid_steps": steps, "committed": own}
             writer.add(**sample(seed) | told)
     return ChunkStore(root)
 
