@@ -50,7 +50,7 @@ COLUMNS: dict[str, str] = {
 """Columns of every study -> their types."""
 FLAGS = ("success", "event_fired", "twin_success", "reaction_censored", "protective_stop", "loops")
 COUNTS = (
-    *("model_calls", "refreshes", "lost_chunks", "corrections", "seams"),
+    *("model_calls", "refreshes", "lost_chunks", "dropped_chunks", "corrections", "seams"),
     *("starved_ticks", "longest_gap_ticks", "initial_wait_ticks", "open_loop_ticks"),
     "repeated_grasps",
 )

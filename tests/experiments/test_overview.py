@@ -143,6 +143,8 @@ def test_the_command_prints_and_saves_it(tmp_path, capsys):
     for words, expected in (
         (["--overview", "switches", "--html"], "expected it alone or with --table"),
         (["--equal-compute", "latency", "--json"], "--equal-compute: expected it alone"),
+        (["--equal-compute", "latency", "--html"], "--equal-compute: expected it alone"),
+        (["--equal-compute", "latency", "--halfway", "latency"], "expected it alone"),
         (["--equal-compute", "latency", "--table", "t.md"], "--equal-compute: expected it alone"),
         (["--overview", "switches", "--table", f"{tmp_path}/t.tex"], "ending in .md or .csv"),
     ):

@@ -20,12 +20,13 @@ def compute_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[s
 
     Args:
         columns: Tick log of at least one tick, see `xr0_sim.record.ticklog`; one without the
-            columns ``refresh``, ``lost``, ``flops`` and ``correction_s`` has none of these and
-            unknown costs.
+            columns ``refresh``, ``lost``, ``dropped``, ``flops`` and ``correction_s`` has none of
+            these and unknown costs.
         control_hz: Control rate [Hz].
 
     Returns:
-        ``refreshes``; ``lost_chunks``; ``corrections``, actions that were corrected within their
+        ``refreshes``; ``lost_chunks``; ``dropped_chunks``, which arrived and were not placed;
+        ``corrections``, actions that were corrected within their
         tick; ``compute_tflop``, the floating-point operations of all inferences and corrections (a
         multiply-add counts two) [10^12], NaN where the model does not tell those of each;
         ``tflop_per_s``, the same per simulated second; ``device_load``.
@@ -44,6 +45,7 @@ def compute_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[s
     return {
         "refreshes": int(_marked(columns, "refresh").sum()),
         "lost_chunks": int(_marked(columns, "lost").sum()),
+        "dropped_chunks": int(np.sum(columns.get("dropped", 0))),
         "corrections": int(mended.sum()),
         "compute_tflop": float(spent),
         "tflop_per_s": float(spent * control_hz / ticks),

@@ -67,13 +67,15 @@ def _timing(columns: Columns) -> dict[str, float | int]:
     stale = staleness(columns["age_ticks"], columns["hold"])
     begun = columns["started"] >= 0
     delivered = columns["delivered"] >= 0
+    overrun = np.asarray(columns["overrun"], dtype=bool)
+    placed = delivered & (overrun | (np.asarray(columns.get("dropped", 0 * delivered)) == 0))
     return {
         **vars(stale),
         "latency_mean_s": _mean(columns["latency_s"][begun]),
         "d_floor_mean_ticks": _mean(columns["d_floor"][begun]),
         "d_ceil_mean_ticks": _mean(columns["d_ceil"][begun]),
         "prefix_mean_steps": _mean(columns["prefix_steps"][begun]),
-        "overrun_share": _mean(columns["overrun"][delivered]),
+        "overrun_share": _mean(overrun[placed]),
     }
 
 

@@ -9,7 +9,8 @@ An event in tick t is first seen by captures after t::
     before_handover              x                           last tick of the old chunk
 
 An inference of one tick is under way in its capture tick alone: all three places are that tick.
-One of zero ticks is never under way.
+One of zero ticks is never under way. A refresh of the action expert has no capture of pictures: it
+is none of those that are waited for or counted.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ class AtInference(Trigger):
         )
 
     def _chosen(self, now: Moment) -> list[InferenceMoment]:
-        chosen = list(now.inferences)
+        chosen = [inference for inference in now.inferences if not inference.refresh]
         if self.phase is None:
-            return [i for i in chosen if self.number in (None, i.number + 1)]
+            refreshes = [i.number for i in now.inferences if i.refresh]
+            before = {i.number: sum(n < i.number for n in refreshes) for i in chosen}
+            return [i for i in chosen if self.number in (None, i.number + 1 - before[i.number])]
         hz = now.control_hz
         chosen = [i for i in chosen if now.phase_at(tick_ns(i.capture_tick, hz)) == self.phase]
         return chosen if self.number is None else chosen[self.number - 1 : self.number]

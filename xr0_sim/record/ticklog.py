@@ -87,9 +87,11 @@ UNSIGNED_COLUMNS: dict[str, TickColumn] = {
     "lost": _record("lost", "?"),
     "correction_s": _record("correction_s", "f8"),
     "correction_flops": _record("correction_flops", "f8"),
+    "dropped": _record("dropped", "i8"),
 }
 """Columns beside them that are in no digest, so that digests of older logs keep their meaning; a
-file without them reads as one without refreshes, losses and corrections, and with unknown costs."""
+file without them reads as one without refreshes, losses, corrections and dropped chunks, and with
+unknown costs."""
 _ALL_COLUMNS = TICK_COLUMNS | UNSIGNED_COLUMNS
 
 
@@ -179,8 +181,8 @@ class TickLog:
 
 def _unknown(name: str, count: int) -> NDArray:
     """A column of `UNSIGNED_COLUMNS` of which nothing is known."""
-    number = UNSIGNED_COLUMNS[name].dtype == "f8"
-    return np.full(count, np.nan) if number else np.zeros(count, dtype=bool)
+    dtype = UNSIGNED_COLUMNS[name].dtype
+    return np.full(count, np.nan) if dtype == "f8" else np.zeros(count, dtype)
 
 
 def write_ticklog(table: TickTable, path: str | Path) -> None:

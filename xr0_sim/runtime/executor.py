@@ -18,7 +18,7 @@ from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChun
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.random_streams import Stream, check_seed, stream_rng
-from xr0_sim.runtime.strategies.base import Arrival, Situation, Strategy
+from xr0_sim.runtime.strategies.base import Arrival, Placement, Situation, Strategy
 from xr0_sim.runtime.tick_record import HANDOVER_ROWS, NONE, Handover, TickRecord, continued
 from xr0_sim.runtime.timeline import PlacedChunk, Slot, Timeline
 from xr0_sim.types import (
@@ -131,7 +131,7 @@ class Executor:
         self._asked = False
         self._request: ChunkRequest | None = None
         self._started: Inference | None = None
-        self._delivered, self._overrun = NONE, False
+        self._delivered, self._overrun, self._dropped = NONE, False, 0
         self._count = 0
         self._newest_capture = first_tick - 1
         self._placed = NONE
@@ -206,6 +206,7 @@ class Executor:
         time_ns = tick_ns(tick, self.control_hz)
         self._clock.advance_to(time_ns)
         self._started = None
+        self._dropped = 0
         self._delivered, self._overrun = self._deliver(tick)
         self._capture = capture = _Capture(observe, tick)
         if len(self._in_flight) < self.strategy.max_in_flight:
@@ -280,6 +281,7 @@ class Executor:
             lost=started is not None and started.lost,
             correction_s=correction_s,
             correction_flops=correction_flops,
+            dropped=self._dropped,
         )
 
     def _correct(self, slot: Slot, tick: int) -> float:
@@ -368,14 +370,18 @@ class Executor:
         if not arrived:
             return NONE, False
         self._in_flight = [entry for entry in self._in_flight if entry[0].due_tick > tick]
-        delivered, overrun = NONE, False
+        delivered, overrun, before = NONE, False, self._placed
         for inference, chunks in arrived:
             if not inference.lost:
-                delivered, overrun = inference.number, self._place(inference, chunks, tick)
+                placement = self._place(inference, chunks, tick, inference.after != before)
+                self._dropped += placement is None
+                delivered, overrun = inference.number, placement is not None and placement.overrun
         return delivered, overrun
 
-    def _place(self, done: Inference, chunks: tuple[ActionChunk, ...], tick: int) -> bool:
-        """Merges the chosen chunk into the timeline; whether its delay exceeded its prefix."""
+    def _place(
+        self, done: Inference, chunks: tuple[ActionChunk, ...], tick: int, superseded: bool
+    ) -> Placement | None:
+        """Merges the chosen chunk into the timeline, unless the strategy drops it."""
         self._delays.append(done.d_ceil)
         newest = done.capture_tick > self._newest_capture
         self._newest_capture = max(self._newest_capture, done.capture_tick)
@@ -393,11 +399,11 @@ class Executor:
                 done.number,
                 newest,
                 done.estimated_ticks,
-                superseded=done.after != self._placed,
+                superseded=superseded,
             )
         )
         if placement is None:
-            return False
+            return None
         self._placed = done.number
         chunk = chunks[0] if len(chunks) == 1 else self.strategy.choose(self._timeline, chunks)
         self._timeline.forget(tick)
@@ -420,7 +426,7 @@ class Executor:
                 done.prefix_steps,
                 self.strategy.label,
             )
-        return placement.overrun
+        return placement
 
     def _handover(self, slot: Slot | None) -> Handover | None:
         """Both plans, if ``slot`` is the first of a chunk other than the one executed before."""

@@ -68,6 +68,7 @@ class TickRecord:
         correction_s: Time that the correction of the action took within the tick [s]; NaN where it
             was not corrected.
         correction_flops: Floating-point operations of it; NaN also where the model does not tell.
+        dropped: Chunks that arrived in this tick and were not placed.
     """
 
     tick: int
@@ -94,6 +95,7 @@ class TickRecord:
     lost: bool = False
     correction_s: float = float("nan")
     correction_flops: float = float("nan")
+    dropped: int = 0
 
 
 def continued(chunk: PlacedChunk, index: int) -> NDArray[np.float64]:

@@ -44,15 +44,18 @@ def inference_spans(table: TickTable) -> list[InferenceSpan]:
     """The inferences of a log, in order."""
     ticks, spans = table["tick"], []
     arrivals = {int(n): i for i, n in enumerate(table["delivered"]) if n >= 0}
+    acted = set(table["chunk_id"].tolist())
     for row in np.flatnonzero(table["started"] >= 0):
         number = int(table["started"][row])
         arrived = arrivals.get(number)
         arrival = None if arrived is None else int(ticks[arrived])
         end = int(ticks[row])
         if arrived is not None and arrival is not None:
-            # A chunk that arrives stale leaves the robot holding and nothing in the queue.
+            # A chunk that arrives stale leaves the robot holding and nothing in the queue; one that
+            # is dropped leaves the queue of another.
+            dropped = table["dropped"][arrived] > 0 and number not in acted
             fresh = not table["hold"][arrived]
-            end = arrival + int(fresh) + int(table["queue"][arrived])
+            end = arrival if dropped else arrival + int(fresh) + int(table["queue"][arrived])
         prefix = int(table["prefix_steps"][row])
         spans.append(InferenceSpan(number, int(ticks[row]), arrival, prefix, end))
     return spans

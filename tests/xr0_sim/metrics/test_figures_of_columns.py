@@ -69,6 +69,16 @@ def test_means_are_over_the_ticks_that_have_a_value():
     assert row["seam_velocity_mean_rad_s"] == row["seam_acceleration_mean_rad_s2"] == 0
 
 
+def test_chunks_that_are_dropped_on_arrival_overrun_nothing():
+    told = columns()
+    told["dropped"] = np.zeros(TICKS, int)
+    assert episode_metrics(result(), told, HZ)["dropped_chunks"] == 0
+    told["dropped"][3] = 1
+    row = episode_metrics(result(), told, HZ)
+    assert (row["dropped_chunks"], row["overrun_share"]) == (1, 1.0)
+    assert episode_metrics(result(), columns(), HZ)["dropped_chunks"] == 0
+
+
 def test_a_hand_that_closes_again_and_again_at_one_place_loops():
     told = columns()
     told["tool_pos"] = np.zeros((TICKS, 6))

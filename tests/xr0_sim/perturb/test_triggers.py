@@ -48,6 +48,21 @@ def test_a_time_on_a_tick_is_due_in_that_tick(tick):
     assert later.earliest_tick() == tick + 1
 
 
+def test_refreshes_are_no_inferences_to_wait_for():
+    full, refresh = InferenceMoment(0, 2, 6, 0), InferenceMoment(1, 7, 9, 2, refresh=True)
+    later = InferenceMoment(2, 10, 14, 3)
+    known = (full, refresh, later)
+
+    def due(text, entries=None):
+        trigger = parse_trigger(text)
+        return [t for t in range(20) if trigger.due(moment(t, entries, known))]
+
+    assert due("inference:after_capture") == [3, 11]
+    assert due("inference:after_capture#2") == [11] and due("inference:after_capture#3") == []
+    reach = {"reach": [tick_ns(5)]}
+    assert due("inference:before_handover#1:phase=reach", reach) == [13]
+
+
 def test_ticks_and_phases():
     assert [AtTick(3).due(moment(t)) for t in range(5)] == [False] * 3 + [True] * 2
     entries = {"lift": [tick_ns(10), tick_ns(40)]}

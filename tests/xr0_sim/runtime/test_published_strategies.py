@@ -214,6 +214,50 @@ def test_what_acts_had_a_prefix_that_held(strategy, delay):
     assert np.diff(captures).min() >= delay
 
 
+@pytest.mark.parametrize(("vlm", "expert"), [(3, 1), (3, 2)])
+def test_of_two_that_arrive_in_one_tick_the_newer_acts(vlm, expert):
+    """What was executed up to that tick is what both had been told."""
+    latency = Parts(vlm / CONTROL_HZ, expert / CONTROL_HZ)
+    records, model = play(TwoRate(10, 3, 12), 60, latency=latency, model=Marked())
+    due = {r.started: r.tick + r.d_ceil for r in records if r.started >= 0}
+    ties = [n for n in due if n and due[n] == due[n - 1]]
+    acting = {record.tick: record.chunk_id for record in records}
+    assert ties
+    for number in ties:
+        assert due[number] >= 60 or acting[due[number]] == number
+        request = model.requests[number]
+        tick = request.observation.tick
+        rows = [record.action for record in records[tick : min(due[number], 60)]]
+        np.testing.assert_array_equal(request.prefix[: len(rows)], rows)
+
+
+def test_dropped_chunks_are_counted_in_the_tick_of_their_arrival():
+    records, model = play(Pipelined(3, 3, longest_prefix=6), 61, 6, model=Marked())
+    acting = {record.chunk_id for record in records}
+    dropped = [r.tick for r in records if r.dropped]
+    assert sum(r.dropped for r in records) == len(dropped)
+    never = [n for n, r in enumerate(model.requests) if n not in acting]
+    arrivals = [model.requests[n].observation.tick + 6 for n in never]
+    assert dropped == [tick for tick in arrivals if tick < 61] and len(dropped) > 5
+    records, _ = play(PrefixAsync(10), 60, 6)
+    assert not any(record.dropped for record in records)
+
+
+def test_a_branch_goes_on_with_what_is_superseded():
+    model = Marked()
+    model.infer = model.infer_plain
+    executor = Executor(model, TwoRate(10, 3, 12), Constant(4 / CONTROL_HZ))
+    executor.reset(0, np.zeros(ENV_ACTION_DIM))
+
+    def run(runner, ticks):
+        seen = (Observation(tick, tick_ns(tick), None, {}, "go", None) for tick in ticks)
+        return [runner.tick(lambda it=it: it).action for it in seen]
+
+    run(executor, range(13))
+    branch = executor.branch()
+    np.testing.assert_array_equal(run(executor, range(13, 50)), run(branch, range(13, 50)))
+
+
 def test_a_superseded_full_inference_leaves_its_cache():
     """A refresh takes 2 ticks: that of tick 7 is placed while tick 8's full one is under way."""
     latency = Parts(2 / CONTROL_HZ, 2 / CONTROL_HZ)

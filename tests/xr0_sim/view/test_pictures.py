@@ -12,6 +12,7 @@ from xr0_sim.perturb import AtTick, FreezeCamera
 from xr0_sim.record import TickLog
 from xr0_sim.runtime import Constant, Executor, NaiveAsync, PrefixAsync, Sync, run_episode
 from xr0_sim.runtime.episode_ports import EpisodeResult
+from xr0_sim.runtime.strategies.pipelined import Pipelined
 from xr0_sim.view import Insets, Overlay, save_timeline_figure, timeline_figure
 from xr0_sim.view.insets import with_insets
 from xr0_sim.view.overlay import STRIP_HEIGHT
@@ -140,6 +141,14 @@ def test_spans_of_inferences():
     assert (first.capture, first.arrival, first.prefix, first.end) == (0, 4, 0, 34)
     assert (second.capture, second.arrival, second.prefix, second.end) == (14, 18, 6, 44)
     assert spans[-1].arrival is None or spans[-1].arrival < 60
+
+
+def test_a_chunk_that_is_dropped_planned_nothing():
+    table = log_of(Pipelined(3, 3, longest_prefix=6), delay=6)
+    acted = set(table["chunk_id"])
+    dropped = [s for s in inference_spans(table) if s.arrival and s.number not in acted]
+    assert len(dropped) == table["dropped"].sum() > 3
+    assert all(span.end == span.arrival for span in dropped)
 
 
 @pytest.mark.parametrize(

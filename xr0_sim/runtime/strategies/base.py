@@ -51,8 +51,9 @@ class Arrival:
         number: Number of its inference.
         newest: No chunk of a later capture has arrived before.
         estimated_ticks: Delay that the controller believed in at the capture.
-        superseded: Another chunk was placed between the capture and the arrival, and acts in ticks
-            for which the prefix has rows of the chunk before it, or in which the robot was to hold.
+        superseded: Another chunk was placed between the capture and the tick of the arrival, and
+            acted in ticks for which the prefix has rows of the chunk before it, or in which the
+            robot was to hold.
     """
 
     tick: int

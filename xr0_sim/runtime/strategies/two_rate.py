@@ -34,8 +34,9 @@ class TwoRate(Strategy):
     takes as long as the latency model says for a refresh (`latency.parts`). Both are conditioned
     on the committed actions, as in `PrefixAsync`. A chunk is dropped if another one was placed
     while it was under way, since its prefix does not hold any more; a full inference still leaves
-    its cache. Head ``prefix_refreshed`` learned from pictures older than the body; heads that did
-    not fail (``docs/results.md``).
+    its cache, and where a refresh comes and goes within each of them that is all they are for.
+    Head ``prefix_refreshed`` learned from pictures older than the body. Heads that were trained on
+    pictures of the same moment alone fail (``docs/results.md``).
 
     Attributes:
         full_every: Ticks between two captures of full inferences.
@@ -104,7 +105,7 @@ class TwoRate(Strategy):
 
     def place(self, arrival: Arrival) -> Placement | None:
         """Aligned in time; a full inference that was overtaken leaves its cache alone."""
-        if not arrival.newest or arrival.superseded:
+        if arrival.superseded:
             return None
         if arrival.standstill:
             return Placement(arrival.tick)
