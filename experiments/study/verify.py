@@ -83,7 +83,8 @@ def verify(study: Study, rows: int, rng: np.random.Generator, pool: TaskPool) ->
     chosen = [known[index] for index in sorted(places)]
     asked = [(row, stored_condition(stored[row["condition"]], place)) for row in chosen]
     for (row, _), again in pool.run(_again, asked):
-        yield Verdict(row["condition"], row["seed"], _differences(row, again))
+        same = [other for other in known if other["condition"] == row["condition"]]
+        yield Verdict(row["condition"], row["seed"], _differences(row, again, _figures(same)))
 
 
 def _again(asked: tuple[Row, Condition]) -> Row:
@@ -91,12 +92,22 @@ def _again(asked: tuple[Row, Condition]) -> Row:
     return run_seed(EpisodeTask(condition, row["seed"], branch=False))
 
 
-def _differences(row: Row, again: Row) -> tuple[str, ...]:
+def _figures(rows: list[Row]) -> set[str]:
+    """Figures that any of the rows has a value of.
+
+    A table has a place for every figure that one of its rows has. Where rows of a condition were
+    written by a version that did not know a figure yet, all of them have nothing there.
+    """
+    return {n for row in rows for n, value in row["figures"].items() if value is not None}
+
+
+def _differences(row: Row, again: Row, written: set[str]) -> tuple[str, ...]:
     new = to_json(again)
     found = [name for name in COMPARED[:-1] if row.get(name) != new.get(name)]
     old_figures, figures = row["figures"], new["figures"]
     # What only the new row has is a figure that the version which wrote the row did not know.
-    found += [name for name in sorted(old_figures) if old_figures[name] != figures.get(name)]
+    told = sorted(name for name in old_figures if name in written or figures.get(name) is None)
+    found += [name for name in told if old_figures[name] != figures.get(name)]
     return tuple(found)
 
 

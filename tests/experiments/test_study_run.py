@@ -138,6 +138,11 @@ def test_verify_notices_what_was_changed(ran, folder):
     (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (verdict,) = verify(Study.load(folder), 1, np.random.default_rng(1), TaskPool(1))
     assert verdict.differs == ("model_calls",)
+    for row in rows:
+        row["figures"]["model_calls"] = None
+    (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (verdict,) = verify(Study.load(folder), 1, np.random.default_rng(1), TaskPool(1))
+    assert verdict.differs == (), "no row of the condition knew of it"
     rows[0]["digest"] = "0" * 64
     (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert "rows of" in check_manifest(Study.load(folder))
