@@ -3,10 +3,10 @@
 ::
 
     python docs/study_picture.py experiments/results/methods method \
-        sync,naive_async,prefix_async,roll_forward assets/pictures/methods.png \
+        sync,naive_async,prefix_async,two_rate,roll_forward assets/pictures/methods.png \
         success bricks_per_min seam_position_mean_rad tool_jerk_m_s3 reaction_s
     python docs/study_picture.py experiments/results/methods_towel method \
-        sync,naive_async,prefix_async,roll_forward assets/pictures/methods_towel.png \
+        sync,naive_async,prefix_async,two_rate,roll_forward assets/pictures/methods_towel.png \
         success towels_per_min seam_position_mean_rad tool_jerk_m_s3
 """
 

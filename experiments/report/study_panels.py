@@ -25,7 +25,8 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a3559c", "#b8860b", "#56b4e9", "#5
 """After Okabe and Ito, safe for colour-blind readers; darker where a line would be too pale."""
 MARKERS = "osD^vPX"
 """By level, so that a print in grey can be read too."""
-QUANTITY = re.compile(r"^\d+(\.\d+)?( ?(ms|s|ticks?|steps?))?$")
+QUANTITY = re.compile(r"^(?P<number>\d+(\.\d+)?(\+\d+(\.\d+)?)*)( ?(?P<unit>ms|s|ticks?|steps?))?$")
+"""An amount, or one in parts such as ``60+20ms``."""
 SPREAD = 0.12
 """Distance of neighbouring lines, in levels, that keeps their intervals apart."""
 
@@ -120,6 +121,7 @@ def draw_panel(
     colours = level_colours(lines)
     scale = 100.0 if outcome.kind == "rate" else outcome.scale
     highest, drawn = 0.0, False
+    joined = all(QUANTITY.match(level) for level in xs)
     for k, line in enumerate(lines):
         shift = SPREAD * (k - (len(lines) - 1) / 2)
         points = []
@@ -133,18 +135,27 @@ def draw_panel(
         if not points:
             continue
         drawn = True
-        joined = all(QUANTITY.match(level) for level in xs)
         style: dict[str, Any] = {"color": colours[line], "marker": MARKERS[k % len(MARKERS)]}
         style |= {"linestyle": "-" if joined else "none", "label": line}
         highest = max(highest, _draw_line(axes, points, scale, style))
     if not drawn:
         axes.set_axis_off()
         return False
-    axes.set_xticks(range(len(xs)), [short_level(level) for level in xs])
+    labels, unit = axis_labels(xs)
+    axes.set_xticks(range(len(xs)), labels)
     axes.set_xlim(-0.5, len(xs) - 0.5)
     axes.set_ylim(0, 104 if outcome.kind == "rate" else 1.08 * highest or 1.0)
-    _dress(axes, outcome, axis.x)
+    _dress(axes, outcome, f"{axis.x} ({unit})" if unit else axis.x)
     return True
+
+
+def axis_labels(levels: Sequence[str]) -> tuple[list[str], str]:
+    """Levels as they stand below an axis, and the unit that quantities have in common."""
+    told = [QUANTITY.match(level) for level in levels]
+    units = {found["unit"] for found in told if found}
+    if None in told or len(units) != 1 or units == {None}:
+        return [short_level(level) for level in levels], ""
+    return [found["number"] for found in told if found], str(units.pop())
 
 
 def _present(pairing: Pairing, condition: Levels, told: Mapping[str, str]) -> Levels:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HALF = 0.5
 RESAMPLES = 2000
 QUANTILES = (0.025, 0.975)
-_LEVEL = re.compile(r"(?P<value>[0-9]+(\.[0-9]+)?)\s*(?P<unit>.*)")
+_LEVEL = re.compile(r"(?P<value>[0-9]+(\.[0-9]+)?(\+[0-9]+(\.[0-9]+)?)*)\s*(?P<unit>.*)")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def _quantities(factor: str, levels: Sequence[str]) -> tuple[dict[str, float], s
             f"factor {factor}: expected two quantities or more of one unit, such as 5 cm/s, got "
             f"{', '.join(map(str, levels))}"
         )
-    return {level: float(found["value"]) for level, found in read.items() if found}, units.pop()
+    parts = {level: found["value"].split("+") for level, found in read.items() if found}
+    return {level: sum(map(float, values)) for level, values in parts.items()}, units.pop()
 
 
 def _ends(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.study.divergence import divergence, divergence_frame
-from experiments.study.halfway import falling, halfway
+from experiments.study.halfway import _quantities, falling, halfway
 from xr0_sim.errors import ConfigError
 
 SPEEDS = ["0 cm/s", "5 cm/s", "10 cm/s", "20 cm/s"]
@@ -37,6 +37,11 @@ def test_rates_that_fall_are_joined_by_straight_lines():
     assert str(found).startswith("Success by speed, made to fall: below half from 8 cm/s on [")
     # A rate that rises is pooled with the one before.
     assert place([1.0, 0.6, 0.8, 0.0]).value == pytest.approx(10 + 10 * 0.2 / 0.7)
+
+
+def test_amounts_in_parts_count_as_their_sum():
+    found, unit = _quantities("latency", ["0ms", "60+20ms", "225+75 ms"])
+    assert (found, unit) == ({"0ms": 0.0, "60+20ms": 80.0, "225+75 ms": 300.0}, "ms")
 
 
 def test_what_never_falls_and_what_is_never_above_is_said():

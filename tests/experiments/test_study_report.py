@@ -14,7 +14,7 @@ from synthetic_study import FACTORS, synthetic_frame
 from experiments.report.study_figure import study_figure
 from experiments.report.study_media import Film
 from experiments.report.study_page import PageFacts, write_study_page
-from experiments.report.study_panels import choose_axes
+from experiments.report.study_panels import axis_labels, choose_axes
 from experiments.report.study_table import study_table
 from experiments.study.effects_pairing import Pairing
 from xr0_sim.errors import ConfigError
@@ -104,6 +104,13 @@ def test_picture_shows_every_condition(frame):
     assert len(points) == 3 and all(len(line.get_xdata()) == 3 for line in points)
     one = frame[(frame["latency"] == "0ms") & (frame["event"] == "none")]
     assert len(study_figure(one, FACTORS, outcomes=["success"]).axes[0].get_xticks()) == 3
+
+
+def test_quantities_of_one_unit_stand_below_the_axis_as_numbers():
+    assert axis_labels(["0ms", "60+20ms", "200 ms"]) == (["0", "60+20", "200"], "ms")
+    assert axis_labels(["0", "10"]) == (["0", "10"], "")
+    for levels in (["0ms", "1s"], ["0ms", "cloud"], ["60+ms", "0ms"]):
+        assert axis_labels(levels) == (levels, "")
 
 
 class Page(HTMLParser):
