@@ -62,7 +62,7 @@ def test_a_correction_is_timed_against_its_network(capsys):
     assert found["slow_ms"]["low"] <= found["median_ms"]["value"] <= found["slow_ms"]["high"]
     assert found["ratio"]["value"] > 1.0
     for words, expected in (
-        (("--env", "towel_folding"), "expected a correction head"),
+        (("--checkpoint", "towel_folding", "--env", "towel_folding"), "expected a correction head"),
         (("--repeats", "0"), "--repeats >= 1"),
     ):
         assert main(["bench", "correction", *words]) == 2
