@@ -25,7 +25,9 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a3559c", "#b8860b", "#56b4e9", "#5
 """After Okabe and Ito, safe for colour-blind readers; darker where a line would be too pale."""
 MARKERS = "osD^vPX"
 """By level, so that a print in grey can be read too."""
-QUANTITY = re.compile(r"^(?P<number>\d+(\.\d+)?(\+\d+(\.\d+)?)*)( ?(?P<unit>ms|s|ticks?|steps?))?$")
+QUANTITY = re.compile(
+    r"^(?P<number>\d+(\.\d+)?( ?\+ ?\d+(\.\d+)?)*)( ?(?P<unit>ms|s|ticks?|steps?))?$"
+)
 """An amount, or one in parts such as ``60+20ms``."""
 SPREAD = 0.12
 """Distance of neighbouring lines, in levels, that keeps their intervals apart."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HALF = 0.5
 RESAMPLES = 2000
 QUANTILES = (0.025, 0.975)
-_LEVEL = re.compile(r"(?P<value>[0-9]+(\.[0-9]+)?(\+[0-9]+(\.[0-9]+)?)*)\s*(?P<unit>.*)")
+_LEVEL = re.compile(r"(?P<value>[0-9]+(\.[0-9]+)?(\s*\+\s*[0-9]+(\.[0-9]+)?)*)\s*(?P<unit>.*)")
 
 
 @dataclass(frozen=True)

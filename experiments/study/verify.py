@@ -106,7 +106,8 @@ def _differences(row: Row, again: Row, written: set[str]) -> tuple[str, ...]:
     found = [name for name in COMPARED[:-1] if row.get(name) != new.get(name)]
     old_figures, figures = row["figures"], new["figures"]
     # What only the new row has is a figure that the version which wrote the row did not know.
-    told = sorted(name for name in old_figures if name in written or figures.get(name) is None)
+    new_figures = {n for n in old_figures if not found and n not in written}
+    told = [name for name in sorted(old_figures) if name not in new_figures]
     found += [name for name in told if old_figures[name] != figures.get(name)]
     return tuple(found)
 

@@ -40,8 +40,8 @@ def test_rates_that_fall_are_joined_by_straight_lines():
 
 
 def test_amounts_in_parts_count_as_their_sum():
-    found, unit = _quantities("latency", ["0ms", "60+20ms", "225+75 ms"])
-    assert (found, unit) == ({"0ms": 0.0, "60+20ms": 80.0, "225+75 ms": 300.0}, "ms")
+    found, unit = _quantities("latency", ["0ms", "60+20ms", "225 + 75 ms"])
+    assert (found, unit) == ({"0ms": 0.0, "60+20ms": 80.0, "225 + 75 ms": 300.0}, "ms")
 
 
 def test_what_never_falls_and_what_is_never_above_is_said():

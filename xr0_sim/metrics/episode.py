@@ -68,7 +68,9 @@ def _timing(columns: Columns) -> dict[str, float | int]:
     begun = columns["started"] >= 0
     delivered = columns["delivered"] >= 0
     overrun = np.asarray(columns["overrun"], dtype=bool)
-    placed = delivered & (overrun | (np.asarray(columns.get("dropped", 0 * delivered)) == 0))
+    dropped = np.asarray(columns.get("dropped", 0 * delivered)) > 0
+    # Of several that arrive in one tick some may be dropped; what was placed acts.
+    placed = delivered & (~dropped | np.isin(columns["delivered"], columns["chunk_id"]))
     return {
         **vars(stale),
         "latency_mean_s": _mean(columns["latency_s"][begun]),

@@ -46,6 +46,7 @@ def columns():
     }
     out |= {name: np.full(TICKS, -1) for name in ("started", "d_floor", "d_ceil", "delivered")}
     out["prefix_steps"] = np.full(TICKS, -1)
+    out["chunk_id"] = (np.arange(TICKS) >= 7).astype(int)
     for number, tick in enumerate((0, 4, 8)):
         out["started"][tick] = number
         out["latency_s"][tick] = 0.1 * (number + 1)
@@ -74,6 +75,10 @@ def test_chunks_that_are_dropped_on_arrival_overrun_nothing():
     told["dropped"] = np.zeros(TICKS, int)
     assert episode_metrics(result(), told, HZ)["dropped_chunks"] == 0
     told["dropped"][3] = 1
+    row = episode_metrics(result(), told, HZ)
+    # Another one was dropped in that tick: number 0 acts.
+    assert (row["dropped_chunks"], row["overrun_share"]) == (1, 0.5)
+    told["chunk_id"][:] = 1
     row = episode_metrics(result(), told, HZ)
     assert (row["dropped_chunks"], row["overrun_share"]) == (1, 1.0)
     assert episode_metrics(result(), columns(), HZ)["dropped_chunks"] == 0
