@@ -15,6 +15,7 @@ from experiments.report.style import COLOURS, GRID, MUTED, position_colours
 from experiments.study.effects_estimates import Estimate
 from experiments.study.effects_outcomes import Outcome
 from experiments.study.effects_pairing import Levels, Pairing
+from experiments.study.levels import AMOUNT
 from xr0_sim.errors import unknown_name
 from xr0_sim.metrics.statistics import Interval
 
@@ -25,10 +26,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a3559c", "#b8860b", "#56b4e9", "#5
 """After Okabe and Ito, safe for colour-blind readers; darker where a line would be too pale."""
 MARKERS = "osD^vPX"
 """By level, so that a print in grey can be read too."""
-QUANTITY = re.compile(
-    r"^(?P<number>\d+(\.\d+)?( ?\+ ?\d+(\.\d+)?)*)( ?(?P<unit>ms|s|ticks?|steps?))?$"
-)
-"""An amount, or one in parts such as ``60+20ms``."""
+QUANTITY = re.compile(rf"^(?P<number>{AMOUNT})( ?(?P<unit>ms|s|ticks?|steps?))?$")
 SPREAD = 0.12
 """Distance of neighbouring lines, in levels, that keeps their intervals apart."""
 

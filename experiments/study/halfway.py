@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.study.levels import AMOUNT
 from xr0_sim.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 HALF = 0.5
 RESAMPLES = 2000
 QUANTILES = (0.025, 0.975)
-_LEVEL = re.compile(r"(?P<value>[0-9]+(\.[0-9]+)?(\s*\+\s*[0-9]+(\.[0-9]+)?)*)\s*(?P<unit>.*)")
+_LEVEL = re.compile(rf"(?P<value>{AMOUNT})\s*(?P<unit>.*)")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ PLUGS = ("env", "policy", "strategy", "latency", "estimator", "event", "servo", 
 """Options whose text is ``NAME:field=value,...``, so that a factor may set one of its fields."""
 
 _FACTOR = re.compile(r"[A-Za-z_]\w*(\.\w+)?")
+AMOUNT = r"\d+(\.\d+)?(\s*\+\s*\d+(\.\d+)?)*"
+"""Pattern of a number, or of one in parts as in ``60+20ms``."""
 _BARE_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 

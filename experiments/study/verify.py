@@ -106,9 +106,9 @@ def _differences(row: Row, again: Row, written: set[str]) -> tuple[str, ...]:
     found = [name for name in COMPARED[:-1] if row.get(name) != new.get(name)]
     old_figures, figures = row["figures"], new["figures"]
     # What only the new row has is a figure that the version which wrote the row did not know.
-    new_figures = {n for n in old_figures if not found and n not in written}
-    told = [name for name in sorted(old_figures) if name not in new_figures]
-    found += [name for name in told if old_figures[name] != figures.get(name)]
+    # So is one that no row of the condition was written with, as long as the episode is the same.
+    known = [name for name in sorted(old_figures) if found or name in written]
+    found += [name for name in known if old_figures[name] != figures.get(name)]
     return tuple(found)
 
 

@@ -138,6 +138,14 @@ def test_verify_notices_what_was_changed(ran, folder):
     (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (verdict,) = verify(Study.load(folder), 1, np.random.default_rng(1), TaskPool(1))
     assert verdict.differs == ("model_calls",)
+    for place, row in enumerate(rows):
+        row["figures"]["model_calls"] -= 1
+        if place == 0:
+            row["figures"]["model_calls"] = None
+    (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    verdicts = list(verify(Study.load(folder), len(rows), np.random.default_rng(1), TaskPool(1)))
+    told = [(v.condition, v.seed) for v in verdicts if v.differs]
+    assert told == [(rows[0]["condition"], rows[0]["seed"])], "other rows were written with it"
     for row in rows:
         row["figures"]["model_calls"] = None
     (folder / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -26,10 +26,10 @@ def compute_figures(columns: Mapping[str, NDArray], control_hz: float) -> dict[s
 
     Returns:
         ``refreshes``; ``lost_chunks``; ``dropped_chunks``, which arrived and were not placed;
-        ``corrections``, actions that were corrected within their
-        tick; ``compute_tflop``, the floating-point operations of all inferences and corrections (a
-        multiply-add counts two) [10^12], NaN where the model does not tell those of each;
-        ``tflop_per_s``, the same per simulated second; ``device_load``.
+        ``corrections``, actions that were corrected within their tick; ``compute_tflop``, the
+        floating-point operations of all inferences and corrections (a multiply-add counts two)
+        [10^12], NaN where the model does not tell those of each; ``tflop_per_s``, the same per
+        simulated second; ``device_load``.
     """
     begun = np.asarray(columns["started"]) >= 0
     ticks = len(begun)

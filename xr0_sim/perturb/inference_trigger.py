@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from xr0_sim.conventions import CONTROL_HZ, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.perturb.triggers import Moment, Trigger
@@ -60,9 +62,11 @@ class AtInference(Trigger):
     def _chosen(self, now: Moment) -> list[InferenceMoment]:
         chosen = [inference for inference in now.inferences if not inference.refresh]
         if self.phase is None:
-            refreshes = [i.number for i in now.inferences if i.refresh]
-            before = {i.number: sum(n < i.number for n in refreshes) for i in chosen}
-            return [i for i in chosen if self.number in (None, i.number + 1 - before[i.number])]
+            if self.number is None:
+                return chosen
+            refreshes = np.cumsum([inference.refresh for inference in now.inferences])
+            counted = zip(now.inferences, refreshes, strict=True)
+            return [i for i, n in counted if not i.refresh and i.number + 1 - n == self.number]
         hz = now.control_hz
         chosen = [i for i in chosen if now.phase_at(tick_ns(i.capture_tick, hz)) == self.phase]
         return chosen if self.number is None else chosen[self.number - 1 : self.number]

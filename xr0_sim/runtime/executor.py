@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import VirtualClock, delay_ticks, seconds_to_ns
 from xr0_sim.runtime.correction import CorrectionRequest, check_time, corrected_action
+from xr0_sim.runtime.inference import Capture, Inference
 from xr0_sim.runtime.latency.base import LatencyContext, LatencyModel, LosesChunks
 from xr0_sim.runtime.latency.estimator import DelayEstimator, TrueDelay
 from xr0_sim.runtime.latency.models import Constant
@@ -38,33 +39,6 @@ _NO_LATENCY = Constant(0.0)
 _TRUE_DELAY = TrueDelay()
 _overruns_told: set[str] = set()
 """Strategies whose first overrun has been told; once a process is enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """An inference: computed at its capture, delivered when its latency has passed."""
-
-    number: int
-    capture_tick: int
-    due_tick: int
-    latency_s: float
-    d_floor: int
-    d_ceil: int
-    estimated_ticks: int
-    prefix_steps: int
-    standstill: bool
-    refresh: bool = False
-    flops: float = float("nan")
-    lost: bool = False
-    after: int = NONE
-    """Number of the chunk placed last before the capture."""
-
-    @property
-    def moment(self) -> InferenceMoment:
-        """What strategies and triggers may see of it."""
-        return InferenceMoment(
-            self.number, self.capture_tick, self.due_tick, self.prefix_steps, self.refresh
-        )
 
 
 class Executor:
@@ -139,7 +113,7 @@ class Executor:
         self._previous_s: float | None = None
         self._last_slot: Slot | None = None
         self._last_seen: Observation | None = None
-        self._capture: _Capture | None = None
+        self._capture: Capture | None = None
         self._captured: dict[int, Observation] = {}
         self._finished: int | None = None
         self._full_tick: int | None = None
@@ -208,7 +182,7 @@ class Executor:
         self._started = None
         self._dropped = 0
         self._delivered, self._overrun = self._deliver(tick)
-        self._capture = capture = _Capture(observe, tick)
+        self._capture = capture = Capture(observe, tick)
         if len(self._in_flight) < self.strategy.max_in_flight:
             situation = Situation(
                 tick,
@@ -452,24 +426,6 @@ class Executor:
                 f"chunk model: expected the first {len(prefix)} rows to repeat the prefix "
                 "exactly; paste the prefix over the prediction before returning it"
             )
-
-
-class _Capture:
-    """The observation of one tick, captured on the first call."""
-
-    def __init__(self, observe: Callable[[], Observation], tick: int) -> None:
-        self._observe, self._tick = observe, tick
-        self._observation: Observation | None = None
-
-    def __call__(self) -> Observation:
-        if self._observation is None:
-            self._observation = self._observe()
-            if self._observation.tick != self._tick:
-                raise ConfigError(
-                    f"observation: expected a capture in tick {self._tick}, got tick "
-                    f"{self._observation.tick}"
-                )
-        return self._observation
 
 
 def _read_only(array: ArrayLike) -> NDArray[np.float64]:

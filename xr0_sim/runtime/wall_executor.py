@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.clock import delay_ticks, seconds_to_ns
-from xr0_sim.runtime.executor import Executor, Inference
+from xr0_sim.runtime.executor import Executor
+from xr0_sim.runtime.inference import Inference
 from xr0_sim.runtime.latency.estimator import TrueDelay
 from xr0_sim.runtime.strategies.base import Situation
 from xr0_sim.runtime.tick_record import NONE

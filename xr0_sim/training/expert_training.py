@@ -180,9 +180,8 @@ class ExpertStage:
         )
         targets = FlowTargets(actions, tensors.valid(index), prefix, lengths)
         device = self.expert.device
-        look = self.stage.head.look
-        if isinstance(look, EarlierLook) and self._looks is not None:
-            rows = self._looks.draw(look, rows, generator)
+        if self._looks is not None:
+            rows = self._looks.draw(rows, generator)
         per_frame = flow_loss(
             self.expert,
             self._features.gather(rows, full_length=self.stage.compile).to(device),
@@ -313,7 +312,7 @@ def train_head(
     normalizer = load_normalizer(checkpoint)
     tensors = ChunkTensors.from_store(store, normalizer, config.state_layout)
     rolled = RolledChunks(store, normalizer, config.state_layout)
-    looks = EarlierLooks(store, head.look.longest) if isinstance(head.look, EarlierLook) else None
+    looks = EarlierLooks(store, head.look) if isinstance(head.look, EarlierLook) else None
     run = ExpertStage(expert, stage, features, tensors, normalizer, rolled, looks)
 
     training, validation = store.split(stage.validation_fraction)

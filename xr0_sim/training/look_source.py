@@ -49,10 +49,11 @@ class EarlierLooks:
 
     Args:
         store: The samples.
-        longest: Most ticks between a sample and an earlier one.
+        source: How they are drawn.
     """
 
-    def __init__(self, store: ChunkStore, longest: int) -> None:
+    def __init__(self, store: ChunkStore, source: EarlierLook) -> None:
+        self._source = source
         tick = store.column("tick").astype(np.int64)
         step = np.diff(tick, prepend=tick[:1])
         same = (step == 0) | (step > 0) & (store.column("committed") == 0)
@@ -68,16 +69,13 @@ class EarlierLooks:
         """Rows that a sample may be asked from: from the first up to the one behind the last."""
         for row in np.flatnonzero(same):
             first = self._first[row - 1]
-            self._first[row] = first + np.searchsorted(tick[first:row], tick[row] - longest)
+            self._first[row] = first + np.searchsorted(tick[first:row], tick[row] - source.longest)
             self._behind[row] = first + np.searchsorted(tick[first:row], tick[row])
 
-    def draw(
-        self, source: EarlierLook, rows: NDArray[np.integer], generator: torch.Generator
-    ) -> NDArray[np.int64]:
+    def draw(self, rows: NDArray[np.integer], generator: torch.Generator) -> NDArray[np.int64]:
         """Rows whose pictures are asked from.
 
         Args:
-            source: The choice.
             rows: (F,) rows of the store.
             generator: Source of the draws.
 
@@ -86,6 +84,6 @@ class EarlierLooks:
         """
         rows = np.asarray(rows, dtype=np.int64)
         first, count = self._first[rows], self._behind[rows] - self._first[rows]
-        earlier = torch.rand(len(rows), generator=generator).numpy() < source.probability
+        earlier = torch.rand(len(rows), generator=generator).numpy() < self._source.probability
         where = torch.rand(len(rows), generator=generator, dtype=torch.float64).numpy()
         return np.where(earlier & (count > 0), first + (where * count).astype(np.int64), rows)

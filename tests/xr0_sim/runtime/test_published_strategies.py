@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from clocks import HORIZON, Clock, Marked, play
 
 from xr0_sim.conventions import CONTROL_HZ, ENV_ACTION_DIM, tick_ns
 from xr0_sim.errors import ConfigError
 from xr0_sim.runtime.executor import Executor
-from xr0_sim.runtime.latency.estimator import FixedDelay, TrueDelay
+from xr0_sim.runtime.latency.estimator import FixedDelay
 from xr0_sim.runtime.latency.models import Constant
 from xr0_sim.runtime.latency.parts import Parts
 from xr0_sim.runtime.strategies.bid import Bid
@@ -24,64 +25,6 @@ from xr0_sim.runtime.strategies.shared_noise import SharedNoise
 from xr0_sim.runtime.strategies.temporal_ensemble import TemporalEnsemble
 from xr0_sim.runtime.strategies.two_rate import TwoRate
 from xr0_sim.types import CAPABILITIES, PREFIX_ONLY, ActionChunk, Observation
-
-HORIZON = 30
-
-
-class Clock:
-    """Row i of a chunk is the tick it is meant for, plus a mark of its inference."""
-
-    capabilities = frozenset(CAPABILITIES)
-    horizon = HORIZON
-    mark = 0.0
-
-    def reset(self, episode_seed):
-        self.requests = []
-
-    def infer(self, observation, prefix, noise_seed):
-        raise AssertionError
-
-    def infer_request(self, request):
-        self.requests.append(request)
-        first = request.observation.tick + len(request.assumed)
-        rows = np.arange(first, first + HORIZON) + self.mark * request.noise_seed[1]
-        actions = np.repeat(rows[:, None], ENV_ACTION_DIM, axis=1).astype(float)
-        actions[: len(request.prefix)] = request.prefix
-        number = request.noise_seed[1]
-        chunks = [
-            ActionChunk(actions + 0.01 * k, request.observation.tick, memory=("seen", number))
-            for k in range(request.samples)
-        ]
-        return chunks
-
-    def infer_plain(self, observation, prefix, noise_seed):
-        from xr0_sim.types import ChunkRequest
-
-        return self.infer_request(ChunkRequest(observation, prefix, noise_seed))[0]
-
-
-class Marked(Clock):
-    """As `Clock`; inference n adds 100 n."""
-
-    mark = 100.0
-
-
-def play(strategy, ticks, delay=0, model=None, estimator=None, latency=None):
-    """Tick records of a robot that only looks at the clock, and the model."""
-    model = model or Clock()
-    model.infer = model.infer_plain
-    executor = Executor(
-        model,
-        strategy,
-        latency or Constant(delay / CONTROL_HZ),
-        estimator or TrueDelay(),
-    )
-    executor.reset(0, np.full(ENV_ACTION_DIM, -1.0))
-    records = []
-    for tick in range(ticks):
-        seen = Observation(tick, tick_ns(tick), None, {}, "go", None)
-        records.append(executor.tick(lambda seen=seen: seen))
-    return records, model
 
 
 def first_column(records):
@@ -196,76 +139,6 @@ def test_pipelined_gives_what_is_committed_as_a_prefix_where_one_is_asked_for():
     assert Pipelined().needs == frozenset() and Pipelined(longest_prefix=1).needs == PREFIX_ONLY
     with pytest.raises(ConfigError, match="longest_prefix >= 0"):
         Pipelined(longest_prefix=-1)
-
-
-@pytest.mark.parametrize("delay", [2, 3, 4, 7, 8])
-@pytest.mark.parametrize("strategy", [Pipelined(3, 3, longest_prefix=12), TwoRate(10, 3, 12)])
-def test_what_acts_had_a_prefix_that_held(strategy, delay):
-    """Chunks differ by 100 each: one whose prefix was superseded would jump by that."""
-    records, model = play(strategy, 120, delay, model=Marked())
-    acting = sorted({record.chunk_id for record in records if not record.hold})
-    assert len(acting) >= 120 / (2 * delay + 3)
-    for number in acting[1:]:
-        request = model.requests[number]
-        tick = request.observation.tick
-        rows = [record.action for record in records[tick : tick + delay]]
-        np.testing.assert_array_equal(request.prefix[: len(rows)], rows)
-    captures = [model.requests[number].observation.tick for number in acting]
-    assert np.diff(captures).min() >= delay
-
-
-@pytest.mark.parametrize(("vlm", "expert"), [(3, 1), (3, 2)])
-def test_of_two_that_arrive_in_one_tick_the_newer_acts(vlm, expert):
-    """What was executed up to that tick is what both had been told."""
-    latency = Parts(vlm / CONTROL_HZ, expert / CONTROL_HZ)
-    records, model = play(TwoRate(10, 3, 12), 60, latency=latency, model=Marked())
-    due = {r.started: r.tick + r.d_ceil for r in records if r.started >= 0}
-    ties = [n for n in due if n and due[n] == due[n - 1]]
-    acting = {record.tick: record.chunk_id for record in records}
-    assert ties
-    for number in ties:
-        assert due[number] >= 60 or acting[due[number]] == number
-        request = model.requests[number]
-        tick = request.observation.tick
-        rows = [record.action for record in records[tick : min(due[number], 60)]]
-        np.testing.assert_array_equal(request.prefix[: len(rows)], rows)
-
-
-def test_dropped_chunks_are_counted_in_the_tick_of_their_arrival():
-    records, model = play(Pipelined(3, 3, longest_prefix=6), 61, 6, model=Marked())
-    acting = {record.chunk_id for record in records}
-    dropped = [r.tick for r in records if r.dropped]
-    assert sum(r.dropped for r in records) == len(dropped)
-    never = [n for n, r in enumerate(model.requests) if n not in acting]
-    arrivals = [model.requests[n].observation.tick + 6 for n in never]
-    assert dropped == [tick for tick in arrivals if tick < 61] and len(dropped) > 5
-    records, _ = play(PrefixAsync(10), 60, 6)
-    assert not any(record.dropped for record in records)
-
-
-def test_a_branch_goes_on_with_what_is_superseded():
-    model = Marked()
-    model.infer = model.infer_plain
-    executor = Executor(model, TwoRate(10, 3, 12), Constant(4 / CONTROL_HZ))
-    executor.reset(0, np.zeros(ENV_ACTION_DIM))
-
-    def run(runner, ticks):
-        seen = (Observation(tick, tick_ns(tick), None, {}, "go", None) for tick in ticks)
-        return [runner.tick(lambda it=it: it).action for it in seen]
-
-    run(executor, range(13))
-    branch = executor.branch()
-    np.testing.assert_array_equal(run(executor, range(13, 50)), run(branch, range(13, 50)))
-
-
-def test_a_superseded_full_inference_leaves_its_cache():
-    """A refresh takes 2 ticks: that of tick 7 is placed while tick 8's full one is under way."""
-    latency = Parts(2 / CONTROL_HZ, 2 / CONTROL_HZ)
-    records, model = play(TwoRate(8, 3, 12), 60, latency=latency, model=Marked())
-    acting = {record.chunk_id for record in records}
-    dropped = [n for n, r in enumerate(model.requests) if r.refresh is None and n not in acting]
-    used = {request.refresh for request in model.requests}
-    assert any(number in used for number in dropped)
 
 
 def test_rtc_holds_the_frozen_rows_and_lets_the_others_go():

@@ -55,8 +55,8 @@ def store(tmp_path_factory):
 
 
 def drawn(store, source, rows, seed=0):
-    looks = EarlierLooks(store, source.longest)
-    return looks.draw(source, rows, torch.Generator().manual_seed(seed))
+    looks = EarlierLooks(store, source)
+    return looks.draw(rows, torch.Generator().manual_seed(seed))
 
 
 def test_every_earlier_sample_of_the_run_that_is_near_enough_is_drawn_alike(store):
@@ -103,7 +103,7 @@ def test_pictures_are_earlier_and_all_else_is_of_now(store, monkeypatch):
     stage = ExpertStageConfig(TrainerConfig(steps=1), HeadConfig(look=look))
     expert = SimpleNamespace(device="cpu")
     run = ExpertStage(
-        expert, stage, Features(), tensors, normalizer, None, EarlierLooks(store, LONGEST)
+        expert, stage, Features(), tensors, normalizer, None, EarlierLooks(store, look)
     )
     rows = np.array([1, 6, 13, 9])
     run.loss(rows, torch.Generator().manual_seed(0))
